@@ -1,0 +1,28 @@
+# Defines lstm_native_blas: the CBLAS to link.
+
+add_library(lstm_native_blas INTERFACE)
+
+if(LSTM_NATIVE_BUNDLED_BLAS)
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" -c
+      "import os, scipy_openblas32 as b; print(os.path.join(b.get_lib_dir(), b.get_library(fullname=True)))"
+    OUTPUT_VARIABLE openblas_source OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "the Python package scipy-openblas32 is not installed for ${Python_EXECUTABLE}; "
+                        "install it, or link another CBLAS with -DLSTM_NATIVE_BUNDLED_BLAS=OFF")
+  endif()
+  find_program(PATCHELF patchelf REQUIRED)
+  set(openblas "${CMAKE_CURRENT_BINARY_DIR}/liblstm_native_openblas.so")
+  # A name of its own: under the original one, the loader would hand us a copy that another package has loaded, and
+  # holding its thread pool at one thread would slow that package down.
+  configure_file("${openblas_source}" "${openblas}" COPYONLY)
+  execute_process(COMMAND "${PATCHELF}" --set-soname liblstm_native_openblas.so "${openblas}"
+                  COMMAND_ERROR_IS_FATAL ANY)
+  target_link_libraries(lstm_native_blas INTERFACE "${openblas}")
+  target_compile_definitions(lstm_native_blas INTERFACE LSTM_NATIVE_BUNDLED_OPENBLAS)
+  install(FILES "${openblas}" DESTINATION lstm_native)
+else()
+  find_package(BLAS REQUIRED)
+  target_link_libraries(lstm_native_blas INTERFACE BLAS::BLAS)
+  target_compile_definitions(lstm_native_blas INTERFACE "LSTM_NATIVE_BLAS_LIBRARIES=\"${BLAS_LIBRARIES}\"")
+endif()

@@ -1,0 +1,69 @@
+#include "bindings/arrays.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace lstm_native::bindings {
+namespace {
+
+[[noreturn]] void refuse(const char* name, const std::string& reason) {
+  throw std::invalid_argument(std::string(name) + ": " + reason);
+}
+
+}  // namespace
+
+template <class Real>
+void require_array(const py::array& array, std::initializer_list<index_t> shape, const char* name) {
+  if (!py::isinstance<py::array_t<Real>>(array)) refuse(name, "unexpected dtype");
+  if (array.ndim() != static_cast<index_t>(shape.size())) refuse(name, "unexpected number of dimensions");
+  index_t axis = 0;
+  for (const index_t size : shape) {
+    if (array.shape(axis) != size) {
+      refuse(name, "axis " + std::to_string(axis) + " should have size " + std::to_string(size) + ", has " +
+                       std::to_string(array.shape(axis)));
+    }
+    if (array.strides(axis) % static_cast<index_t>(sizeof(Real)) != 0) refuse(name, "strides that split an element");
+    ++axis;
+  }
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Real) != 0) refuse(name, "not aligned");
+}
+
+template <class Real>
+Real* require_output(py::array& array, std::initializer_list<index_t> shape, bool contiguous, const char* name) {
+  require_array<Real>(array, shape, name);
+  if (contiguous && (array.flags() & py::array::c_style) == 0) refuse(name, "must be contiguous");
+  return static_cast<Real*>(array.mutable_data());  // throws where the array is read-only
+}
+
+template <class Real>
+MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name) {
+  require_array<Real>(array, {rows, columns}, name);
+  return {read_only<Real>(array), rows, columns, stride_of<Real>(array, 0), stride_of<Real>(array, 1)};
+}
+
+template <class Real>
+VectorView<const Real> optional_vector_view(const py::object& object, index_t count, const char* name) {
+  if (object.is_none()) return {};
+  const auto array = py::cast<py::array>(object);
+  require_array<Real>(array, {count}, name);
+  return {read_only<Real>(array), stride_of<Real>(array, 0)};
+}
+
+template <class Real>
+StateView<const Real> state_view(const py::array& array, index_t states, index_t batch, index_t units,
+                                 const char* name) {
+  require_array<Real>(array, {states, batch, units}, name);
+  return {read_only<Real>(array), stride_of<Real>(array, 0), stride_of<Real>(array, 1), stride_of<Real>(array, 2)};
+}
+
+#define LSTM_NATIVE_INSTANTIATE(Real)                                                                  \
+  template void require_array<Real>(const py::array&, std::initializer_list<index_t>, const char*);    \
+  template Real* require_output<Real>(py::array&, std::initializer_list<index_t>, bool, const char*);  \
+  template MatrixView<const Real> matrix_view<Real>(const py::array&, index_t, index_t, const char*);  \
+  template VectorView<const Real> optional_vector_view<Real>(const py::object&, index_t, const char*); \
+  template StateView<const Real> state_view<Real>(const py::array&, index_t, index_t, index_t, const char*);
+LSTM_NATIVE_INSTANTIATE(float)
+LSTM_NATIVE_INSTANTIATE(double)
+#undef LSTM_NATIVE_INSTANTIATE
+
+}  // namespace lstm_native::bindings

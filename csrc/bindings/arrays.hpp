@@ -1,0 +1,44 @@
+// bindings: NumPy arrays to views, with the checks that guard memory. Messages for people come from the Python layer;
+// these only catch what it let through.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <initializer_list>
+
+#include "common/types.hpp"
+#include "common/views.hpp"
+
+namespace lstm_native::bindings {
+
+namespace py = pybind11;
+
+// std::invalid_argument unless the array has this element type (native byte order, aligned) and this shape.
+template <class Real>
+void require_array(const py::array& array, std::initializer_list<index_t> shape, const char* name);
+
+// The same for an array to write to; contiguous: in C order without gaps.
+template <class Real>
+Real* require_output(py::array& array, std::initializer_list<index_t> shape, bool contiguous, const char* name);
+
+// In elements.
+template <class Real>
+index_t stride_of(const py::array& array, index_t axis) {
+  return array.strides(axis) / static_cast<index_t>(sizeof(Real));
+}
+
+template <class Real>
+const Real* read_only(const py::array& array) {
+  return static_cast<const Real*>(array.data());
+}
+
+template <class Real>
+MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name);
+template <class Real>
+VectorView<const Real> optional_vector_view(const py::object& array, index_t count, const char* name);
+template <class Real>
+StateView<const Real> state_view(const py::array& array, index_t states, index_t batch, index_t units,
+                                 const char* name);
+
+}  // namespace lstm_native::bindings

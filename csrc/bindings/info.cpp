@@ -1,0 +1,61 @@
+// bindings: what was built, from what, and what of it is in use.
+#include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
+
+#include "bindings/register.hpp"
+#include "blas/blas.hpp"
+#include "common/parallel.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace py = pybind11;
+
+namespace lstm_native::bindings {
+namespace {
+
+py::dict blas_info() {
+  const blas::Library library = blas::describe();
+  py::dict info;
+  info["name"] = library.name;
+  info["version"] = library.version;
+  info["kernel"] = library.kernel;
+  info["threads"] = library.threads;
+  info["bundled"] = library.bundled;
+  return info;
+}
+
+py::dict isa_info() {
+  std::vector<std::string> built;
+  std::vector<std::string> supported;
+  for (const kernels::Implementation& implementation : kernels::built()) {
+    built.emplace_back(implementation.table->isa);
+    if (implementation.supported) supported.emplace_back(implementation.table->isa);
+  }
+  py::dict info;
+  info["built"] = built;
+  info["supported"] = supported;
+  info["in_use"] = std::string(kernels::in_use().isa);
+  info["vector_bytes"] = kernels::in_use().vector_bytes;
+  return info;
+}
+
+std::string compiler() {
+#if defined(__clang__)
+  return "Clang " __clang_version__;
+#else
+  return "GCC " __VERSION__;
+#endif
+}
+
+}  // namespace
+
+void register_info(py::module_& module) {
+  module.def("version", [] { return std::string(LSTM_NATIVE_VERSION); });
+  module.def("compiler", &compiler);
+  module.def("openmp_version", [] { return openmp_version; }, "The year and month of the OpenMP standard; 0: none.");
+  module.def("blas", &blas_info);
+  module.def("isa", &isa_info);
+}
+
+}  // namespace lstm_native::bindings

@@ -1,0 +1,12 @@
+// bindings: the families of functions that the module consists of.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace lstm_native::bindings {
+
+void register_run(pybind11::module_& module);
+void register_info(pybind11::module_& module);
+void register_testing(pybind11::module_& module);
+
+}  // namespace lstm_native::bindings

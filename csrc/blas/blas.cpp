@@ -1,0 +1,114 @@
+#include "blas/blas.hpp"
+
+#include <algorithm>
+#include <climits>
+#include <sstream>
+
+// Declared here, because cblas.h differs between vendors in place, prefix and enum types; the ABI does not.
+#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+#define CBLAS_NAME(name) scipy_cblas_##name
+#define OPENBLAS_NAME(name) scipy_openblas_##name
+#else
+#define CBLAS_NAME(name) cblas_##name
+#endif
+
+extern "C" {
+void CBLAS_NAME(sgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float* a,
+                       int lda, const float* b, int ldb, float beta, float* c, int ldc);
+void CBLAS_NAME(dgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, double alpha, const double* a,
+                       int lda, const double* b, int ldb, double beta, double* c, int ldc);
+void CBLAS_NAME(sgemv)(int order, int transpose, int m, int n, float alpha, const float* a, int lda, const float* x,
+                       int incx, float beta, float* y, int incy);
+void CBLAS_NAME(dgemv)(int order, int transpose, int m, int n, double alpha, const double* a, int lda, const double* x,
+                       int incx, double beta, double* y, int incy);
+#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+char* OPENBLAS_NAME(get_config)();
+char* OPENBLAS_NAME(get_corename)();
+int OPENBLAS_NAME(get_num_threads)();
+void OPENBLAS_NAME(set_num_threads)(int);
+#endif
+}
+
+namespace lstm_native::blas {
+namespace {
+
+constexpr int row_major = 101;
+constexpr int no_transpose = 111;
+constexpr int transpose = 112;
+
+constexpr auto gemm_of(float) { return CBLAS_NAME(sgemm); }
+constexpr auto gemm_of(double) { return CBLAS_NAME(dgemm); }
+constexpr auto gemv_of(float) { return CBLAS_NAME(sgemv); }
+constexpr auto gemv_of(double) { return CBLAS_NAME(dgemv); }
+
+bool fits(index_t size) { return size <= INT_MAX; }
+
+// Strides of a single row or column are never used, so any value will do for them.
+template <class Real>
+bool rows_contiguous(const MatrixView<const Real>& m) {
+  return (m.column_stride == 1 || m.columns == 1) && (m.row_stride >= m.columns || m.rows == 1);
+}
+template <class Real>
+bool columns_contiguous(const MatrixView<const Real>& m) {
+  return (m.row_stride == 1 || m.rows == 1) && (m.column_stride >= m.rows || m.columns == 1);
+}
+
+}  // namespace
+
+template <class Real>
+bool readable(const MatrixView<const Real>& weight) {
+  return (rows_contiguous(weight) || columns_contiguous(weight)) && fits(weight.rows) && fits(weight.columns) &&
+         fits(weight.row_stride) && fits(weight.column_stride);
+}
+
+template <class Real>
+void multiply_transposed(index_t rows, const Real* input, index_t input_stride, const MatrixView<const Real>& weight,
+                         Real* result, index_t result_stride, bool accumulate) {
+  const bool as_rows = rows_contiguous(weight);
+  const auto stride = static_cast<int>(as_rows ? std::max(weight.row_stride, weight.columns)
+                                               : std::max(weight.column_stride, weight.rows));
+  const auto outputs = static_cast<int>(weight.rows);
+  const auto inputs = static_cast<int>(weight.columns);
+  const Real beta = accumulate ? Real{1} : Real{0};
+  if (rows == 1) {
+    // Read as row-major, a matrix with contiguous columns is its own transpose.
+    gemv_of(Real{})(row_major, as_rows ? no_transpose : transpose, as_rows ? outputs : inputs,
+                    as_rows ? inputs : outputs, Real{1}, weight.data, stride, input, 1, beta, result, 1);
+    return;
+  }
+  gemm_of(Real{})(row_major, no_transpose, as_rows ? transpose : no_transpose, static_cast<int>(rows), outputs, inputs,
+                  Real{1}, input, static_cast<int>(input_stride), weight.data, stride, beta, result,
+                  static_cast<int>(result_stride));
+}
+
+template bool readable<float>(const MatrixView<const float>&);
+template bool readable<double>(const MatrixView<const double>&);
+template void multiply_transposed<float>(index_t, const float*, index_t, const MatrixView<const float>&, float*,
+                                         index_t, bool);
+template void multiply_transposed<double>(index_t, const double*, index_t, const MatrixView<const double>&, double*,
+                                          index_t, bool);
+
+#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+
+Library describe() {
+  // get_config() begins "OpenBLAS 0.3.34 ...".
+  std::istringstream config(OPENBLAS_NAME(get_config)());
+  Library library{};
+  config >> library.name >> library.version;
+  library.kernel = OPENBLAS_NAME(get_corename)();
+  library.threads = OPENBLAS_NAME(get_num_threads)();
+  library.bundled = true;
+  return library;
+}
+
+void keep_single_threaded() { OPENBLAS_NAME(set_num_threads)(1); }
+
+#else
+
+Library describe() { return {"system", LSTM_NATIVE_BLAS_LIBRARIES, "unknown", 0, false}; }
+
+void keep_single_threaded() {}
+
+#endif
+
+}  // namespace lstm_native::blas

@@ -1,0 +1,37 @@
+// blas: the products that the library needs, typed, on CBLAS. Called from our own threads; each call computes on the
+// calling thread alone.
+#pragma once
+
+#include <string>
+
+#include "common/types.hpp"
+#include "common/views.hpp"
+
+namespace lstm_native::blas {
+
+// Whether multiply_transposed can read this matrix where it lies: one of its strides is 1, the other spans a row or a
+// column, and all fit the library's 32-bit sizes.
+template <class Real>
+bool readable(const MatrixView<const Real>& weight);
+
+// result (rows, weight.rows) = input (rows, weight.columns) * weight^T, or += if accumulate.
+// input's rows are input_stride apart, result's result_stride; both are contiguous within a row. weight is readable().
+// result must not overlap the others; unless accumulate, it is not read.
+template <class Real>
+void multiply_transposed(index_t rows, const Real* input, index_t input_stride, const MatrixView<const Real>& weight,
+                         Real* result, index_t result_stride, bool accumulate);
+
+struct Library {
+  std::string name;  // "OpenBLAS", or "system" where the linked CBLAS has no name to ask for
+  std::string version;
+  std::string kernel;  // what the library chose for this CPU
+  int threads;         // of the library's own pool; 0: unknown
+  bool bundled;
+};
+
+Library describe();
+
+// Holds the bundled library's own thread pool at one thread. Does nothing to a system BLAS, which others may share.
+void keep_single_threaded();
+
+}  // namespace lstm_native::blas

@@ -1,0 +1,18 @@
+// kernels/avx2: AVX2 with FMA.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernel_table.hpp"
+
+#define LSTM_NATIVE_ISA_PRIMITIVES "kernels/avx2/primitives.inl"
+
+namespace lstm_native::kernels::avx2 {
+
+constexpr const char* isa_name = "avx2";
+constexpr index_t vector_bytes = 32;
+
+#include "kernels/generic/table.inl"
+
+}  // namespace lstm_native::kernels::avx2

@@ -1,0 +1,18 @@
+// kernels/avx512: AVX-512 F, BW, DQ and VL.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernel_table.hpp"
+
+#define LSTM_NATIVE_ISA_PRIMITIVES "kernels/avx512/primitives.inl"
+
+namespace lstm_native::kernels::avx512 {
+
+constexpr const char* isa_name = "avx512";
+constexpr index_t vector_bytes = 64;
+
+#include "kernels/generic/table.inl"
+
+}  // namespace lstm_native::kernels::avx512

@@ -1,0 +1,16 @@
+// kernels/baseline: what every CPU of the target architecture has (SSE2 on x86-64, NEON on aarch64).
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernel_table.hpp"
+
+#define LSTM_NATIVE_ISA_PRIMITIVES "kernels/baseline/primitives.inl"
+
+namespace lstm_native::kernels::baseline {
+
+constexpr const char* isa_name = "baseline";
+constexpr index_t vector_bytes = 16;
+
+#include "kernels/generic/table.inl"
+
+}  // namespace lstm_native::kernels::baseline

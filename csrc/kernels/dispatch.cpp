@@ -1,0 +1,67 @@
+#include "kernels/dispatch.hpp"
+
+#include <cstdlib>
+#include <stdexcept>
+
+namespace lstm_native::kernels {
+
+namespace baseline {
+extern const KernelTable table;
+}
+#ifdef LSTM_NATIVE_X86_KERNELS
+namespace avx2 {
+extern const KernelTable table;
+}
+namespace avx512 {
+extern const KernelTable table;
+}
+#endif
+
+const std::vector<Implementation>& built() {
+  static const std::vector<Implementation> implementations = [] {
+    std::vector<Implementation> found;
+#ifdef LSTM_NATIVE_X86_KERNELS
+    // These builtins ask the operating system's register support (XCR0) too.
+    __builtin_cpu_init();
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    found.push_back({&avx512::table, has_avx512});
+    found.push_back({&avx2::table, has_avx2});
+#endif
+    found.push_back({&baseline::table, true});
+    return found;
+  }();
+  return implementations;
+}
+
+const KernelTable& find(const std::string& isa) {
+  std::string runnable;
+  for (const Implementation& implementation : built()) {
+    if (!implementation.supported) continue;
+    if (isa == implementation.table->isa) return *implementation.table;
+    if (!runnable.empty()) runnable += ", ";
+    runnable += implementation.table->isa;
+  }
+  throw std::invalid_argument("ISA '" + isa + "' can't run here: this build on this CPU can run " + runnable);
+}
+
+const KernelTable& in_use() {
+  static const KernelTable& table = []() -> const KernelTable& {
+    const char* forced = std::getenv("LSTM_NATIVE_ISA");
+    if (forced != nullptr && *forced != '\0') {
+      try {
+        return find(forced);
+      } catch (const std::invalid_argument& reason) {
+        throw std::invalid_argument(std::string("environment variable LSTM_NATIVE_ISA: ") + reason.what());
+      }
+    }
+    for (const Implementation& implementation : built()) {
+      if (implementation.supported) return *implementation.table;
+    }
+    throw std::logic_error("the baseline kernels are always supported");
+  }();
+  return table;
+}
+
+}  // namespace lstm_native::kernels

@@ -1,0 +1,55 @@
+// kernels/generic: vectors of float and double in the compiler's own vector types (GCC and Clang), as wide as the ISA
+// says. Included inside an ISA's namespace, which has already declared `vector_bytes`.
+
+template <class Real>
+struct VectorTypes;
+
+template <>
+struct VectorTypes<float> {
+  typedef float Vector __attribute__((vector_size(vector_bytes)));
+  typedef std::int32_t Bits __attribute__((vector_size(vector_bytes)));
+};
+
+template <>
+struct VectorTypes<double> {
+  typedef double Vector __attribute__((vector_size(vector_bytes)));
+  typedef std::int64_t Bits __attribute__((vector_size(vector_bytes)));
+};
+
+template <class Real>
+using Vector = typename VectorTypes<Real>::Vector;
+template <class Real>
+using Bits = typename VectorTypes<Real>::Bits;
+
+template <class Real>
+constexpr index_t lanes = vector_bytes / static_cast<index_t>(sizeof(Real));
+
+template <class Real>
+inline Vector<Real> broadcast(Real value) {
+  return value - Vector<Real>{};  // x - 0 keeps every x, the sign of -0 included
+}
+
+template <class Real>
+inline Vector<Real> load(const Real* from) {
+  Vector<Real> values;
+  __builtin_memcpy(&values, from, sizeof values);
+  return values;
+}
+
+template <class Real>
+inline void store(Real* to, Vector<Real> values) {
+  __builtin_memcpy(to, &values, sizeof values);
+}
+
+// The first `count` lanes; the others are zero.
+template <class Real>
+inline Vector<Real> load_some(const Real* from, index_t count) {
+  Vector<Real> values{};
+  __builtin_memcpy(&values, from, static_cast<std::size_t>(count) * sizeof(Real));
+  return values;
+}
+
+template <class Real>
+inline void store_some(Real* to, Vector<Real> values, index_t count) {
+  __builtin_memcpy(to, &values, static_cast<std::size_t>(count) * sizeof(Real));
+}

@@ -1,0 +1,34 @@
+#include "plan/problem.hpp"
+
+#include <stdexcept>
+
+namespace lstm_native::plan {
+namespace {
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+}  // namespace
+
+void check(const Problem& problem) {
+  require(problem.seq_len >= 1, "seq_len must be at least 1");
+  require(problem.batch >= 0, "batch must not be negative");
+  require(problem.input_size >= 1, "input_size must be at least 1");
+  require(problem.cell_size >= 1, "hidden_size must be at least 1");
+  require(problem.output_size == problem.cell_size, "the output must be as wide as the cell state");
+  require(problem.num_layers >= 1, "num_layers must be at least 1");
+  require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
+  require(problem.dropout >= 0.0 && problem.dropout <= 1.0, "dropout must be in [0, 1]");
+  require(problem.threads >= 1, "num_threads must be at least 1");
+  if (!problem.packed()) return;
+  require(static_cast<index_t>(problem.batch_sizes.size()) == problem.seq_len, "batch_sizes must have seq_len items");
+  index_t previous = problem.batch;
+  require(problem.batch_sizes.front() == previous, "batch_sizes[0] must be the batch");
+  for (const index_t size : problem.batch_sizes) {
+    require(size >= 1 && size <= previous, "batch_sizes must be positive and must not increase");
+    previous = size;
+  }
+}
+
+}  // namespace lstm_native::plan

@@ -1,0 +1,30 @@
+// plan: one call's sizes and options, validated, as plain data.
+#pragma once
+
+#include <vector>
+
+#include "common/types.hpp"
+
+namespace lstm_native::plan {
+
+struct Problem {
+  index_t seq_len = 0;
+  index_t batch = 0;
+  index_t input_size = 0;
+  index_t cell_size = 0;    // units of the cell state
+  index_t output_size = 0;  // units of the hidden state; apart from cell_size for the sake of projections
+  index_t num_layers = 0;
+  index_t num_directions = 0;
+  std::vector<index_t> batch_sizes;  // active rows per step of a packed sequence; empty: every row at every step
+  double dropout = 0.0;
+  int threads = 1;
+
+  bool packed() const { return !batch_sizes.empty(); }
+  index_t layer_output_size() const { return num_directions * output_size; }
+  index_t layer_input_size(index_t layer) const { return layer == 0 ? input_size : layer_output_size(); }
+};
+
+// std::invalid_argument where a driver could not trust the problem's numbers.
+void check(const Problem& problem);
+
+}  // namespace lstm_native::plan

@@ -1,0 +1,45 @@
+#include "plan/tape.hpp"
+
+#include <cstring>
+
+#include "common/checked_size.hpp"
+
+namespace lstm_native::plan {
+
+TapeLayout::TapeLayout(const Problem& problem, index_t rows)
+    : directions_(problem.num_directions),
+      gates_elements_(checked_product({rows, gate_count, problem.cell_size})),
+      cells_elements_(checked_product({rows, problem.cell_size})),
+      elements_(
+          checked_sum({tape_header_elements, checked_product({problem.num_layers, problem.num_directions,
+                                                              checked_sum({gates_elements_, cells_elements_})})})) {
+  checked_product({elements_, static_cast<index_t>(sizeof(double))});
+}
+
+template <class Real>
+void write_header(Real* tape, const Problem& problem, index_t rows, std::uint64_t dropout_key,
+                  std::uint64_t dropout_counter) {
+  TapeHeader header{};
+  std::memcpy(header.magic, "LSTMTAPE", sizeof header.magic);
+  header.version = 1;
+  header.element_bytes = static_cast<std::uint32_t>(dtype_of<Real>);
+  header.seq_len = problem.seq_len;
+  header.batch = problem.batch;
+  header.rows = rows;
+  header.input_size = problem.input_size;
+  header.cell_size = problem.cell_size;
+  header.output_size = problem.output_size;
+  header.num_layers = problem.num_layers;
+  header.num_directions = problem.num_directions;
+  header.dropout = problem.dropout;
+  header.dropout_key = dropout_key;
+  header.dropout_counter = dropout_counter;
+  header.elements = TapeLayout(problem, rows).elements();
+  std::memset(tape, 0, tape_header_elements * sizeof(Real));
+  std::memcpy(tape, &header, sizeof header);
+}
+
+template void write_header<float>(float*, const Problem&, index_t, std::uint64_t, std::uint64_t);
+template void write_header<double>(double*, const Problem&, index_t, std::uint64_t, std::uint64_t);
+
+}  // namespace lstm_native::plan

@@ -1,0 +1,54 @@
+// plan: the tape: what a training call keeps for its backward pass, in one array of the call's element type.
+//
+// Layout, in elements of the call's type (documented for users in docs/reserve.md):
+//   header                       32 elements: TapeHeader's bytes, then zeros
+//   then for each layer, for each direction:
+//     gates  (rows, 4, cell_size)  activated i, f, g, o
+//     cells  (rows, cell_size)     cell state after each step
+// with rows = seq_len * batch (or the sum of batch_sizes) in time order.
+#pragma once
+
+#include <cstdint>
+
+#include "common/types.hpp"
+#include "plan/problem.hpp"
+
+namespace lstm_native::plan {
+
+struct TapeHeader {
+  char magic[8];                // "LSTMTAPE"
+  std::uint32_t version;        // of this layout
+  std::uint32_t element_bytes;  // 4 or 8
+  std::int64_t seq_len, batch, rows, input_size, cell_size, output_size, num_layers, num_directions;
+  double dropout;
+  std::uint64_t dropout_key, dropout_counter;
+  std::int64_t elements;  // of the whole tape, this header included
+};
+// The same number of elements for both types, so that the tape's length does not depend on the type.
+inline constexpr index_t tape_header_elements = 32;
+static_assert(sizeof(TapeHeader) <= tape_header_elements * sizeof(float));
+
+class TapeLayout {
+ public:
+  TapeLayout(const Problem& problem, index_t rows);
+
+  index_t elements() const { return elements_; }
+  index_t gates(index_t layer, index_t direction) const { return first(layer, direction); }
+  index_t cells(index_t layer, index_t direction) const { return first(layer, direction) + gates_elements_; }
+
+ private:
+  index_t first(index_t layer, index_t direction) const {
+    return tape_header_elements + (layer * directions_ + direction) * (gates_elements_ + cells_elements_);
+  }
+
+  index_t directions_;
+  index_t gates_elements_;
+  index_t cells_elements_;
+  index_t elements_;
+};
+
+template <class Real>
+void write_header(Real* tape, const Problem& problem, index_t rows, std::uint64_t dropout_key,
+                  std::uint64_t dropout_counter);
+
+}  // namespace lstm_native::plan

@@ -1,0 +1,24 @@
+"""A fast LSTM for CPUs, without a framework.
+
+`lstm` is a function on arrays, with the signature of `ivy.lstm`; `LSTM` is an operator with one
+flat weight, with the interface of `mindspore.ops.LSTM`.
+"""
+
+from lstm_native._extension import core as _loaded_core
+from lstm_native.config import get_config, get_num_threads, set_num_threads, show_config
+from lstm_native.functional import lstm
+from lstm_native.op import LSTM
+from lstm_native.random import manual_seed
+
+__version__: str = _loaded_core.version()
+
+__all__ = [
+    "LSTM",
+    "__version__",
+    "get_config",
+    "get_num_threads",
+    "lstm",
+    "manual_seed",
+    "set_num_threads",
+    "show_config",
+]

@@ -1,0 +1,61 @@
+"""Turns what callers hand in into NumPy arrays, without a copy wherever one is not needed."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+RealArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+_DLPACK_CPU = 1
+_REAL_TYPES = (np.float32, np.float64)
+
+
+def as_array(value: Any, name: str) -> npt.NDArray[Any]:
+    """Return `value` as a plain `numpy.ndarray`; TypeError names what can't be one."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask, got a numpy.ma.MaskedArray; "
+            "fill it first (its .filled())"
+        )
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return _from_dlpack(value)
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    except ValueError as reason:
+        raise ValueError(f"{name}: expected an array, got {_kind(value)}: {reason}") from reason
+    except Exception as reason:
+        raise TypeError(f"{name}: expected an array, got {_kind(value)}: {reason}") from reason
+
+
+def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str = "") -> RealArray:
+    """Return `value` as an aligned float32 or float64 array in native byte order, any strides.
+
+    Where `like` is given, the dtype must be the same as its. A nested list counts as float64.
+    """
+    array = as_array(value, name)
+    dtype = array.dtype
+    if dtype.type not in _REAL_TYPES:
+        origin = f" from {_kind(value)}" if dtype.hasobject else ""
+        raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}{origin}")
+    if like is not None and dtype.type is not like.dtype.type:
+        got = dtype.newbyteorder("=")
+        raise TypeError(f"{name}: expected dtype {like.dtype}, the same as {like_name}, got {got}")
+    if not dtype.isnative:
+        return array.astype(dtype.newbyteorder("="))
+    return array if array.flags.aligned else array.copy()
+
+
+def _from_dlpack(value: Any) -> npt.NDArray[Any]:
+    device = value.__dlpack_device__()[0]
+    if int(device) != _DLPACK_CPU:
+        raise TypeError(f"its memory is on DLPack device type {int(device)}, not on the CPU")
+    return np.from_dlpack(value)
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("a builtins.", "a ")

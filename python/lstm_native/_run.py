@@ -1,0 +1,70 @@
+"""Hands one validated call to the C++ core."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from lstm_native._arrays import RealArray
+from lstm_native._extension import core
+
+# w_ih (4 * H, layer's input size), w_hh (4 * H, H), b_ih (4 * H,), b_hh (4 * H,)
+DirectionWeights: TypeAlias = tuple[RealArray, RealArray, RealArray | None, RealArray | None]
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """The rate between layers, and where in the generator's stream the call's masks begin."""
+
+    rate: float = 0.0
+    key: int = 0
+    counter: int = 0
+
+
+@dataclass(frozen=True)
+class ForwardCall:
+    """One call, validated: all arrays of one dtype, all shapes in agreement.
+
+    `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`.
+    """
+
+    input: RealArray
+    h_0: RealArray
+    c_0: RealArray
+    weights: list[DirectionWeights]
+    bidirectional: bool
+    threads: int
+    batch_first: bool = False
+    batch_sizes: list[int] = field(default_factory=list)
+    dropout: Dropout = field(default_factory=Dropout)
+    tape_elements: int | None = None
+
+
+def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArray | None]:
+    """Return output, h_n, c_n, and the tape as one flat array, or None where none is asked for."""
+    dtype = call.input.dtype
+    features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
+    output: RealArray = np.empty((*call.input.shape[:-1], features), dtype)
+    h_n: RealArray = np.empty(call.h_0.shape, dtype)
+    c_n: RealArray = np.empty(call.c_0.shape, dtype)
+    tape: RealArray | None = None
+    if call.tape_elements is not None:
+        tape = np.empty(call.tape_elements, dtype)
+    # The core is time-major; batch-first arrays are the same memory with two axes exchanged.
+    core.forward(
+        call.input.swapaxes(0, 1) if call.batch_first else call.input,
+        call.h_0,
+        call.c_0,
+        call.weights,
+        output.swapaxes(0, 1) if call.batch_first else output,
+        h_n,
+        c_n,
+        bidirectional=call.bidirectional,
+        batch_sizes=call.batch_sizes,
+        dropout=call.dropout.rate,
+        dropout_key=call.dropout.key,
+        dropout_counter=call.dropout.counter,
+        tape=tape,
+        threads=call.threads,
+    )
+    return output, h_n, c_n, tape

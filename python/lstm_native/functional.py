@@ -1,0 +1,224 @@
+"""The function `lstm`."""
+
+import warnings
+from typing import Any
+
+from lstm_native import _validate, config
+from lstm_native import random as dropout_random
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._run import Dropout, ForwardCall, forward
+from lstm_native._weights import Sizes, from_sequence
+
+
+def lstm(
+    input: Any,
+    initial_states: Any,
+    all_weights: Any,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool = False,
+    batch_sizes: Any = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+) -> tuple[RealArray, RealArray, RealArray]:
+    """Apply a multi-layer long short-term memory to an input sequence.
+
+    With T = seq_len, N = batch, I = input_size, H = hidden_size, L = num_layers and
+    D = num_directions (2 when bidirectional, otherwise 1), each layer computes for t = 1 .. T::
+
+        i, f, o = sigmoid(W x_t + b_ih + U h_(t-1) + b_hh)     input, forget, output gate
+        g       = tanh(W x_t + b_ih + U h_(t-1) + b_hh)        cell candidate
+        c_t     = f * c_(t-1) + i * g
+        h_t     = o * tanh(c_t)
+
+    w_ih holds the four W below each other in the order i, f, g, o; w_hh the four U; PyTorch,
+    cuDNN and Keras use the same order.
+
+    Parameters
+    ----------
+    input : array, float32 or float64
+        Shape (T, N, I), or (N, T, I) if `batch_first`, or (sum(batch_sizes), I) for a packed
+        sequence. T, I and H are at least 1; N may be 0.
+    initial_states : tuple of two arrays
+        (h_0, c_0), both of shape (L * D, N, H). Row l * D + d is layer l, direction d
+        (0 forward, 1 reverse). For a packed sequence N is batch_sizes[0].
+    all_weights : sequence of arrays
+        For each layer, for each direction (forward before reverse): w_ih of shape (4 * H, I), or
+        (4 * H, D * H) from the second layer on; w_hh (4 * H, H); b_ih (4 * H,) if `has_ih_bias`;
+        b_hh (4 * H,) if `has_hh_bias`.
+    num_layers : int
+        Number of stacked layers, at least 1.
+    dropout : float
+        From 0 to 1: the rate at which the outputs of each layer but the last are dropped while
+        training; kept values are scaled by 1 / (1 - dropout).
+    train : bool
+        Whether to apply dropout.
+    bidirectional : bool
+        Whether every layer also runs over the reversed sequence; outputs are concatenated.
+    batch_first : bool, default False
+        Whether input and output are (N, T, ...). Has no effect on a packed sequence.
+    batch_sizes : sequence of int, optional
+        Says that input is a packed sequence, as `torch.nn.utils.rnn.pack_padded_sequence` makes
+        them: the number of sequences active at each step, positive and not increasing.
+    weights_transposed : bool, default False
+        Whether the matrices are (I, 4 * H) and (H, 4 * H) instead.
+    has_ih_bias, has_hh_bias : bool, default True
+        Whether `all_weights` includes b_ih, b_hh.
+    seed : int, optional
+        Of this call's dropout masks, from 0 to 2**64 - 1. Without it the masks come from the
+        process-wide generator, see `manual_seed`.
+    num_threads : int, optional
+        From 1 to 1024; see `set_num_threads` for the default. The result is the same, bit for bit.
+
+    Returns
+    -------
+    output : numpy.ndarray
+        The last layer's hidden states: shape (T, N, D * H), or (N, T, D * H) if `batch_first`, or
+        (sum(batch_sizes), D * H) for a packed sequence.
+    h_outs, c_outs : numpy.ndarray
+        Final hidden and cell state, shape (L * D, N, H); of a packed sequence, each sequence's
+        state after its own last step (in the reverse direction, after its first).
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type, or an array is not of input's dtype, or that dtype is
+        neither float32 nor float64.
+    ValueError
+        If a shape, a size or a rate is wrong. The message names the argument, what was expected
+        and what came.
+    MemoryError
+        If the results or the working memory can't be had.
+
+    Warns
+    -----
+    UserWarning
+        If `dropout` is set and `train` is true but there is one layer only.
+
+    Notes
+    -----
+    Arrays are NumPy arrays of any strides and byte order, nested lists (as float64), or whatever
+    offers `__array__`, the buffer protocol or `__dlpack__` from CPU memory; they are never written
+    to. The signature is the one that ivy documents for `ivy.lstm`; for values, `torch.nn.LSTM` is
+    the reference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> x = np.ones((5, 2, 10), np.float32)
+    >>> h_0 = c_0 = np.ones((1, 2, 2), np.float32)
+    >>> weights = (np.ones((8, 10)), np.ones((8, 2)), np.ones(8), np.ones(8))
+    >>> weights = [w.astype(np.float32) for w in weights]
+    >>> output, h_n, c_n = lstm_native.lstm(x, (h_0, c_0), weights, 1, 0.0, False, False)
+    >>> output.shape, h_n.shape
+    ((5, 2, 2), (1, 2, 2))
+    """
+    num_layers = _validate.integer(num_layers, "num_layers", 1)
+    rate = _validate.dropout_rate(dropout, "dropout", integers=True)
+    train = _validate.boolean(train, "train")
+    bidirectional = _validate.boolean(bidirectional, "bidirectional")
+    batch_first = _validate.boolean(batch_first, "batch_first")
+    weights_transposed = _validate.boolean(weights_transposed, "weights_transposed")
+    biases = (
+        _validate.boolean(has_ih_bias, "has_ih_bias"),
+        _validate.boolean(has_hh_bias, "has_hh_bias"),
+    )
+    if seed is not None:
+        seed = dropout_random.check_seed(seed)
+    threads = config.threads_for_call(num_threads)
+    packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes)
+
+    x = as_real(input, "input")
+    sizes, weights = from_sequence(
+        all_weights, x, num_layers, bidirectional, weights_transposed, biases
+    )
+    batch = check_input(x, sizes, batch_first, packed)
+    h_0, c_0 = _states(initial_states, x, sizes, batch)
+
+    drops = train and rate > 0.0
+    if drops and num_layers == 1:
+        warn_single_layer(rate, stacklevel=3)
+        drops = False
+    call = ForwardCall(
+        input=x,
+        h_0=h_0,
+        c_0=c_0,
+        weights=weights,
+        bidirectional=bidirectional,
+        threads=threads,
+        batch_first=batch_first and packed is None,
+        batch_sizes=packed or [],
+        dropout=_dropout(rate, seed) if drops else Dropout(),
+    )
+    output, h_n, c_n, _ = forward(call)
+    return output, h_n, c_n
+
+
+def check_input(x: RealArray, sizes: Sizes, batch_first: bool, packed: list[int] | None) -> int:
+    """Check input's shape against the sizes; return the batch."""
+    if packed is not None:
+        axes = [("sum(batch_sizes)", sum(packed)), ("input_size", sizes.input_size)]
+        _validate.shape(x, "input", axes)
+        return packed[0]
+    times: list[tuple[str, int | None]] = [("seq_len", None), ("batch", None)]
+    if batch_first:
+        times.reverse()
+    _validate.shape(x, "input", [*times, ("input_size", sizes.input_size)])
+    if x.shape[1 if batch_first else 0] == 0:
+        raise ValueError(f"input: expected a seq_len of at least 1, got shape {x.shape}")
+    return int(x.shape[0 if batch_first else 1])
+
+
+def check_state(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
+    """Check the shape of a hidden or cell state."""
+    rows = sizes.num_layers * sizes.directions
+    axes = [
+        ("num_layers * num_directions", rows),
+        ("batch", batch),
+        ("hidden_size", sizes.hidden_size),
+    ]
+    _validate.shape(array, name, axes)
+
+
+def warn_single_layer(rate: float, stacklevel: int) -> None:
+    """Say that dropout between layers has no effect where there is one layer."""
+    warnings.warn(
+        f"dropout: {rate} has no effect, because it is applied between layers and num_layers is 1",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _states(
+    initial_states: Any, x: RealArray, sizes: Sizes, batch: int
+) -> tuple[RealArray, RealArray]:
+    name = "initial_states"
+    if not isinstance(initial_states, tuple | list):
+        raise TypeError(
+            f"{name}: expected a tuple of two arrays (h_0, c_0), "
+            f"got {_validate.type_name(initial_states)}"
+        )
+    if len(initial_states) != 2:
+        raise ValueError(
+            f"{name}: expected a tuple of two arrays (h_0, c_0), got {len(initial_states)} items"
+        )
+    names = (f"{name}[0] (h_0)", f"{name}[1] (c_0)")
+    h_0, c_0 = (
+        as_real(state, label, x, "input")
+        for state, label in zip(initial_states, names, strict=True)
+    )
+    check_state(h_0, names[0], sizes, batch)
+    check_state(c_0, names[1], sizes, batch)
+    return h_0, c_0
+
+
+def _dropout(rate: float, seed: int | None) -> Dropout:
+    key, counter = dropout_random.generator.take() if seed is None else (seed, 0)
+    return Dropout(rate, key, counter)

@@ -1,0 +1,249 @@
+"""The operator `LSTM`."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_native import _validate, config
+from lstm_native import random as dropout_random
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._extension import core
+from lstm_native._run import Dropout, ForwardCall, forward
+from lstm_native._weights import WEIGHT_LAYOUTS, Sizes, WeightLayout, flat_size, from_flat
+from lstm_native.functional import check_input, check_state, warn_single_layer
+
+
+class LSTM:
+    """Long short-term memory as an operator with one flat weight.
+
+    The interface is the one that MindSpore documents for `mindspore.ops.LSTM`; keyword-only
+    parameters are extensions. See `lstm` for the equations, the gate order (i, f, g, o) and the
+    letters T, N, I, H, L and D.
+
+    Parameters
+    ----------
+    input_size : int
+        Features of the input, I, at least 1.
+    hidden_size : int
+        Features of the hidden state, H, at least 1.
+    num_layers : int
+        Stacked layers, L, at least 1.
+    has_bias : bool
+        Whether the weight holds the biases b_ih and b_hh.
+    bidirectional : bool
+        Whether every layer also runs over the reversed sequence.
+    dropout : float
+        From 0.0 to 1.0: the rate at which the outputs of each layer but the last are dropped.
+    batch_first : bool, default False
+        Whether input and output are (N, T, ...) instead of (T, N, ...).
+    weight_layout : {"mindspore_gpu", "mindspore_cpu"}
+        How the flat weight is laid out. "mindspore_gpu", the default, is cuDNN's: for each layer,
+        for each direction w_ih (4 * H, layer's input size) and w_hh (4 * H, H); after all matrices,
+        for each layer, for each direction b_ih (4 * H) and b_hh (4 * H). "mindspore_cpu": all w_ih,
+        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two.
+    training : bool, default True
+        Whether calls apply dropout and fill `reserve`; a call can say otherwise.
+
+    Raises
+    ------
+    TypeError
+        If input_size, hidden_size or num_layers is not an int, has_bias or bidirectional is not a
+        bool, or dropout is not a float.
+    ValueError
+        If dropout is not in the range [0.0, 1.0], or a size is below 1.
+
+    Warns
+    -----
+    UserWarning
+        If `dropout` is set but there is one layer only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> net = lstm_native.LSTM(10, 2, 1, True, False, 0.0)
+    >>> x = np.ones([5, 2, 10], np.float32)
+    >>> h0 = c0 = np.ones([1, 2, 2], np.float32)
+    >>> w = np.ones([112, 1, 1], np.float32)
+    >>> output, h_n, c_n, reserve, state = net(x, h0, c0, w)
+    >>> print(output[0])
+    [[0.9640267 0.9640267]
+     [0.9640267 0.9640267]]
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        has_bias: bool,
+        bidirectional: bool,
+        dropout: float,
+        *,
+        batch_first: bool = False,
+        weight_layout: WeightLayout = "mindspore_gpu",
+        training: bool = True,
+    ) -> None:
+        self.input_size = _validate.integer(input_size, "input_size", 1)
+        self.hidden_size = _validate.integer(hidden_size, "hidden_size", 1)
+        self.num_layers = _validate.integer(num_layers, "num_layers", 1)
+        self.has_bias = _validate.boolean(has_bias, "has_bias")
+        self.bidirectional = _validate.boolean(bidirectional, "bidirectional")
+        self.dropout = _validate.dropout_rate(dropout, "dropout", integers=False)
+        self.batch_first = _validate.boolean(batch_first, "batch_first")
+        self.weight_layout = _check_layout(weight_layout)
+        self.training = _validate.boolean(training, "training")
+        self._sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
+        if self.dropout > 0.0 and self.num_layers == 1:
+            warn_single_layer(self.dropout, stacklevel=2)
+
+    def __repr__(self) -> str:
+        return (
+            f"LSTM({self.input_size}, {self.hidden_size}, {self.num_layers}, {self.has_bias}, "
+            f"{self.bidirectional}, {self.dropout}, batch_first={self.batch_first}, "
+            f"weight_layout={self.weight_layout!r}, training={self.training})"
+        )
+
+    @property
+    def weight_size(self) -> int:
+        """The number of elements of the flat weight `w`."""
+        return flat_size(self._sizes, self.has_bias, self.weight_layout)
+
+    def reserve_size(self, seq_len: int, batch: int) -> int:
+        """Return r: `reserve` of a training call has shape (r, 1).
+
+        Parameters
+        ----------
+        seq_len : int
+            Time steps, at least 1.
+        batch : int
+            Sequences, at least 0.
+        """
+        return core.tape_elements(
+            _validate.integer(seq_len, "seq_len", 1),
+            _validate.integer(batch, "batch", 0),
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self.bidirectional,
+        )
+
+    def __call__(
+        self,
+        input: Any,
+        h: Any,
+        c: Any,
+        w: Any,
+        *,
+        state: Any = None,
+        training: bool | None = None,
+        num_threads: int | None = None,
+    ) -> tuple[RealArray, RealArray, RealArray, RealArray, npt.NDArray[np.int64]]:
+        """Run the operator.
+
+        Parameters
+        ----------
+        input : array, float32 or float64
+            Shape (T, N, I), or (N, T, I) if `batch_first`. T is at least 1; N may be 0.
+        h, c : array
+            Initial hidden and cell state, shape (L * D, N, H).
+        w : array
+            The flat weight: any shape with `weight_size` elements, read in C order.
+        state : array, optional
+            The `state` that an earlier call returned: its dropout masks are used again. Without it,
+            masks come from the process-wide generator, see `manual_seed`.
+        training : bool, optional
+            In place of the constructor's.
+        num_threads : int, optional
+            From 1 to 1024; see `set_num_threads` for the default. Results don't depend on it.
+
+        Returns
+        -------
+        output : numpy.ndarray
+            The last layer's hidden states, shape (T, N, D * H), or (N, T, D * H) if `batch_first`.
+        h_n, c_n : numpy.ndarray
+            Final hidden and cell state, shape (L * D, N, H).
+        reserve : numpy.ndarray
+            What a backward pass needs, shape (r, 1), input's dtype: a header of 32 elements, then
+            for each layer, for each direction the gates (T, N, 4, H), activated, in the order
+            i, f, g, o, and the cell states (T, N, H). (0, 1) where `training` is false.
+        state : numpy.ndarray
+            Key and counter of the generator before this call, shape (2, 1), int64 (the bits of two
+            unsigned numbers).
+
+        Raises
+        ------
+        TypeError
+            If an argument has the wrong type, or an array is not of input's dtype, or that dtype is
+            neither float32 nor float64.
+        ValueError
+            If a shape is wrong or `w` has the wrong number of elements.
+        MemoryError
+            If the results or the working memory can't be had.
+        """
+        training = self.training if training is None else _validate.boolean(training, "training")
+        threads = config.threads_for_call(num_threads)
+        given = None if state is None else dropout_random.from_state(state)
+
+        x = as_real(input, "input")
+        batch = check_input(x, self._sizes, self.batch_first, None)
+        h_0 = as_real(h, "h", x, "input")
+        check_state(h_0, "h", self._sizes, batch)
+        c_0 = as_real(c, "c", x, "input")
+        check_state(c_0, "c", self._sizes, batch)
+        weights = from_flat(
+            self._checked_weight(as_real(w, "w", x, "input")),
+            self._sizes,
+            self.has_bias,
+            self.weight_layout,
+        )
+
+        drops = training and self.dropout > 0.0 and self.num_layers > 1
+        key, counter = _stream(given, drops)
+        seq_len = x.shape[1 if self.batch_first else 0]
+        call = ForwardCall(
+            input=x,
+            h_0=h_0,
+            c_0=c_0,
+            weights=weights,
+            bidirectional=self.bidirectional,
+            threads=threads,
+            batch_first=self.batch_first,
+            dropout=Dropout(self.dropout if drops else 0.0, key, counter),
+            tape_elements=self.reserve_size(seq_len, batch) if training else None,
+        )
+        output, h_n, c_n, tape = forward(call)
+        reserve: RealArray = np.empty(0, x.dtype) if tape is None else tape
+        return output, h_n, c_n, reserve.reshape(-1, 1), dropout_random.to_state(key, counter)
+
+    def _checked_weight(self, w: RealArray) -> RealArray:
+        if w.size != self.weight_size:
+            sizes = " or ".join(
+                f"{flat_size(self._sizes, self.has_bias, layout)} for {layout!r}"
+                for layout in WEIGHT_LAYOUTS
+            )
+            raise ValueError(
+                f"w: expected {self.weight_size} elements (weight_layout={self.weight_layout!r}; "
+                f"the layouts need {sizes}), got {w.size} in shape {w.shape}"
+            )
+        return w
+
+
+def _stream(given: tuple[int, int] | None, drops: bool) -> tuple[int, int]:
+    """Return the given key and counter, or the generator's, which advances if masks are drawn."""
+    if given is not None:
+        return given
+    return dropout_random.generator.take() if drops else dropout_random.generator.peek()
+
+
+def _check_layout(layout: Any) -> WeightLayout:
+    choices = " or ".join(repr(choice) for choice in WEIGHT_LAYOUTS)
+    if not isinstance(layout, str):
+        raise TypeError(
+            f"weight_layout: expected {choices}, got {_validate.type_name(layout)} {layout!r}"
+        )
+    for choice in WEIGHT_LAYOUTS:
+        if layout == choice:
+            return choice
+    raise ValueError(f"weight_layout: expected {choices}, got {layout!r}")

@@ -1,0 +1,83 @@
+"""The generator of dropout masks: Philox4x32-10, a counter-based generator.
+
+A mask is a pure function of a key (the seed), a counter (which call since the seed) and an
+element's position, so it can be computed again by any number of threads, or by a backward pass.
+"""
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_native import _validate
+from lstm_native._arrays import as_array
+
+_WORD = 1 << 64
+
+
+class _Generator:
+    """The process-wide key and counter."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key = int.from_bytes(os.urandom(8), "little")
+        self._counter = 0
+
+    def seed(self, key: int) -> None:
+        with self._lock:
+            self._key, self._counter = key, 0
+
+    def peek(self) -> tuple[int, int]:
+        with self._lock:
+            return self._key, self._counter
+
+    def take(self) -> tuple[int, int]:
+        """Return key and counter for one call, and advance past it."""
+        with self._lock:
+            taken = self._key, self._counter
+            self._counter = (self._counter + 1) % _WORD
+            return taken
+
+
+generator = _Generator()
+
+
+def manual_seed(seed: int) -> None:
+    """Set the seed of every dropout mask drawn from now on, in this process.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**64 - 1. Without a call of this function the seed comes from the operating
+        system and differs from run to run.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is not an int.
+    ValueError
+        If `seed` is outside of its range.
+    """
+    generator.seed(check_seed(seed))
+
+
+def check_seed(seed: Any) -> int:
+    """Return a seed that fits the key."""
+    return _validate.integer(seed, "seed", 0, _WORD - 1)
+
+
+def to_state(key: int, counter: int) -> npt.NDArray[np.int64]:
+    """Return key and counter as the (2, 1) int64 array that `LSTM` calls `state`."""
+    return np.array([[key], [counter]], dtype=np.uint64).view(np.int64)
+
+
+def from_state(state: Any) -> tuple[int, int]:
+    """Return the key and counter of a `state` array."""
+    array = as_array(state, "state")
+    if array.dtype.kind not in "iu" or array.dtype.itemsize != 8:
+        raise TypeError(f"state: expected dtype int64, got {array.dtype}")
+    _validate.shape(array, "state", [("2", 2), ("1", 1)])
+    key, counter = (int(word) % _WORD for word in array[:, 0])
+    return key, counter
