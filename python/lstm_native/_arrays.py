@@ -1,5 +1,6 @@
 """Turns what callers hand in into NumPy arrays, without a copy wherever one is not needed."""
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,6 +41,8 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
     array = as_array(value, name)
     dtype = array.dtype
     if dtype.type not in _REAL_TYPES:
+        if array.ndim == 0 and dtype.kind in "OSU":  # what NumPy does not know as an array
+            raise TypeError(f"{name}: expected an array of float32 or float64, got {_kind(value)}")
         origin = f" from {_kind(value)}" if dtype.hasobject else ""
         raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}{origin}")
     if like is not None and dtype.type is not like.dtype.type:
@@ -47,7 +50,17 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
         raise TypeError(f"{name}: expected dtype {like.dtype}, the same as {like_name}, got {got}")
     if not dtype.isnative:
         return array.astype(dtype.newbyteorder("="))
-    return array if array.flags.aligned else array.copy()
+    return array if _readable(array) else array.copy()
+
+
+def _readable(array: npt.NDArray[Any]) -> bool:
+    """Whether the core can read an array where it lies.
+
+    NumPy counts an array as aligned whatever the strides of its axes of size 1 are, and an empty
+    one whatever its address is.
+    """
+    whole_elements = math.gcd(*array.strides, array.itemsize) == array.itemsize
+    return array.flags.aligned and whole_elements and array.size > 0
 
 
 def _from_dlpack(value: Any) -> npt.NDArray[Any]:
@@ -58,4 +71,7 @@ def _from_dlpack(value: Any) -> npt.NDArray[Any]:
 
 
 def _kind(value: Any) -> str:
-    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("a builtins.", "a ")
+    if value is None:
+        return "None"
+    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -1,6 +1,6 @@
 """Checks of single arguments. Every message names the argument, what was expected and what came."""
 
-import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from lstm_native._arrays import as_array
 
 MOST_THREADS = 1024
+LARGEST_SIZE = 2**63 - 1
 
 
 def type_name(value: Any) -> str:
@@ -16,20 +17,35 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
+def described(value: Any) -> str:
+    """Return a short description of any value, for messages: its type, and a scalar's value."""
+    if value is None:
+        return "None"
+    if isinstance(value, np.ndarray):
+        return f"{type_name(value)} of shape {value.shape}"
+    if isinstance(value, np.generic | int | float | complex | str | bytes):
+        return f"{type_name(value)} {_scalar(value)}"
+    return type_name(value)
+
+
 def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
-    """Return an int within [low, high]; a bool is none."""
+    """Return an int within [low, high]; a bool is none. Without `high`, an index must hold it."""
     bounds = f"an int of at least {low}" if high is None else f"an int from {low} to {high}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected {bounds}, got {type_name(value)} {value!r}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name}: expected {bounds}, got {value}")
-    return int(value)
+        raise TypeError(f"{name}: expected {bounds}, got {described(value)}")
+    number = int(value)
+    if high is None and number > LARGEST_SIZE:
+        high = LARGEST_SIZE
+        bounds = f"an int from {low} to {high}"
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name}: expected {bounds}, got {_scalar(number)}")
+    return number
 
 
 def boolean(value: Any, name: str) -> bool:
     """Return a bool; 0 and 1 are none."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected a bool, got {type_name(value)} {value!r}")
+        raise TypeError(f"{name}: expected a bool, got {described(value)}")
     return bool(value)
 
 
@@ -37,13 +53,10 @@ def dropout_rate(value: Any, name: str, integers: bool) -> float:
     """Return a float within [0, 1]; integers: whether an int counts as one."""
     accepted = (float, np.floating, int, np.integer) if integers else (float, np.floating)
     if isinstance(value, bool | np.bool_) or not isinstance(value, accepted):
-        raise TypeError(
-            f"{name}: expected a float from 0.0 to 1.0, got {type_name(value)} {value!r}"
-        )
-    rate = float(value)
-    if math.isnan(rate) or not 0.0 <= rate <= 1.0:
-        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {rate}")
-    return rate
+        raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {described(value)}")
+    if not 0.0 <= value <= 1.0:  # as NaN is not, either
+        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {_scalar(value)}")
+    return float(value)
 
 
 def shape(
@@ -65,6 +78,10 @@ def batch_sizes(value: Any) -> list[int]:
     """Return the batch sizes of a packed sequence: positive, not increasing, at least one."""
     name = "batch_sizes"
     array = as_array(value, name)
+    if array.ndim == 0:
+        raise TypeError(
+            f"{name}: expected a sequence of ints, one per time step, got {described(value)}"
+        )
     if array.ndim != 1 or array.size == 0:
         raise ValueError(
             f"{name}: expected a sequence of at least one int, one per time step, "
@@ -84,6 +101,13 @@ def batch_sizes(value: Any) -> list[int]:
             )
         previous = size
     return sizes
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 128:  # str() refuses very long ones
+        power = f"2**{value.bit_length() - 1}"
+        return f"{power} or more" if value > 0 else f"-{power} or less"
+    return str(value) if isinstance(value, np.generic) else reprlib.repr(value)
 
 
 def _tuple(items: Any) -> str:

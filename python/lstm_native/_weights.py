@@ -55,7 +55,7 @@ def from_sequence(
     other.
     """
     roles = ["w_ih", "w_hh"] + [b for b, has in zip(("b_ih", "b_hh"), biases, strict=True) if has]
-    arrays = _listed(all_weights, roles, num_layers, bidirectional)
+    arrays = _listed(all_weights, roles, num_layers, bidirectional, biases)
     names = _names(roles, num_layers, bidirectional)
     reals = [as_real(array, name, like, "input") for array, name in zip(arrays, names, strict=True)]
     sizes = _sizes(reals[0], names[0], reals[1], names[1], num_layers, bidirectional, transposed)
@@ -79,13 +79,12 @@ def from_sequence(
 
 def flat_size(sizes: Sizes, has_bias: bool, layout: WeightLayout) -> int:
     """Return the number of elements of a flat weight."""
-    matrices = sum(
-        sizes.gates * (sizes.layer_input_size(layer) + sizes.hidden_size)
-        for layer, _ in sizes.cells()
+    cells = sizes.num_layers * sizes.directions
+    columns = cells * sizes.hidden_size + sizes.directions * (
+        sizes.input_size + (sizes.num_layers - 1) * sizes.layer_input_size(1)
     )
     biases_per_cell = 2 if layout == "mindspore_gpu" else 1
-    biases = sizes.num_layers * sizes.directions * biases_per_cell * sizes.gates
-    return matrices + (biases if has_bias else 0)
+    return sizes.gates * (columns + (cells * biases_per_cell if has_bias else 0))
 
 
 def from_flat(
@@ -130,9 +129,16 @@ class _Reader:
         return self.vector(rows * columns).reshape(rows, columns)
 
 
-def _listed(all_weights: Any, roles: list[str], num_layers: int, bidirectional: bool) -> list[Any]:
+def _listed(
+    all_weights: Any,
+    roles: list[str],
+    num_layers: int,
+    bidirectional: bool,
+    biases: tuple[bool, bool],
+) -> list[Any]:
     name = "all_weights"
-    if not isinstance(all_weights, Sequence) or isinstance(all_weights, str | bytes):
+    buffers = str | bytes | bytearray | memoryview  # sequences, too, but not of arrays
+    if not isinstance(all_weights, Sequence) or isinstance(all_weights, buffers):
         raise TypeError(
             f"{name}: expected a tuple or list of arrays, got {_validate.type_name(all_weights)}"
         )
@@ -140,8 +146,9 @@ def _listed(all_weights: Any, roles: list[str], num_layers: int, bidirectional: 
     expected = num_layers * directions * len(roles)
     if len(all_weights) != expected:
         raise ValueError(
-            f"{name}: expected {expected} arrays (num_layers={num_layers} * {directions} "
-            f"direction(s) * ({', '.join(roles)})), got {len(all_weights)}"
+            f"{name}: expected {expected} arrays ({', '.join(roles)} for each layer and direction; "
+            f"num_layers={num_layers}, bidirectional={bidirectional}, has_ih_bias={biases[0]}, "
+            f"has_hh_bias={biases[1]}), got {len(all_weights)}"
         )
     return list(all_weights)
 
@@ -168,16 +175,20 @@ def _sizes(
     bidirectional: bool,
     transposed: bool,
 ) -> Sizes:
-    square = "(hidden_size, 4 * hidden_size)" if transposed else "(4 * hidden_size, hidden_size)"
     gates_axis, input_axis = (1, 0) if transposed else (0, 1)
+
+    def refuse(array: RealArray, name: str, columns: str) -> None:
+        axes = f"{columns}, 4 * hidden_size" if transposed else f"4 * hidden_size, {columns}"
+        raise ValueError(
+            f"{name}: expected shape ({axes}) with sizes of at least 1 "
+            f"(weights_transposed={transposed}), got {array.shape}"
+        )
+
     if w_hh.ndim != 2 or w_hh.shape[gates_axis] != 4 * w_hh.shape[input_axis] or not w_hh.size:
-        raise ValueError(f"{w_hh_name}: expected shape {square}, got {w_hh.shape}")
+        refuse(w_hh, w_hh_name, "hidden_size")
     hidden_size = w_hh.shape[input_axis]
     if w_ih.ndim != 2 or not w_ih.size:
-        wanted = "(input_size, 4 * hidden_size)" if transposed else "(4 * hidden_size, input_size)"
-        raise ValueError(
-            f"{w_ih_name}: expected shape {wanted} with sizes of at least 1, got {w_ih.shape}"
-        )
+        refuse(w_ih, w_ih_name, "input_size")
     return Sizes(w_ih.shape[input_axis], hidden_size, num_layers, bidirectional)
 
 

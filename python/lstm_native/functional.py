@@ -144,7 +144,7 @@ def lstm(
 
     drops = train and rate > 0.0
     if drops and num_layers == 1:
-        warn_single_layer(rate, stacklevel=3)
+        warn_single_layer(rate, stacklevel=2)
         drops = False
     call = ForwardCall(
         input=x,

@@ -1,0 +1,64 @@
+"""Shorthands for calling the package and the reference on the same case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lstm_native
+import numpy as np
+from reference_lstm import Answer, reference
+from shapes import Case
+
+
+def call_lstm(case: Case, **changes: Any) -> tuple[Any, Any, Any]:
+    arguments: dict[str, Any] = {
+        "input": case.x,
+        "initial_states": (case.h0, case.c0),
+        "all_weights": case.all_weights,
+        "num_layers": case.shape.num_layers,
+        "dropout": 0.0,
+        "train": False,
+        "bidirectional": case.shape.bidirectional,
+        "has_ih_bias": case.has_ih_bias,
+        "has_hh_bias": case.has_hh_bias,
+    }
+    return lstm_native.lstm(**{**arguments, **changes})
+
+
+def call_reference(case: Case, **changes: Any) -> Answer:
+    return reference(
+        case.x,
+        case.h0,
+        case.c0,
+        case.all_weights,
+        case.shape.bidirectional,
+        (case.has_ih_bias, case.has_hh_bias),
+        **changes,
+    )
+
+
+def flat_weight(case: Case) -> Any:
+    """The operator's default layout: all matrices, then all biases."""
+    matrices = [w.ravel() for w in case.all_weights if w.ndim == 2]
+    biases = [w for w in case.all_weights if w.ndim == 1]
+    return np.concatenate([*matrices, *biases])
+
+
+def operator_for(case: Case, dropout: float = 0.0, **options: Any) -> lstm_native.LSTM:
+    shape = case.shape
+    return lstm_native.LSTM(
+        shape.input_size,
+        shape.hidden_size,
+        shape.num_layers,
+        case.has_ih_bias,
+        shape.bidirectional,
+        dropout,
+        **options,
+    )
+
+
+def assert_same_bits(got: Any, expected: Any) -> None:
+    for ours, theirs in zip(got, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
+        assert np.ascontiguousarray(ours).tobytes() == np.ascontiguousarray(theirs).tobytes()

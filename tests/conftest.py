@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]  # bench, and the tests' own helpers
+
+# Machines under test are shared and slow at times: a deadline would fail by chance.
+settings.register_profile("default", deadline=None, max_examples=60)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--runslow", action="store_true", help="also run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--runslow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --runslow runs it"))
+
+
+@pytest.fixture(autouse=True)
+def _default_threads():
+    """No test leaves its number of threads to the next."""
+    import lstm_native  # noqa: PLC0415
+
+    yield
+    lstm_native.set_num_threads(None)

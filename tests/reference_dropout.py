@@ -1,0 +1,47 @@
+"""The oracle for dropout masks: Philox4x32-10 and the documented positions, in plain Python ints.
+
+It shares no code with the package.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MASK = 0xFFFFFFFF
+
+
+def philox4x32_10(counter: list[int], key: list[int]) -> list[int]:
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & MASK, (p0 >> 32) ^ c[3] ^ k[1], p0 & MASK]
+        k = [(k[0] + 0x9E3779B9) & MASK, (k[1] + 0xBB67AE85) & MASK]
+    return c
+
+
+def keep_mask(
+    layer: int, rows: int, width: int, rate: float, key: int, counter: int
+) -> NDArray[np.bool_]:
+    """(rows, width): which elements of a layer's output are kept."""
+    threshold = round(rate * 2**32)
+    words: list[int] = []
+    first = layer * rows * width
+    quad = first // 4
+    while len(words) < first % 4 + rows * width:
+        words += philox4x32_10(
+            [quad & MASK, quad >> 32, counter & MASK, counter >> 32], [key & MASK, key >> 32]
+        )
+        quad += 1
+    chosen = words[first % 4 : first % 4 + rows * width]
+    return np.array([word >= threshold for word in chosen]).reshape(rows, width)
+
+
+def drop_with(rate: float, key: int, counter: int):
+    """Returns what the LSTM reference calls between layers."""
+
+    def drop(layer: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        kept = keep_mask(layer, *outputs.shape, rate, key, counter)
+        return np.where(kept, outputs / (1.0 - rate) if rate < 1.0 else 0.0, 0.0)
+
+    return drop

@@ -1,0 +1,172 @@
+"""The operator LSTM: the documented example, layouts, reserve, options."""
+
+import copy
+import pickle
+
+import lstm_native
+import numpy as np
+import pytest
+from calls import assert_same_bits, call_lstm, call_reference, flat_weight, operator_for
+from reference_dropout import drop_with
+from shapes import Shape, make_case, shapes_by_name
+from test_reference import DOCUMENTED_OUTPUT
+from tolerances import assert_close
+
+SHAPES = [shapes_by_name()[name] for name in ("h9", "two_layers", "bi_two_layers", "ones")]
+HEADER = 32
+
+
+def run(case, dropout=0.0, **options):
+    return operator_for(case, dropout, **options)(case.x, case.h0, case.c0, flat_weight(case))
+
+
+def test_documented_example():
+    net = lstm_native.LSTM(10, 2, 1, True, False, 0.0)
+    x = np.ones([5, 2, 10]).astype(np.float32)
+    h0 = np.ones([1, 2, 2]).astype(np.float32)
+    c0 = np.ones([1, 2, 2]).astype(np.float32)
+    w = np.ones([112, 1, 1]).astype(np.float32)
+    output, hn, cn, reserve, state = net(x, h0, c0, w)
+    assert output.shape == (5, 2, 2)
+    documented = np.broadcast_to(DOCUMENTED_OUTPUT[:, None, None], (5, 2, 2)).astype(np.float32)
+    # Digit by digit, but for one unit in the last place: the exact second value is 0.99505382,
+    # of which the document prints 0.9950539.
+    np.testing.assert_array_max_ulp(output, documented, maxulp=1)
+    np.testing.assert_array_equal(hn[0], output[-1])
+    assert cn.shape == (1, 2, 2)
+    assert reserve.shape == (net.reserve_size(5, 2), 1)
+    assert state.shape == (2, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_is_lstm_with_another_weight_layout(shape, has_bias, dtype):
+    case = make_case(shape, dtype, seed=1, bias=(has_bias, has_bias))
+    net = operator_for(case)
+    w = flat_weight(case)
+    assert net.weight_size == w.size
+    assert_same_bits(net(case.x, case.h0, case.c0, w)[:3], call_lstm(case))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_mindspore_cpu_layout(shape, has_bias):
+    case = make_case(shape, np.float64, seed=2, bias=(has_bias, has_bias))
+    step = 4 if has_bias else 2
+    weights = case.all_weights
+    parts = [w.ravel() for w in weights[0::step]] + [w.ravel() for w in weights[1::step]]
+    if has_bias:
+        parts += [b_ih + b_hh for b_ih, b_hh in zip(weights[2::4], weights[3::4], strict=True)]
+    w = np.concatenate(parts)
+    net = operator_for(case, weight_layout="mindspore_cpu")
+    assert net.weight_size == w.size
+    got = net(case.x, case.h0, case.c0, w)
+    expected = call_reference(case)
+    assert_close(got[0], expected.output, "value")
+    assert_close(got[2], expected.c_n, "value")
+
+
+@pytest.mark.parametrize("shape", [(-1,), (1, -1), (-1, 1, 1)])
+def test_w_of_any_shape(shape):
+    case = make_case(SHAPES[1], np.float32)
+    w = flat_weight(case)
+    plain = run(case)
+    got = operator_for(case)(case.x, case.h0, case.c0, w.reshape(shape))
+    assert_same_bits(got[:3], plain[:3])
+    strided = np.repeat(w, 2)[::2]
+    assert_same_bits(operator_for(case)(case.x, case.h0, case.c0, strided)[:3], plain[:3])
+
+
+def test_batch_first():
+    case = make_case(SHAPES[2], np.float32)
+    plain = run(case)
+    net = operator_for(case, batch_first=True)
+    x = np.ascontiguousarray(case.x.swapaxes(0, 1))
+    turned = net(x, case.h0, case.c0, flat_weight(case))
+    assert turned[0].shape == (case.shape.batch, case.shape.seq_len, 2 * case.shape.hidden_size)
+    assert_same_bits((turned[0].swapaxes(0, 1), *turned[1:4]), plain[:4])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_reserve_holds_gates_and_cells(shape, dtype):
+    case = make_case(shape, dtype, seed=3)
+    dropout = 0.5 if shape.num_layers > 1 else 0.0
+    net = operator_for(case, dropout)
+    lstm_native.manual_seed(8)
+    output, h_n, c_n, reserve, _ = net(case.x, case.h0, case.c0, flat_weight(case))
+    drop = drop_with(0.5, 8, 0) if dropout else None
+    expected = call_reference(case, drop=drop)
+    assert reserve.dtype == dtype
+    assert reserve.shape == (net.reserve_size(shape.seq_len, shape.batch), 1)
+    rows, units = shape.seq_len * shape.batch, shape.hidden_size
+    body = reserve[HEADER:].reshape(len(expected.gates), rows * 5 * units)
+    for kept, gates, cells in zip(body, expected.gates, expected.cells, strict=True):
+        assert_close(kept[: rows * 4 * units].reshape(rows, 4, units), gates, "value")
+        assert_close(kept[rows * 4 * units :].reshape(rows, units), cells, "value")
+    assert_close(output, expected.output, "value")
+    assert_close(h_n, expected.h_n, "value")
+    assert_close(c_n, expected.c_n, "value")
+
+
+def test_reserve_begins_with_a_header():
+    case = make_case(SHAPES[1], np.float32)
+    reserve = run(case)[3]
+    header = reserve[:HEADER].tobytes()
+    assert header[:8] == b"LSTMTAPE"
+    assert np.frombuffer(header[8:16], np.uint32).tolist() == [1, 4]
+    shape = case.shape
+    sizes = [shape.seq_len, shape.batch, shape.seq_len * shape.batch, shape.input_size]
+    sizes += [shape.hidden_size, shape.hidden_size, shape.num_layers, 1]
+    assert np.frombuffer(header[16:80], np.int64).tolist() == sizes
+
+
+def test_not_training():
+    case = make_case(SHAPES[1], np.float32)
+    for net, options in (
+        (operator_for(case, 0.5, training=False), {}),
+        (operator_for(case, 0.5), {"training": False}),
+    ):
+        got = net(case.x, case.h0, case.c0, flat_weight(case), **options)
+        assert_same_bits(got[:3], call_lstm(case))
+        assert got[3].shape == (0, 1)
+        assert got[3].dtype == np.float32
+    net = operator_for(case, training=False)
+    assert net(case.x, case.h0, case.c0, flat_weight(case), training=True)[3].size > 0
+
+
+def test_empty_batch():
+    case = make_case(Shape("empty", 2, 0, 3, 4, 2, True), np.float32)
+    output, h_n, _, reserve, _ = run(case)
+    assert output.shape == (2, 0, 8)
+    assert h_n.shape == (4, 0, 4)
+    assert reserve.shape == (HEADER, 1) == (operator_for(case).reserve_size(2, 0), 1)
+
+
+def test_a_wrong_w_names_both_layouts():
+    case = make_case(SHAPES[0], np.float32)
+    net = operator_for(case)
+    other = operator_for(case, weight_layout="mindspore_cpu")
+    for wrong in (net.weight_size - 1, net.weight_size + 1, other.weight_size, 0):
+        with pytest.raises(ValueError, match="w: expected") as caught:
+            net(case.x, case.h0, case.c0, np.zeros(wrong, np.float32))
+        assert f"{net.weight_size} for 'mindspore_gpu'" in str(caught.value)
+        assert f"{other.weight_size} for 'mindspore_cpu'" in str(caught.value)
+
+
+def test_repr_names_every_option():
+    net = lstm_native.LSTM(3, 4, 2, False, True, 0.25, batch_first=True, training=False)
+    assert repr(net) == (
+        "LSTM(3, 4, 2, False, True, 0.25, batch_first=True, "
+        "weight_layout='mindspore_gpu', training=False)"
+    )
+
+
+def test_copies_and_pickles():
+    case = make_case(SHAPES[0], np.float32)
+    net = operator_for(case)
+    plain = net(case.x, case.h0, case.c0, flat_weight(case))
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert repr(twin) == repr(net)
+        assert_same_bits(twin(case.x, case.h0, case.c0, flat_weight(case))[:4], plain[:4])

@@ -1,0 +1,48 @@
+"""Every floating-point tolerance of the tests, with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest absolute difference, per dtype. Data are of unit scale, outputs within [-1, 1]."""
+
+    float32: float
+    float64: float
+    reason: str
+
+    def of(self, dtype: Any) -> float:
+        return self.float32 if np.dtype(dtype) == np.float32 else self.float64
+
+
+TOLERANCES = {
+    "value": Tolerance(
+        2e-5,
+        1e-12,
+        "output and states against the float64 reference: the project's promise for T up to 100 "
+        "and H up to 512; rounding of sums of I + H products, carried from step to step",
+    ),
+    "layout": Tolerance(
+        2e-6,
+        1e-14,
+        "the same call with arrays laid out otherwise: BLAS sums in another order, nothing else",
+    ),
+    "peer": Tolerance(
+        4e-5,
+        2e-12,
+        "against another implementation of the same dtype: twice 'value', for it errs as well",
+    ),
+}
+
+
+def assert_close(got: Any, expected: Any, quantity: str, dtype: Any = None) -> None:
+    """Compare with the table's tolerance for `quantity`, for got's dtype unless another is given."""
+    tolerance = TOLERANCES[quantity]
+    got = np.asarray(got)
+    atol = tolerance.of(got.dtype if dtype is None else dtype)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=tolerance.reason)
