@@ -41,7 +41,7 @@ TOLERANCES = {
 
 
 def assert_close(got: Any, expected: Any, quantity: str, dtype: Any = None) -> None:
-    """Compare with the table's tolerance for `quantity`, for got's dtype unless another is given."""
+    """Compare with the table's tolerance for `quantity`, for got's dtype unless told another."""
     tolerance = TOLERANCES[quantity]
     got = np.asarray(got)
     atol = tolerance.of(got.dtype if dtype is None else dtype)

@@ -1,12 +1,14 @@
 """Checks of single arguments. Every message names the argument, what was expected and what came."""
 
 import reprlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lstm_native._arrays import as_array
+from lstm_native._arrays import RealArray, as_array
+from lstm_native._sizes import Sizes
 
 MOST_THREADS = 1024
 LARGEST_SIZE = 2**63 - 1
@@ -72,6 +74,41 @@ def shape(
     numbers = _tuple(what if size is None else str(size) for what, size in expected)
     wanted = meaning if meaning == numbers else f"{meaning} = {numbers}"
     raise ValueError(f"{name}: expected shape {wanted}, got {array.shape}")
+
+
+def input_shape(x: RealArray, sizes: Sizes, batch_first: bool, packed: list[int] | None) -> int:
+    """Check input's shape against the sizes; return the batch."""
+    if packed is not None:
+        axes = [("sum(batch_sizes)", sum(packed)), ("input_size", sizes.input_size)]
+        shape(x, "input", axes)
+        return packed[0]
+    times: list[tuple[str, int | None]] = [("seq_len", None), ("batch", None)]
+    if batch_first:
+        times.reverse()
+    shape(x, "input", [*times, ("input_size", sizes.input_size)])
+    if x.shape[1 if batch_first else 0] == 0:
+        raise ValueError(f"input: expected a seq_len of at least 1, got shape {x.shape}")
+    return int(x.shape[0 if batch_first else 1])
+
+
+def state_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
+    """Check the shape of a hidden or cell state."""
+    rows = sizes.num_layers * sizes.directions
+    axes = [
+        ("num_layers * num_directions", rows),
+        ("batch", batch),
+        ("hidden_size", sizes.hidden_size),
+    ]
+    shape(array, name, axes)
+
+
+def warn_single_layer(rate: float, stacklevel: int) -> None:
+    """Say that dropout between layers has no effect where there is one layer."""
+    warnings.warn(
+        f"dropout: {rate} has no effect, because it is applied between layers and num_layers is 1",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def batch_sizes(value: Any) -> list[int]:

@@ -1,44 +1,17 @@
 """Weight layouts: other arrangements of the weights, to what the core reads."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._run import DirectionWeights
+from lstm_native._sizes import Sizes
 
 WeightLayout = Literal["mindspore_gpu", "mindspore_cpu"]
 WEIGHT_LAYOUTS: tuple[WeightLayout, ...] = ("mindspore_gpu", "mindspore_cpu")
 
 _DIRECTIONS = ("forward", "reverse")
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes that determine every weight's shape."""
-
-    input_size: int
-    hidden_size: int
-    num_layers: int
-    bidirectional: bool
-
-    @property
-    def directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
-    @property
-    def gates(self) -> int:
-        return 4 * self.hidden_size
-
-    def layer_input_size(self, layer: int) -> int:
-        return self.input_size if layer == 0 else self.directions * self.hidden_size
-
-    def cells(self) -> Iterator[tuple[int, int]]:
-        """Every (layer, direction), in the order of the state's rows."""
-        for layer in range(self.num_layers):
-            for direction in range(self.directions):
-                yield layer, direction
 
 
 def from_sequence(

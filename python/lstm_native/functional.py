@@ -1,13 +1,13 @@
 """The function `lstm`."""
 
-import warnings
 from typing import Any
 
 from lstm_native import _validate, config
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._run import Dropout, ForwardCall, forward
-from lstm_native._weights import Sizes, from_sequence
+from lstm_native._sizes import Sizes
+from lstm_native._weights import from_sequence
 
 
 def lstm(
@@ -139,12 +139,12 @@ def lstm(
     sizes, weights = from_sequence(
         all_weights, x, num_layers, bidirectional, weights_transposed, biases
     )
-    batch = check_input(x, sizes, batch_first, packed)
+    batch = _validate.input_shape(x, sizes, batch_first, packed)
     h_0, c_0 = _states(initial_states, x, sizes, batch)
 
     drops = train and rate > 0.0
     if drops and num_layers == 1:
-        warn_single_layer(rate, stacklevel=2)
+        _validate.warn_single_layer(rate, stacklevel=2)
         drops = False
     call = ForwardCall(
         input=x,
@@ -159,41 +159,6 @@ def lstm(
     )
     output, h_n, c_n, _ = forward(call)
     return output, h_n, c_n
-
-
-def check_input(x: RealArray, sizes: Sizes, batch_first: bool, packed: list[int] | None) -> int:
-    """Check input's shape against the sizes; return the batch."""
-    if packed is not None:
-        axes = [("sum(batch_sizes)", sum(packed)), ("input_size", sizes.input_size)]
-        _validate.shape(x, "input", axes)
-        return packed[0]
-    times: list[tuple[str, int | None]] = [("seq_len", None), ("batch", None)]
-    if batch_first:
-        times.reverse()
-    _validate.shape(x, "input", [*times, ("input_size", sizes.input_size)])
-    if x.shape[1 if batch_first else 0] == 0:
-        raise ValueError(f"input: expected a seq_len of at least 1, got shape {x.shape}")
-    return int(x.shape[0 if batch_first else 1])
-
-
-def check_state(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
-    """Check the shape of a hidden or cell state."""
-    rows = sizes.num_layers * sizes.directions
-    axes = [
-        ("num_layers * num_directions", rows),
-        ("batch", batch),
-        ("hidden_size", sizes.hidden_size),
-    ]
-    _validate.shape(array, name, axes)
-
-
-def warn_single_layer(rate: float, stacklevel: int) -> None:
-    """Say that dropout between layers has no effect where there is one layer."""
-    warnings.warn(
-        f"dropout: {rate} has no effect, because it is applied between layers and num_layers is 1",
-        UserWarning,
-        stacklevel=stacklevel + 1,
-    )
 
 
 def _states(
@@ -214,8 +179,8 @@ def _states(
         as_real(state, label, x, "input")
         for state, label in zip(initial_states, names, strict=True)
     )
-    check_state(h_0, names[0], sizes, batch)
-    check_state(c_0, names[1], sizes, batch)
+    _validate.state_shape(h_0, names[0], sizes, batch)
+    _validate.state_shape(c_0, names[1], sizes, batch)
     return h_0, c_0
 
 

@@ -10,8 +10,8 @@ from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
 from lstm_native._run import Dropout, ForwardCall, forward
-from lstm_native._weights import WEIGHT_LAYOUTS, Sizes, WeightLayout, flat_size, from_flat
-from lstm_native.functional import check_input, check_state, warn_single_layer
+from lstm_native._sizes import Sizes
+from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
 
 
 class LSTM:
@@ -96,7 +96,7 @@ class LSTM:
         self.training = _validate.boolean(training, "training")
         self._sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
         if self.dropout > 0.0 and self.num_layers == 1:
-            warn_single_layer(self.dropout, stacklevel=2)
+            _validate.warn_single_layer(self.dropout, stacklevel=2)
 
     def __repr__(self) -> str:
         return (
@@ -187,11 +187,11 @@ class LSTM:
         given = None if state is None else dropout_random.from_state(state)
 
         x = as_real(input, "input")
-        batch = check_input(x, self._sizes, self.batch_first, None)
+        batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
         h_0 = as_real(h, "h", x, "input")
-        check_state(h_0, "h", self._sizes, batch)
+        _validate.state_shape(h_0, "h", self._sizes, batch)
         c_0 = as_real(c, "c", x, "input")
-        check_state(c_0, "c", self._sizes, batch)
+        _validate.state_shape(c_0, "c", self._sizes, batch)
         weights = from_flat(
             self._checked_weight(as_real(w, "w", x, "input")),
             self._sizes,

@@ -1,0 +1,111 @@
+# Every target does its own set-up, in virtual environments inside the project. Needed: Python 3.10 or later, a C++
+# compiler (GCC or Clang), make.
+#
+#   make demo    find the speech in a recording (AUDIO=file.wav for your own)
+#   make test    the test suite
+#   make help    the rest
+
+PYTHON ?= python3
+VENV := .venv
+BENCH_VENV := .venv-bench
+PARITY_VENV := .venv-parity
+# The build of PyTorch for the parity tests. Where the plain name brings CUDA along, name a CPU build.
+TORCH ?= torch==2.13.0
+AUDIO ?=
+PYTEST_ARGS ?=
+
+# On CI a warning of the compiler is an error.
+BUILD_OPTIONS := $(if $(CI),-Ccmake.define.LSTM_NATIVE_WERROR=ON)
+PIP := -m pip --disable-pip-version-check install --quiet
+SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-isas parity bench bench-quick accuracy check-wheel lint tidy clean
+
+help:
+	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
+	@echo 'make test          the test suite (PYTEST_ARGS=... for pytest)'
+	@echo 'make test-slow     the same with the tests that take minutes'
+	@echo 'make test-isas     the test suite once per instruction set that this CPU can run'
+	@echo 'make parity        the same calls against PyTorch'
+	@echo 'make bench         times beside PyTorch, ONNX Runtime, OpenVINO and ncnn'
+	@echo 'make bench-quick   the same with few rounds'
+	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
+	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
+	@echo 'make lint          ruff, mypy, clang-format'
+	@echo 'make tidy          clang-tidy'
+	@echo 'make clean         remove what the other targets made'
+
+# A stamp per environment: what follows is skipped while nothing that it was built from is newer.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; $(PYTHON) is " + sys.version)'
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
+
+$(VENV)/.installed: $(SOURCES)
+	$(call environment,$(VENV))
+	$(VENV)/bin/python $(PIP) '.[test]' $(BUILD_OPTIONS)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.installed examples/requirements.txt examples/requirements-no-deps.txt
+	$(VENV)/bin/python $(PIP) -r examples/requirements.txt
+	$(VENV)/bin/python $(PIP) --no-deps -r examples/requirements-no-deps.txt
+	@touch $@
+
+$(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt
+	$(call environment,$(BENCH_VENV))
+	$(BENCH_VENV)/bin/python $(PIP) -r bench/requirements.txt
+	$(BENCH_VENV)/bin/python $(PIP) .
+	@touch $@
+
+$(PARITY_VENV)/.installed: $(SOURCES)
+	$(call environment,$(PARITY_VENV))
+	$(PARITY_VENV)/bin/python $(PIP) $(TORCH)
+	$(PARITY_VENV)/bin/python $(PIP) '.[test]' $(BUILD_OPTIONS)
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.installed
+	$(VENV)/bin/python $(PIP) '.[lint]' $(BUILD_OPTIONS)
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(VENV)/bin/python examples/voice_activity.py $(AUDIO)
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest --runslow $(PYTEST_ARGS)
+
+test-isas: $(VENV)/.installed
+	@for isa in $$($(VENV)/bin/python -c 'import lstm_native; print(*lstm_native.get_config()["isa"]["supported"])'); do \
+	  echo "LSTM_NATIVE_ISA=$$isa"; \
+	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q -m 'not any_isa' $(PYTEST_ARGS) || exit 1; \
+	done
+
+parity: $(PARITY_VENV)/.installed
+	$(PARITY_VENV)/bin/python -m pytest tests/test_parity_torch.py tests/test_array_inputs.py tests/test_golden.py $(PYTEST_ARGS)
+
+bench: $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python -m bench
+
+bench-quick: $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python -m bench --quick
+
+accuracy: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.accuracy
+
+check-wheel:
+	$(PYTHON) tools/check_wheel.py
+
+lint: $(VENV)/.lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+
+tidy: $(VENV)/.lint
+	$(VENV)/bin/python tools/run_clang_tidy.py
+
+clean:
+	rm -rf build dist $(VENV) $(BENCH_VENV) $(PARITY_VENV)

@@ -1,0 +1,5 @@
+"""Makes ``python -m bench`` run the benchmark."""
+
+from bench.run import main
+
+raise SystemExit(main())

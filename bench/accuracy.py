@@ -1,0 +1,74 @@
+"""Measures errors: of results against float64, and of the activations in units of the last place.
+
+python -m bench.accuracy
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from lstm_native import get_config, lstm
+from lstm_native._core import testing
+from numpy.typing import DTypeLike, NDArray
+from shapes import Shape, make_case
+
+from bench.oracle import batched_lstm
+
+SEQ_LENS = (1, 10, 100)
+HIDDEN_SIZES = (32, 128, 512)
+SEEDS = 3
+# Every 61st float32: 70 million of the 2^32, all exponents among them.
+STRIDE = 61
+
+
+def largest_error(seq_len: int, hidden_size: int, dtype: DTypeLike) -> float:
+    """Largest difference from float64 (for float64: from itself in another order of summing)."""
+    shape = Shape("accuracy", seq_len, 4, hidden_size, hidden_size)
+    worst = 0.0
+    for seed in range(SEEDS):
+        case = make_case(shape, dtype, seed)
+        got = lstm(case.x, (case.h0, case.c0), case.all_weights, 1, 0.0, False, False)
+        expected = batched_lstm(case)
+        worst = max(worst, *(np.abs(a - b).max() for a, b in zip(got, expected, strict=True)))
+    return worst
+
+
+def largest_ulp(name: str, isa: str) -> int:
+    """Largest distance from the correctly rounded float32, in units of the last place."""
+    worst = 0
+    for first in range(0, 2**32, 2**26):
+        x = np.arange(first, first + 2**26, STRIDE, dtype=np.uint32).view(np.float32)
+        x = x[~np.isnan(x)]
+        got = getattr(testing, name)(x, isa)
+        worst = max(worst, int(np.abs(_ordered(got) - _ordered(_exact(name, x))).max(initial=0)))
+    return worst
+
+
+def _exact(name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    wide = x.astype(np.float64)
+    if name == "tanh":
+        return np.tanh(wide).astype(np.float32)
+    e = np.exp(-np.abs(wide))
+    return np.where(wide < 0, e / (1 + e), 1 / (1 + e)).astype(np.float32)
+
+
+def _ordered(x: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Floats as integers in the same order, neighbours one apart."""
+    bits = x.view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(2**31) - bits, bits)
+
+
+def main() -> None:
+    print(f"Largest difference from the float64 reference, N = 4, I = H, {SEEDS} seeds")
+    print(f"{'T':>5}{'H':>6}{'float32':>12}{'float64':>12}")
+    for seq_len in SEQ_LENS:
+        for hidden_size in HIDDEN_SIZES:
+            errors = [largest_error(seq_len, hidden_size, t) for t in (np.float32, np.float64)]
+            print(f"{seq_len:5}{hidden_size:6}{errors[0]:12.1e}{errors[1]:12.1e}")
+    print(f"\nLargest distance from the correctly rounded float32, every {STRIDE}th input, ulp")
+    for isa in get_config()["isa"]["supported"]:
+        worst = {name: largest_ulp(name, isa) for name in ("sigmoid", "tanh")}
+        print(f"{isa:>10}: sigmoid {worst['sigmoid']}, tanh {worst['tanh']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Describes the circumstances of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.check import OUR_TOLERANCE, PEER_TOLERANCE
+from bench.crew import Crew
+from bench.machine import describe_machine
+from bench.revision import describe_revision
+from bench.rounds import Settings
+from bench.worker_process import NotInstalledError, RequestFailedError, WorkerCrashedError
+
+# Variables with these beginnings change how many threads run, or which code they run.
+_TELLING_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "ONEDNN_", "LSTM_NATIVE_")
+
+
+def describe_run(
+    arguments: Sequence[str], settings: Settings, implementations: Sequence[str]
+) -> dict[str, Any]:
+    """What is needed to judge the results or to get them again."""
+    descriptions = _describe_implementations(implementations)
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "bench", *arguments]),
+        "commit": describe_revision(),
+        "machine": describe_machine(),
+        # Other programs' work on the same cores spoils above all the times of several threads.
+        "load_average_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "environment": _telling(os.environ),
+        "settings": dataclasses.asdict(settings),
+        "tolerances": {"ours": OUR_TOLERANCE, "peers": PEER_TOLERANCE},
+        "versions": {name: d["versions"] for name, d in descriptions.items()},
+        "config": {name: d["config"] for name, d in descriptions.items() if d["config"]},
+    }
+
+
+def _describe_implementations(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Versions by implementation; one that can't tell will say why when it is measured."""
+    descriptions: dict[str, dict[str, Any]] = {}
+    with Crew(names) as crew:
+        for name in names:
+            try:
+                descriptions[name] = crew.request(name, "describe")
+            except (NotInstalledError, RequestFailedError, WorkerCrashedError):
+                descriptions[name] = {"versions": {}, "config": {}}
+    return descriptions
+
+
+def _telling(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in sorted(environment.items())
+        if name.startswith(_TELLING_VARIABLES)
+    }

@@ -1,0 +1,46 @@
+"""The interface that every timed implementation offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from shapes import Case, Shape
+
+Answer = tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An implementation's LSTM, ready to be called on one case."""
+
+    call: Callable[[], Any]
+    """Runs the LSTM once; this alone is timed."""
+
+    to_answer: Callable[[Any], Answer]
+    """Turns what ``call`` returned into (output, h_n, c_n), shaped as lstm_native returns them."""
+
+    keep_alive: Any = None
+    """Memory that ``call`` reads through pointers of the implementation's own."""
+
+
+class Peer(ABC):
+    def unsupported(self, shape: Shape) -> str:
+        """Why this implementation can't run ``shape``; empty if it can."""
+        return ""
+
+    @abstractmethod
+    def prepare(self, case: Case, threads: int) -> Prepared:
+        """Convert the weights and everything else that a user converts once, outside the call."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """The versions of the packages that decide this implementation's speed."""
+
+    def config(self) -> dict[str, Any]:
+        """How the implementation was built, as far as it tells."""
+        return {}

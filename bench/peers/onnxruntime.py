@@ -1,0 +1,50 @@
+"""Runs an ONNX LSTM in ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import onnxruntime
+from shapes import Case
+
+from bench.onnx_model import INPUTS, OUTPUTS, build_model
+from bench.peers.base import Answer, Peer, Prepared
+
+
+class Adapter(Peer):
+    def prepare(self, case: Case, threads: int) -> Prepared:
+        session = _session(case, threads)
+        # IO binding spares the conversions of session.run, which cost as much again as a small
+        # LSTM. The outputs are bound to the device only, so each call allocates them, as the
+        # other implementations do.
+        binding = session.io_binding()
+        arrays = (case.x, case.h0, case.c0)
+        inputs = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+        for name, value in zip(INPUTS, inputs, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        for name in OUTPUTS:
+            binding.bind_output(name, "cpu")
+
+        def call() -> Any:
+            session.run_with_iobinding(binding)
+            return binding
+
+        return Prepared(call, _to_answer, keep_alive=inputs)
+
+    def versions(self) -> dict[str, str]:
+        return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
+
+
+def _session(case: Case, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        build_model(case), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _to_answer(binding: Any) -> Answer:
+    output, h_n, c_n = binding.copy_outputs_to_cpu()
+    return output, h_n, c_n

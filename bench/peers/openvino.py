@@ -1,0 +1,43 @@
+"""Runs an ONNX LSTM in OpenVINO."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openvino
+from shapes import Case
+
+from bench.onnx_model import INPUTS, OUTPUTS, build_model
+from bench.peers.base import Answer, Peer, Prepared
+
+
+class Adapter(Peer):
+    def prepare(self, case: Case, threads: int) -> Prepared:
+        request = _compile(case, threads).create_infer_request()
+        for name, array in zip(INPUTS, (case.x, case.h0, case.c0), strict=True):
+            request.get_tensor(name).data[:] = array
+
+        def call() -> Any:
+            request.infer(share_outputs=True)
+            return request
+
+        return Prepared(call, _to_answer)
+
+    def versions(self) -> dict[str, str]:
+        return {"openvino": openvino.__version__}
+
+
+def _compile(case: Case, threads: int) -> openvino.CompiledModel:
+    core = openvino.Core()
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        # Some CPUs would otherwise compute in bfloat16, which is another contest.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    return core.compile_model(core.read_model(build_model(case)), "CPU", options)
+
+
+def _to_answer(request: Any) -> Answer:
+    output, h_n, c_n = (request.get_tensor(name).data.copy() for name in OUTPUTS)
+    return output, h_n, c_n

@@ -1,0 +1,51 @@
+"""Runs torch.nn.LSTM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from shapes import Case
+
+from bench.peers.base import Answer, Peer, Prepared
+
+
+class Adapter(Peer):
+    def prepare(self, case: Case, threads: int) -> Prepared:
+        torch.set_num_threads(threads)
+        module = _module(case)
+        x = torch.from_numpy(case.x)
+        state = (torch.from_numpy(case.h0), torch.from_numpy(case.c0))
+
+        def call() -> Any:
+            with torch.inference_mode():
+                return module(x, state)
+
+        return Prepared(call, _to_answer)
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": torch.__version__}
+
+    def config(self) -> dict[str, Any]:
+        return {"build": torch.__config__.show()}
+
+
+def _module(case: Case) -> torch.nn.LSTM:
+    shape = case.shape
+    module = torch.nn.LSTM(
+        shape.input_size,
+        shape.hidden_size,
+        shape.num_layers,
+        bidirectional=shape.bidirectional,
+        dtype=torch.from_numpy(case.x).dtype,
+    ).eval()
+    # torch registers its parameters in the order of all_weights.
+    with torch.no_grad():
+        for parameter, weight in zip(module.parameters(), case.all_weights, strict=True):
+            parameter.copy_(torch.from_numpy(weight))
+    return module
+
+
+def _to_answer(returned: Any) -> Answer:
+    output, (h_n, c_n) = returned
+    return output.numpy(), h_n.numpy(), c_n.numpy()

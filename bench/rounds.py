@@ -1,0 +1,128 @@
+"""Measures all implementations on one shape in interleaved rounds."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from shapes import Shape
+
+from bench.check import NAMES, OUR_TOLERANCE, PEER_TOLERANCE, Array, check_answer
+from bench.crew import Crew
+from bench.oracle import expected_answer
+from bench.peers import OURS
+from bench.results import Outcome, ShapeResult, Status
+from bench.timing import Turn
+from bench.worker_process import NotInstalledError, RequestFailedError, WorkerCrashedError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how often each implementation is timed."""
+
+    rounds: int = 12
+    turn_ms: float = 50.0
+    min_samples: int = 3
+    # After a parallel call a runtime's threads spin for a while, waiting for the next one, and
+    # take a core from whoever is timed next. ONNX Runtime 1.32 was seen to spin for 40 ms on two
+    # cores of a Zen 3 server; torch, OpenVINO and ncnn for less than 10.
+    pause_ms: float = 60.0
+    seed: int = 0
+
+
+def measure(shape: Shape, threads: int, crew: Crew, settings: Settings) -> ShapeResult:
+    """Check every answer, time those that are right, then check again.
+
+    The second check catches state that goes wrong from call to call.
+    """
+    contest = _Contest(shape, crew, settings)
+    contest.prepare(threads)
+    contest.check()
+    for index in range(settings.rounds):
+        contest.play_round(index)
+    contest.check()
+    return ShapeResult(shape, threads, contest.outcomes)
+
+
+class _Contest:
+    """One shape's implementations; who fails at any point drops out."""
+
+    def __init__(self, shape: Shape, crew: Crew, settings: Settings) -> None:
+        self.outcomes = {name: Outcome() for name in crew.names}
+        self._shape = shape
+        self._crew = crew
+        self._settings = settings
+
+    def prepare(self, threads: int) -> None:
+        arguments = {"shape": self._shape.name, "threads": threads, "seed": self._settings.seed}
+        for name, outcome in self._remaining():
+            with _recorded_in(outcome):
+                reply = self._crew.request(name, "prepare", **arguments)
+                if reply["unsupported"]:
+                    outcome.status, outcome.detail = Status.UNSUPPORTED, reply["unsupported"]
+
+    def check(self) -> None:
+        expected = expected_answer(self._shape, self._settings.seed)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, outcome in self._remaining():
+                path = Path(folder, f"{name}.npz")
+                tolerance = OUR_TOLERANCE if name == OURS else PEER_TOLERANCE
+                with _recorded_in(outcome):
+                    self._crew.request(name, "save_answer", path=str(path))
+                    _judge(outcome, _load(path), expected, tolerance)
+        self._pause()
+
+    def play_round(self, index: int) -> None:
+        """Time everyone once.
+
+        The first one changes from round to round, so that no one always follows the same
+        neighbour, with the caches as that one left them.
+        """
+        remaining = self._remaining()
+        start = index % len(remaining) if remaining else 0
+        for name, outcome in remaining[start:] + remaining[:start]:
+            with _recorded_in(outcome):
+                outcome.turns.append(self._time(name))
+            self._pause()
+
+    def _time(self, name: str) -> Turn:
+        limits = {"budget_ms": self._settings.turn_ms, "min_samples": self._settings.min_samples}
+        return Turn(**self._crew.request(name, "time", **limits))
+
+    def _remaining(self) -> list[tuple[str, Outcome]]:
+        return [item for item in self.outcomes.items() if item[1].status is Status.OK]
+
+    def _pause(self) -> None:
+        time.sleep(self._settings.pause_ms / 1e3)
+
+
+def _load(path: Path) -> list[Array]:
+    with np.load(path) as arrays:
+        return [arrays[name] for name in NAMES]
+
+
+def _judge(
+    outcome: Outcome, answer: Sequence[Array], expected: Sequence[Array], tolerance: float
+) -> None:
+    verdict = check_answer(answer, expected, tolerance)
+    outcome.max_abs_error = max(verdict.max_abs_error, outcome.max_abs_error or 0.0)
+    if verdict.problem:
+        outcome.status, outcome.detail = Status.WRONG_ANSWER, verdict.problem
+
+
+@contextmanager
+def _recorded_in(outcome: Outcome) -> Iterator[None]:
+    """Turn an implementation's failure into its outcome, so that the others go on."""
+    try:
+        yield
+    except NotInstalledError as error:
+        outcome.status, outcome.detail = Status.NOT_INSTALLED, str(error)
+    except RequestFailedError as error:
+        outcome.status, outcome.detail = Status.FAILED, str(error)
+    except WorkerCrashedError as error:
+        outcome.status, outcome.detail = Status.CRASHED, str(error)

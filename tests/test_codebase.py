@@ -1,0 +1,140 @@
+"""The house's own rules: who may include whom, versions that agree, stubs that match the module."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import metadata
+from pathlib import Path
+
+import lstm_native
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+CSRC = PROJECT / "csrc"
+PACKAGE = PROJECT / "python" / "lstm_native"
+CPP_FILES = sorted(p for ext in ("cpp", "hpp", "inl") for p in CSRC.rglob(f"*.{ext}"))
+
+# What each folder of csrc/ may include, besides itself.
+MAY_INCLUDE = {
+    "bindings": {"driver", "plan", "kernels", "blas", "rng", "common"},
+    "driver": {"plan", "kernels", "blas", "rng", "common"},
+    "plan": {"kernels", "common"},
+    "kernels": {"common"},
+    "blas": {"common"},
+    "rng": {"common"},
+    "common": set(),
+}
+
+# The Python layer: each module imports only from later rows.
+PYTHON_LAYERS = [
+    {"__main__", "__init__"},
+    {"functional", "op"},
+    {"config", "random"},
+    {"_weights"},
+    {"_validate", "_run"},
+    {"_sizes", "_arrays", "_extension"},
+    {"_core"},
+]
+
+
+def includes(path):
+    return re.findall(r'^\s*#include\s+([<"][^>"]+[>"])', path.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", CPP_FILES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_includes_run_one_way(path):
+    room = path.relative_to(CSRC).parts[0]
+    for include in includes(path):
+        if include.startswith('"'):
+            other = include.strip('"').split("/")[0]
+            assert other == room or other in MAY_INCLUDE[room], f"{room} may not include {include}"
+
+
+@pytest.mark.parametrize("path", CPP_FILES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_only_one_room_knows(path):
+    room = path.relative_to(CSRC).parts[0]
+    text = path.read_text()
+    if room != "bindings":
+        assert "pybind11" not in text
+        assert "py::" not in text
+    if path.name != "parallel.hpp":
+        assert "#pragma omp" not in text
+        assert "omp.h" not in text
+    if room != "kernels":
+        assert "immintrin.h" not in text
+        assert not re.search(r"\b_mm\d*_", text)
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_isa_units_include_no_shared_inline_functions(isa):
+    # The linker may keep any copy of an inline function that several units share: then an older
+    # CPU would meet AVX-512 in it.
+    allowed = {"<cstddef>", "<cstdint>", "<immintrin.h>", '"kernels/kernel_table.hpp"'}
+    allowed |= {'"kernels/generic/table.inl"'}
+    assert set(includes(CSRC / "kernels" / isa / "kernels.cpp")) <= allowed
+    for path in (CSRC / "kernels" / "generic").iterdir():
+        assert all("kernels/generic/" in include for include in includes(path))
+    for shared in (CSRC / "kernels" / "kernel_table.hpp", CSRC / "common" / "types.hpp"):
+        assert not re.search(r"\)\s*(const\s*)?(noexcept\s*)?\{", shared.read_text())
+
+
+def test_every_header_opens_with_its_role():
+    for path in CPP_FILES:
+        if path.suffix in (".hpp", ".inl"):
+            room = path.relative_to(CSRC).parts[0]
+            assert re.match(rf"// {room}(/\w+)?: ", path.read_text()), path
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lstm_native"):
+            if node.module == "lstm_native":
+                yield from (alias.name for alias in node.names)
+            else:
+                yield node.module.split(".")[1]
+        assert not (isinstance(node, ast.ImportFrom) and node.level), "absolute imports only"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.name)
+def test_imports_run_one_way(path):
+    ranks = {module: rank for rank, row in enumerate(PYTHON_LAYERS) for module in row}
+    for module in imported_modules(path):
+        assert ranks[module] > ranks[path.stem], f"{path.stem} may not import {module}"
+
+
+def test_versions_agree():
+    declared = re.search(r'^version = "(.+)"$', (PROJECT / "pyproject.toml").read_text(), re.M)[1]
+    assert lstm_native.__version__ == declared == metadata("lstm_native")["Version"]
+    newest = re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert newest == declared
+
+
+def test_the_installed_package_is_this_checkout():
+    installed = Path(lstm_native.__file__).parent
+    for path in PACKAGE.glob("*.py*"):
+        assert (installed / path.name).read_text() == path.read_text(), "make test builds it anew"
+
+
+def test_stubs_match_the_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "lstm_native._core"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT / "tests",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_public_name_has_a_docstring():
+    for name in lstm_native.__all__:
+        if name != "__version__":
+            assert getattr(lstm_native, name).__doc__, name
+
+
+def test_no_source_is_forgotten_by_the_build():
+    listed = (PROJECT / "CMakeLists.txt").read_text()
+    for path in CSRC.rglob("*.cpp"):
+        relative = path.relative_to(PROJECT).as_posix()
+        assert relative in listed or re.fullmatch(r"csrc/kernels/\w+/kernels.cpp", relative)

@@ -1,0 +1,122 @@
+"""Results against torch.nn.LSTM itself, where it is installed (make parity)."""
+
+import lstm_native
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case
+from tolerances import assert_close
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make parity runs these")
+pytestmark = pytest.mark.parity
+
+
+def torch_lstm(shape, weights, bias, **options):
+    module = torch.nn.LSTM(
+        shape.input_size,
+        shape.hidden_size,
+        shape.num_layers,
+        bias=bias,
+        bidirectional=shape.bidirectional,
+        dtype=torch.float64 if weights[0].dtype == np.float64 else torch.float32,
+        **options,
+    )
+    with torch.no_grad():
+        for parameter, weight in zip(module.parameters(), weights, strict=True):
+            parameter.copy_(torch.from_numpy(weight))
+    return module
+
+
+def ours(case, x, **options):
+    shape = case.shape
+    return lstm_native.lstm(
+        x,
+        (case.h0, case.c0),
+        case.all_weights,
+        shape.num_layers,
+        0.0,
+        False,
+        shape.bidirectional,
+        has_ih_bias=case.has_ih_bias,
+        has_hh_bias=case.has_hh_bias,
+        **options,
+    )
+
+
+def states(case):
+    return torch.from_numpy(case.h0), torch.from_numpy(case.c0)
+
+
+def compare(case, x, **options):
+    module = torch_lstm(case.shape, case.all_weights, case.has_ih_bias, **options)
+    with torch.inference_mode():
+        output, (h_n, c_n) = module(torch.from_numpy(np.ascontiguousarray(x)), states(case))
+    got = ours(case, x, **options)
+    for mine, theirs in zip(got, (output, h_n, c_n), strict=True):
+        assert_close(mine, theirs.numpy(), "peer")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", TEST_SHAPES, ids=lambda shape: shape.name)
+def test_small_shapes(shape, dtype):
+    case = make_case(shape, dtype, seed=11)
+    compare(case, case.x)
+
+
+@pytest.mark.parametrize("shape", BENCH_SHAPES, ids=lambda shape: shape.name)
+def test_bench_shapes(shape):
+    case = make_case(shape, np.float32, seed=12)
+    compare(case, case.x)
+
+
+shapes = st.builds(
+    Shape,
+    st.just("random"),
+    seq_len=st.integers(1, 10),
+    batch=st.integers(1, 20),
+    input_size=st.integers(1, 30),
+    hidden_size=st.integers(1, 40),
+    num_layers=st.integers(1, 3),
+    bidirectional=st.booleans(),
+)
+dtypes = st.sampled_from([np.float32, np.float64])
+
+
+@given(shapes, dtypes, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_random_shapes(shape, dtype, bias, batch_first, seed):
+    case = make_case(shape, dtype, seed, (bias, bias))
+    compare(case, case.x.swapaxes(0, 1) if batch_first else case.x, batch_first=batch_first)
+
+
+@given(
+    shapes,
+    dtypes,
+    st.lists(st.integers(1, 12), min_size=1, max_size=10),
+    st.integers(0, 2**32 - 1),
+)
+def test_packed(shape, dtype, lengths, seed):
+    lengths = sorted(lengths, reverse=True)
+    sizes = Shape(
+        "packed", lengths[0], len(lengths), shape.input_size, shape.hidden_size, shape.num_layers,
+        shape.bidirectional,
+    )  # fmt: skip
+    case = make_case(sizes, dtype, seed)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.from_numpy(case.x), lengths)
+    module = torch_lstm(sizes, case.all_weights, bias=True)
+    with torch.inference_mode():
+        output, (h_n, c_n) = module(packed, states(case))
+    got = ours(case, packed.data, batch_sizes=packed.batch_sizes)
+    for mine, theirs in zip(got, (output.data, h_n, c_n), strict=True):
+        assert_close(mine, theirs.numpy(), "peer")
+
+
+def test_tensors_go_in_as_they_are():
+    case = make_case(TEST_SHAPES[-2], np.float32, seed=13)
+    tensors = [torch.from_numpy(w) for w in case.all_weights]
+    shape = case.shape
+    got = lstm_native.lstm(
+        torch.from_numpy(case.x), states(case), tensors, shape.num_layers, 0.0, False, True
+    )
+    for mine, plain in zip(got, ours(case, case.x), strict=True):
+        np.testing.assert_array_equal(mine, plain)
