@@ -6,12 +6,12 @@ python -m bench.accuracy
 from __future__ import annotations
 
 import numpy as np
-from lstm_native import get_config, lstm
-from lstm_native._core import testing
 from numpy.typing import DTypeLike, NDArray
-from shapes import Shape, make_case
 
 from bench.oracle import batched_lstm
+from lstm_native import get_config, lstm
+from lstm_native._core import testing
+from shapes import Shape, make_case
 
 SEQ_LENS = (1, 10, 100)
 HIDDEN_SIZES = (32, 128, 512)

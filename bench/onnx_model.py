@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from shapes import Case
 
 from bench.layers import LayerWeights, layers_of, reorder_gates
+from shapes import Case
 
 INPUTS = ("x", "h0", "c0")
 OUTPUTS = ("output", "h_n", "c_n")

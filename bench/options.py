@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shapes import BENCH_SHAPES, Shape, shapes_by_name
-
 from bench.machine import usable_cores
 from bench.peers import IMPLEMENTATIONS, OURS
 from bench.rounds import Settings
+from shapes import BENCH_SHAPES, Shape, shapes_by_name
 
 QUICK = Settings(rounds=3, turn_ms=25.0, min_samples=1)
 

@@ -10,9 +10,9 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from shapes import Case, Shape, make_case
 
 from bench.layers import LayerWeights, layers_of
+from shapes import Case, Shape, make_case
 
 Array = NDArray[np.float64]
 

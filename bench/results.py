@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from shapes import Shape
-
 from bench.timing import Turn
+from shapes import Shape
 
 
 class Status(str, Enum):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from shapes import Shape
 
 from bench.check import NAMES, OUR_TOLERANCE, PEER_TOLERANCE, Array, check_answer
 from bench.crew import Crew
@@ -19,6 +18,7 @@ from bench.peers import OURS
 from bench.results import Outcome, ShapeResult, Status
 from bench.timing import Turn
 from bench.worker_process import NotInstalledError, RequestFailedError, WorkerCrashedError
+from shapes import Shape
 
 
 @dataclass(frozen=True)

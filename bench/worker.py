@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import numpy as np
-from shapes import make_case, shapes_by_name
 
 from bench.peers import load_peer
 from bench.peers.base import Peer, Prepared
 from bench.timing import time_turn
+from shapes import make_case, shapes_by_name
 
 
 class Session:

@@ -21,8 +21,26 @@ if(LSTM_NATIVE_BUNDLED_BLAS)
   target_link_libraries(lstm_native_blas INTERFACE "${openblas}")
   target_compile_definitions(lstm_native_blas INTERFACE LSTM_NATIVE_BUNDLED_OPENBLAS)
   install(FILES "${openblas}" DESTINATION lstm_native)
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" -c
+      "import importlib.metadata as m; print(*[f.locate() for f in m.files('scipy-openblas32') if f.name == 'LICENSE.txt'])"
+    OUTPUT_VARIABLE openblas_licence OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  install(FILES "${openblas_licence}" DESTINATION lstm_native RENAME LICENSE.openblas.txt)
 else()
+  include(CheckCXXSourceCompiles)
   find_package(BLAS REQUIRED)
+  set(CMAKE_REQUIRED_LIBRARIES BLAS::BLAS)
+  check_cxx_source_compiles(
+    "extern \"C\" void cblas_sgemm(); int main() { cblas_sgemm(); }" LSTM_NATIVE_BLAS_HAS_CBLAS)
+  check_cxx_source_compiles(
+    "extern \"C\" char* openblas_get_config(); int main() { return openblas_get_config() == nullptr; }"
+    LSTM_NATIVE_BLAS_IS_OPENBLAS)
+  if(NOT LSTM_NATIVE_BLAS_HAS_CBLAS)
+    message(FATAL_ERROR "${BLAS_LIBRARIES} has no CBLAS functions; name another with -DBLA_VENDOR=...")
+  endif()
   target_link_libraries(lstm_native_blas INTERFACE BLAS::BLAS)
   target_compile_definitions(lstm_native_blas INTERFACE "LSTM_NATIVE_BLAS_LIBRARIES=\"${BLAS_LIBRARIES}\"")
+  if(LSTM_NATIVE_BLAS_IS_OPENBLAS)
+    target_compile_definitions(lstm_native_blas INTERFACE LSTM_NATIVE_SYSTEM_OPENBLAS)
+  endif()
 endif()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import lstm_native
 import numpy as np
+
+import lstm_native
 from reference_lstm import Answer, reference
 from shapes import Case
 

@@ -1,9 +1,10 @@
 """Sigmoid and tanh: at most 4 ulp from the correctly rounded value, for every input."""
 
-import lstm_native
 import mpmath
 import numpy as np
 import pytest
+
+import lstm_native
 from lstm_native._core import testing
 
 ISAS = lstm_native.get_config()["isa"]["supported"]

@@ -8,8 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-from reference_lstm import reference
-from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case, shapes_by_name
 
 from bench import ROOT, machine, rounds, run, worker
 from bench.check import NAMES, OUR_TOLERANCE, check_answer
@@ -28,6 +26,8 @@ from bench.worker_process import (
     WorkerCrashedError,
     WorkerProcess,
 )
+from reference_lstm import reference
+from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case, shapes_by_name
 
 TINY = shapes_by_name()["bi_two_layers"]
 NO_WAITING = Settings(rounds=2, turn_ms=0.0, min_samples=1, pause_ms=0.0)

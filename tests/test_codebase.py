@@ -7,8 +7,9 @@ import sys
 from importlib.metadata import metadata
 from pathlib import Path
 
-import lstm_native
 import pytest
+
+import lstm_native
 
 PROJECT = Path(__file__).resolve().parents[1]
 CSRC = PROJECT / "csrc"

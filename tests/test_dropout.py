@@ -3,9 +3,10 @@
 import subprocess
 import sys
 
-import lstm_native
 import numpy as np
 import pytest
+
+import lstm_native
 from calls import assert_same_bits, call_lstm, call_reference, flat_weight, operator_for
 from lstm_native._core import testing
 from reference_dropout import drop_with, keep_mask, philox4x32_10

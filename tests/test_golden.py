@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import lstm_native
 import numpy as np
 import pytest
+
+import lstm_native
 from tolerances import assert_close
 
 with np.load(Path(__file__).parent / "data" / "golden_torch.npz") as stored:

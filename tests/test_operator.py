@@ -3,9 +3,10 @@
 import copy
 import pickle
 
-import lstm_native
 import numpy as np
 import pytest
+
+import lstm_native
 from calls import assert_same_bits, call_lstm, call_reference, flat_weight, operator_for
 from reference_dropout import drop_with
 from shapes import Shape, make_case, shapes_by_name

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from calls import assert_same_bits, call_lstm
 from hypothesis import given
 from hypothesis import strategies as st
+
+from calls import assert_same_bits, call_lstm
 from reference_lstm import reference_packed
 from shapes import Shape, make_case
 from tolerances import assert_close

@@ -1,10 +1,11 @@
 """Results against torch.nn.LSTM itself, where it is installed (make parity)."""
 
-import lstm_native
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import lstm_native
 from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case
 from tolerances import assert_close
 

@@ -1,6 +1,7 @@
 """The oracle itself, against numbers that others computed."""
 
 import numpy as np
+
 from reference_dropout import philox4x32_10
 from reference_lstm import reference, rows_of_sequences
 

@@ -6,9 +6,10 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import lstm_native
 import numpy as np
 import pytest
+
+import lstm_native
 from calls import assert_same_bits, call_lstm, flat_weight, operator_for
 from lstm_native import config
 from shapes import Shape, make_case, shapes_by_name

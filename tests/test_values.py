@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from calls import assert_same_bits, call_lstm, call_reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+from calls import assert_same_bits, call_lstm, call_reference
 from shapes import BENCH_SHAPES, TEST_SHAPES, Case, Shape, make_case, shapes_by_name
 from tolerances import assert_close
 

@@ -40,13 +40,15 @@ def run(*command: str | Path, cwd: Path) -> str:
 def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pip = ("-m", "pip", "--disable-pip-version-check", "--quiet")
-        run(sys.executable, *pip, "wheel", "--no-deps", "-w", folder, PROJECT, cwd=folder)
+        pip = ("-m", "pip", "--disable-pip-version-check")
+        run(
+            sys.executable, *pip, "wheel", "--quiet", "--no-deps", "-w", folder, PROJECT, cwd=folder
+        )
         (wheel,) = folder.glob("*.whl")
         megabytes = wheel.stat().st_size / 1e6
         venv.create(folder / "empty", with_pip=True)
         python = folder / "empty" / "bin" / "python"
-        run(python, *pip, "install", wheel, cwd=folder)
+        run(python, *pip, "install", "--quiet", wheel, cwd=folder)
         installed = run(python, *pip, "list", "--format=freeze", cwd=folder).split()
         run(python, "-c", FIRST_RUN, cwd=folder)
         times = [float(run(python, "-c", IMPORT_TIME, cwd=folder)) for _ in range(IMPORTS)]

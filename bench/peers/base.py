@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from shapes import Case, Shape
 
 Answer = tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import lstm_native
-from shapes import Case
-
 from bench.peers.base import Answer, Peer, Prepared
+from shapes import Case
 
 
 class Adapter(Peer):

@@ -11,10 +11,10 @@ from typing import Any
 import ncnn
 import numpy as np
 from numpy.typing import NDArray
-from shapes import Case, Shape
 
 from bench.layers import layers_of, reorder_gates
 from bench.peers.base import Answer, Peer, Prepared
+from shapes import Case, Shape
 
 # ncnn's gates: input, forget, output, cell candidate.
 _GATES = "ifog"

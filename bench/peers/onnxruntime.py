@@ -6,10 +6,10 @@ from typing import Any
 
 import onnx
 import onnxruntime
-from shapes import Case
 
 from bench.onnx_model import INPUTS, OUTPUTS, build_model
 from bench.peers.base import Answer, Peer, Prepared
+from shapes import Case
 
 
 class Adapter(Peer):

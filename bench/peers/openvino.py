@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import openvino
-from shapes import Case
 
 from bench.onnx_model import INPUTS, OUTPUTS, build_model
 from bench.peers.base import Answer, Peer, Prepared
+from shapes import Case
 
 
 class Adapter(Peer):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from shapes import Case
 
 from bench.peers.base import Answer, Peer, Prepared
+from shapes import Case
 
 
 class Adapter(Peer):

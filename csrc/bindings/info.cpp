@@ -21,7 +21,7 @@ py::dict blas_info() {
   info["version"] = library.version;
   info["kernel"] = library.kernel;
   info["threads"] = library.threads;
-  info["bundled"] = library.bundled;
+  info["bundled"] = blas::bundled;
   return info;
 }
 

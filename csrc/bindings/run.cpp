@@ -105,7 +105,8 @@ SequenceView<Real> output_view(const Plan& plan, ForwardArrays& arrays) {
   }
   // Batch-first output is a transposed view, so only its features need be contiguous.
   Real* data = require_output<Real>(output, {problem.seq_len, problem.batch, width}, /*contiguous=*/false, "output");
-  if (output.size() > 0 && width > 1 && stride_of<Real>(output, 2) != 1) throw std::invalid_argument("output: features must be contiguous");
+  if (output.size() > 0 && width > 1 && stride_of<Real>(output, 2) != 1)
+    throw std::invalid_argument("output: features must be contiguous");
   return {data, stride_of<Real>(output, 0), stride_of<Real>(output, 1), 1};
 }
 

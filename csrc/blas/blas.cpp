@@ -10,6 +10,11 @@
 #define OPENBLAS_NAME(name) scipy_openblas_##name
 #else
 #define CBLAS_NAME(name) cblas_##name
+#define OPENBLAS_NAME(name) openblas_##name
+#endif
+
+#if defined(LSTM_NATIVE_BUNDLED_OPENBLAS) || defined(LSTM_NATIVE_SYSTEM_OPENBLAS)
+#define IS_OPENBLAS
 #endif
 
 extern "C" {
@@ -21,7 +26,7 @@ void CBLAS_NAME(sgemv)(int order, int transpose, int m, int n, float alpha, cons
                        int incx, float beta, float* y, int incy);
 void CBLAS_NAME(dgemv)(int order, int transpose, int m, int n, double alpha, const double* a, int lda, const double* x,
                        int incx, double beta, double* y, int incy);
-#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+#ifdef IS_OPENBLAS
 char* OPENBLAS_NAME(get_config)();
 char* OPENBLAS_NAME(get_corename)();
 int OPENBLAS_NAME(get_num_threads)();
@@ -88,7 +93,7 @@ template void multiply_transposed<float>(index_t, const float*, index_t, const M
 template void multiply_transposed<double>(index_t, const double*, index_t, const MatrixView<const double>&, double*,
                                           index_t, bool);
 
-#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+#ifdef IS_OPENBLAS
 
 Library describe() {
   // get_config() begins "OpenBLAS 0.3.34 ...".
@@ -97,18 +102,19 @@ Library describe() {
   config >> library.name >> library.version;
   library.kernel = OPENBLAS_NAME(get_corename)();
   library.threads = OPENBLAS_NAME(get_num_threads)();
-  library.bundled = true;
   return library;
 }
 
-void keep_single_threaded() { OPENBLAS_NAME(set_num_threads)(1); }
-
 #else
 
-Library describe() { return {"system", LSTM_NATIVE_BLAS_LIBRARIES, "unknown", 0, false}; }
-
-void keep_single_threaded() {}
+Library describe() { return {"BLAS", LSTM_NATIVE_BLAS_LIBRARIES, "unknown", 0}; }
 
 #endif
+
+void keep_single_threaded() {
+#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+  OPENBLAS_NAME(set_num_threads)(1);
+#endif
+}
 
 }  // namespace lstm_native::blas

@@ -21,12 +21,17 @@ template <class Real>
 void multiply_transposed(index_t rows, const Real* input, index_t input_stride, const MatrixView<const Real>& weight,
                          Real* result, index_t result_stride, bool accumulate);
 
+#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
+inline constexpr bool bundled = true;
+#else
+inline constexpr bool bundled = false;
+#endif
+
 struct Library {
-  std::string name;  // "OpenBLAS", or "system" where the linked CBLAS has no name to ask for
-  std::string version;
-  std::string kernel;  // what the library chose for this CPU
-  int threads;         // of the library's own pool; 0: unknown
-  bool bundled;
+  std::string name;
+  std::string version;  // of a library that can't be asked: its file
+  std::string kernel;   // what the library chose for this CPU
+  int threads;          // of the library's own pool; 0: unknown
 };
 
 Library describe();

@@ -22,7 +22,7 @@ inline constexpr int openmp_version = 0;
 // handed out as threads come free, so the runtime may deliver fewer threads than asked for. body must not throw.
 template <class Body>
 void parallel_for(index_t items, int threads, const Body& body) {
-  const int wanted = static_cast<int>(std::min<index_t>(items, threads));
+  [[maybe_unused]] const int wanted = static_cast<int>(std::min<index_t>(items, threads));
 #ifdef _OPENMP
   if (wanted > 1) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(wanted)

@@ -63,13 +63,13 @@ def show_config() -> None:
     config = get_config()
     blas, isa = config["blas"], config["isa"]
     origin = "inside this package" if blas["bundled"] else "of the system"
-    pool = f", its own pool: {blas['threads']} thread" if blas["bundled"] else ""
+    pool = f"own pool: {blas['threads'] or 'unknown'}"
     openmp = config["openmp"]
     lines = {
         "version": config["version"],
         "compiler": config["compiler"],
         "NumPy": config["numpy"],
-        "BLAS": f"{blas['name']} {blas['version']} ({blas['kernel']} kernels, {origin}{pool})",
+        "BLAS": f"{blas['name']} {blas['version']} ({blas['kernel']} kernels, {origin}, {pool})",
         "OpenMP": f"standard of {openmp // 100}-{openmp % 100:02}",
         "ISA built": ", ".join(isa["built"]),
         "ISA supported": ", ".join(isa["supported"]),

@@ -1,0 +1,83 @@
+"""Everything that the README and the pages in docs/ tell people to run, run."""
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lstm_native
+import lstm_native.functional
+import lstm_native.op
+import lstm_native.random
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
+PAGES.append(PROJECT / "bench" / "README.md")
+# Run by CI itself, or in need of an environment of their own: that the target exists is checked.
+MAKE_ONLY = "make"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_examples(page):
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.failed == 0
+    blocks = re.findall(r"^```python$", page.read_text(), re.MULTILINE)
+    assert (result.attempted > 0) == bool(blocks)
+
+
+@pytest.mark.parametrize("module", [lstm_native.functional, lstm_native.op])
+def test_docstring_examples(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def shell_commands(page):
+    for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            command = shlex.split(line, comments=True)
+            if command:
+                yield command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_shell_commands(page):
+    targets = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    for command in shell_commands(page):
+        if command[0] == MAKE_ONLY:
+            assert {word for word in command[1:] if "=" not in word} <= targets, command
+        elif command[0] == "python":
+            subprocess.run([sys.executable, *command[1:]], check=True, capture_output=True)
+        else:
+            assert command[:3] == ["pip", "install", "."], command
+            defined = (PROJECT / "CMakeLists.txt").read_text() + "BLA_VENDOR"
+            for option in command[3:]:
+                assert option.startswith("-Ccmake.define.")
+                assert option.removeprefix("-Ccmake.define.").split("=")[0] in defined
+
+
+def test_the_readme_shows_both_commands():
+    commands = list(shell_commands(PROJECT / "README.md"))
+    assert ["make", "demo"] in commands
+    assert ["make", "test"] in commands
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_and_pictures_exist(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_module_runs():
+    done = subprocess.run(
+        [sys.executable, "-m", "lstm_native"], check=True, capture_output=True, text=True
+    )
+    names = [line.split(":")[0] for line in done.stdout.splitlines()]
+    expected = ["version", "compiler", "NumPy", "BLAS", "OpenMP"]
+    assert names == [*expected, "ISA built", "ISA supported", "ISA in use", "threads"]
+    assert lstm_native.__version__ in done.stdout
