@@ -42,6 +42,14 @@ def test_large_shapes(shape):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_ends_of_the_promise(bidirectional, dtype):
+    shape = Shape("promise", 100, 2, 512, 512, bidirectional=bidirectional)
+    case = make_case(shape, dtype, seed=8)
+    assert_answer(call_lstm(case), case)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("batch_first", [False, True])

@@ -113,7 +113,7 @@ def _listed(
     buffers = str | bytes | bytearray | memoryview  # sequences, too, but not of arrays
     if not isinstance(all_weights, Sequence) or isinstance(all_weights, buffers):
         raise TypeError(
-            f"{name}: expected a tuple or list of arrays, got {_validate.type_name(all_weights)}"
+            f"{name}: expected a tuple or list of arrays, got {_validate.described(all_weights)}"
         )
     directions = 2 if bidirectional else 1
     expected = num_layers * directions * len(roles)

@@ -1,0 +1,218 @@
+"""Wrong calls: each raises what tests/validation_cases.py says, and leaves nothing behind."""
+
+import inspect
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lstm_native
+from validation_cases import (
+    APPLICABLE,
+    BUILD,
+    CALL,
+    KINDS,
+    MISTAKES,
+    PACKED,
+    RAGGED,
+    RESERVE_SIZE,
+    WEIGHTS,
+    call,
+    target,
+    zeros,
+)
+
+PROJECT = Path(__file__).resolve().parents[1]
+OLD_NUMPY = tuple(int(part) for part in np.__version__.split(".")[:2]) < (1, 24)
+
+
+@pytest.fixture(params=MISTAKES, ids=lambda mistake: mistake.label)
+def mistake(request):
+    if OLD_NUMPY and request.param.message.endswith(RAGGED):
+        pytest.skip("NumPy before 1.24 makes an array of objects of lists of unequal lengths")
+    return request.param
+
+
+def test_message(mistake):
+    error = mistake.raised()
+    assert type(error) is mistake.exception
+    text = str(error)
+    if mistake.message.endswith("…"):
+        assert text.startswith(mistake.message.removesuffix("…"))
+    else:
+        assert text == mistake.message
+    assert re.search(rf"\b{mistake.argument}\b", text)
+    assert "expected " in text
+    assert "got " in text
+    assert "\n" not in mistake.message
+
+
+def draw_masks():
+    """The outputs of both interfaces with dropout from the process-wide generator."""
+    layers = {"num_layers": 2, "dropout": 0.5}
+    ones = np.ones((5, 3, 10), np.float32)
+    states = np.ones((2, 3, 2), np.float32)
+    below = (*WEIGHTS, zeros(8, 2) + 1, *WEIGHTS[1:])
+    weights = tuple(weight + np.float32(0.1) for weight in below)
+    function = call(
+        "lstm",
+        {
+            "input": ones,
+            "initial_states": (states, states),
+            "all_weights": weights,
+            "train": True,
+            **layers,
+        },
+    )
+    operator = target(CALL, layers)
+    w = np.concatenate([weight.ravel() for weight in weights])
+    result = operator(ones, states, states, w)
+    return [array.tobytes() for array in (*function, *result)]
+
+
+def test_a_failed_call_leaves_nothing_behind(mistake):
+    lstm_native.set_num_threads(2)
+    lstm_native.manual_seed(11)
+    first, second = draw_masks(), draw_masks()
+    assert first != second
+    lstm_native.manual_seed(11)
+    assert draw_masks() == first
+    mistake.raised()
+    assert draw_masks() == second
+    assert lstm_native.get_num_threads() == 2
+
+
+def test_a_late_failure_with_dropout_draws_no_masks():
+    # c and the second layer's last bias are looked at last, after everything that could draw.
+    wrong = {"initial_states": (zeros(2, 3, 2), zeros(2, 3, 3))}
+    weights = (*WEIGHTS, zeros(8, 2), *WEIGHTS[1:])
+    layers = {"num_layers": 2, "dropout": 0.5}
+    lstm_native.manual_seed(11)
+    expected = draw_masks()
+    lstm_native.manual_seed(11)
+    with pytest.raises(ValueError, match="c_0"):
+        call("lstm", {**wrong, **layers, "train": True, "all_weights": weights})
+    with pytest.raises(ValueError, match="w: expected 160 elements"):
+        call(CALL, {"h": zeros(2, 3, 2), "c": zeros(2, 3, 2)}, layers)
+    assert draw_masks() == expected
+
+
+def signature(interface):
+    return inspect.signature(target(interface)).parameters
+
+
+def test_the_table_covers_every_argument():
+    for interface, arguments in APPLICABLE.items():
+        assert set(signature(interface)) == set(arguments), interface
+
+
+@pytest.mark.parametrize(
+    ("interface", "argument", "kinds"),
+    [
+        (interface, argument, kinds)
+        for interface, arguments in APPLICABLE.items()
+        for argument, kinds in arguments.items()
+    ],
+)
+def test_the_table_covers_every_kind_of_mistake(interface, argument, kinds):
+    covered = {
+        mistake.kind
+        for mistake in MISTAKES
+        if (mistake.interface, mistake.argument) == (interface, argument)
+    }
+    assert covered == set(kinds)
+
+
+def test_the_table_is_long_and_repeats_nothing():
+    assert len(MISTAKES) >= 120
+    assert len({mistake.label for mistake in MISTAKES}) == len(MISTAKES)
+    assert {mistake.kind for mistake in MISTAKES} == set(KINDS)
+
+
+NEIGHBOURS = {
+    "lstm": [
+        {},
+        {"input": zeros(1, 3, 10)},
+        {"input": np.full((5, 3, 10), np.nan, np.float32)},
+        {"initial_states": [zeros(1, 3, 2), zeros(1, 3, 2)]},
+        {"all_weights": list(WEIGHTS)},
+        {"num_layers": np.int8(1)},
+        {"dropout": 0},
+        {"dropout": 1},
+        {"dropout": np.float16(0.5)},
+        {"train": np.True_},
+        {"bidirectional": np.False_},
+        {
+            "bidirectional": True,
+            "all_weights": WEIGHTS * 2,
+            "initial_states": (zeros(2, 3, 2),) * 2,
+        },
+        {"batch_first": True, "input": zeros(3, 5, 10)},
+        PACKED,
+        {**PACKED, "batch_sizes": (3, 2, 1, 1)},
+        {**PACKED, "batch_sizes": np.array([3, 2, 1, 1], np.uint8)},
+        {**PACKED, "batch_sizes": np.array([3, 2, 1, 1], ">i8")},
+        {**PACKED, "batch_first": True},
+        {
+            "weights_transposed": True,
+            "all_weights": (zeros(10, 8), zeros(2, 8), zeros(8), zeros(8)),
+        },
+        {"has_ih_bias": False, "all_weights": WEIGHTS[:3]},
+        {"has_hh_bias": False, "all_weights": WEIGHTS[:3]},
+        {"has_ih_bias": False, "has_hh_bias": False, "all_weights": WEIGHTS[:2]},
+        {"seed": 0},
+        {"seed": 2**64 - 1},
+        {"seed": np.uint64(2**64 - 1)},
+        {"seed": None},
+        {"num_threads": 1},
+        {"num_threads": 1024},
+        {"num_threads": None},
+    ],
+    BUILD: [
+        {},
+        {"input_size": 1, "hidden_size": 1},
+        {"input_size": np.int64(10)},
+        {"input_size": 2**63 - 1},
+        {"num_layers": 3, "dropout": 0.0},
+        {"num_layers": 3, "dropout": 1.0},
+        {"num_layers": 3, "dropout": np.float32(0.5)},
+        {"has_bias": np.True_, "bidirectional": np.False_},
+        {"weight_layout": "mindspore_cpu", "batch_first": True, "training": False},
+    ],
+    CALL: [
+        {},
+        {"w": zeros(4, 28)},
+        {"w": zeros(112, 1, 1)},
+        {"state": np.array([[7], [0]])},
+        {"state": np.array([[7], [0]], np.uint64)},
+        {"state": [[-1], [0]]},
+        {"training": False},
+        {"training": None},
+        {"num_threads": 1024},
+    ],
+    RESERVE_SIZE: [{}, {"seq_len": 1, "batch": 0}, {"seq_len": np.int16(7)}],
+    "manual_seed": [{}, {"seed": 0}, {"seed": 2**64 - 1}],
+    "set_num_threads": [{}, {"num_threads": 1024}, {"num_threads": None}],
+}
+
+
+@pytest.mark.parametrize(
+    ("interface", "given"),
+    [(interface, given) for interface, rows in NEIGHBOURS.items() for given in rows],
+)
+def test_valid_calls_beside_the_mistakes(interface, given):
+    call(interface, given)
+
+
+def test_sizes_of_a_large_operator_are_computed_at_once():
+    net = lstm_native.LSTM(10, 2, 10**15, True, False, 0.0)
+    assert net.weight_size == 8 * (10 + 2 + 2) + (10**15 - 1) * 8 * (2 + 2 + 2)
+
+
+@pytest.mark.skipif(OLD_NUMPY, reason="the page shows what newer NumPy makes of nested lists")
+def test_the_page_of_errors_is_up_to_date():
+    tool = runpy.run_path(str(PROJECT / "tools" / "make_error_table.py"))
+    written = tool["PAGE"].read_text(encoding="utf-8")
+    assert written == tool["page"](), "python tools/make_error_table.py writes it anew"

@@ -1,0 +1,838 @@
+"""Wrong calls: for every argument of both interfaces every kind of mistake, and what is raised.
+
+The valid calls that they depart from have T = 5, N = 3, I = 10, H = 2, L = 1 and one direction:
+sizes that all differ, so a message can't show one of them in another's place unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import lstm_native
+
+KINDS = ("type", "rank", "size", "value", "dtype")
+
+BUILD = "LSTM(...)"
+CALL = "LSTM(...)(...)"
+RESERVE_SIZE = "LSTM(...).reserve_size"
+
+# What the table must hold. A rate or a seed has no shape, NaN in an array is data, `w` may have any
+# rank; of the flags, those have a wrong value that contradicts `all_weights`.
+ARRAY = ("type", "rank", "size", "dtype")
+SCALAR = ("type", "value")
+APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
+    "lstm": {
+        "input": ARRAY,
+        "initial_states": ARRAY,
+        "all_weights": ARRAY,
+        "num_layers": SCALAR,
+        "dropout": SCALAR,
+        "train": ("type",),
+        "bidirectional": SCALAR,
+        "batch_first": ("type",),
+        "batch_sizes": KINDS,
+        "weights_transposed": SCALAR,
+        "has_ih_bias": SCALAR,
+        "has_hh_bias": SCALAR,
+        "seed": SCALAR,
+        "num_threads": SCALAR,
+    },
+    BUILD: {
+        "input_size": SCALAR,
+        "hidden_size": SCALAR,
+        "num_layers": SCALAR,
+        "has_bias": ("type",),
+        "bidirectional": ("type",),
+        "dropout": SCALAR,
+        "batch_first": ("type",),
+        "weight_layout": SCALAR,
+        "training": ("type",),
+    },
+    CALL: {
+        "input": ARRAY,
+        "h": ARRAY,
+        "c": ARRAY,
+        "w": ("type", "size", "dtype"),
+        "state": ARRAY,
+        "training": ("type",),
+        "num_threads": SCALAR,
+    },
+    RESERVE_SIZE: {"seq_len": SCALAR, "batch": SCALAR},
+    "manual_seed": {"seed": SCALAR},
+    "set_num_threads": {"num_threads": SCALAR},
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong call.
+
+    `message` is the whole text, or ends in an ellipsis where another library's words follow.
+    `given` replaces or adds arguments of the interface's valid call; for a call of the operator,
+    `built` does so for its constructor.
+    """
+
+    interface: str
+    argument: str
+    kind: str
+    passed: str
+    exception: type[Exception]
+    message: str
+    given: Mapping[str, Any]
+    built: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return f"{self.interface}-{self.argument}-{self.kind}-{self.passed}"
+
+    def run(self) -> object:
+        return call(self.interface, self.given, self.built)
+
+    def raised(self) -> Exception:
+        try:
+            self.run()
+        except Exception as error:
+            return error
+        raise AssertionError(f"accepted: {self.label}")
+
+
+def zeros(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.zeros(shape, dtype)
+
+
+WEIGHTS = (zeros(8, 10), zeros(8, 2), zeros(8), zeros(8))
+STATE = zeros(1, 3, 2)
+PACKED = {"input": zeros(7, 10), "batch_sizes": [3, 2, 1, 1]}
+VALID: dict[str, dict[str, Any]] = {
+    "lstm": {
+        "input": zeros(5, 3, 10),
+        "initial_states": (STATE, STATE),
+        "all_weights": WEIGHTS,
+        "num_layers": 1,
+        "dropout": 0.0,
+        "train": False,
+        "bidirectional": False,
+    },
+    BUILD: {
+        "input_size": 10,
+        "hidden_size": 2,
+        "num_layers": 1,
+        "has_bias": True,
+        "bidirectional": False,
+        "dropout": 0.0,
+    },
+    CALL: {"input": zeros(5, 3, 10), "h": STATE, "c": STATE, "w": zeros(112)},
+    RESERVE_SIZE: {"seq_len": 5, "batch": 3},
+    "manual_seed": {"seed": 1},
+    "set_num_threads": {"num_threads": 1},
+}
+
+
+def target(interface: str, built: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+    """The callable that an interface's name stands for."""
+    if interface == CALL:
+        return lstm_native.LSTM(**{**VALID[BUILD], **(built or {})})
+    if interface == RESERVE_SIZE:
+        return lstm_native.LSTM(**VALID[BUILD]).reserve_size
+    found: Callable[..., Any] = getattr(lstm_native, interface.removesuffix("(...)"))
+    return found
+
+
+def call(
+    interface: str, given: Mapping[str, Any] | None = None, built: Mapping[str, Any] | None = None
+) -> Any:
+    """Make the interface's valid call with some arguments replaced."""
+    return target(interface, built)(**{**VALID[interface], **(given or {})})
+
+
+class Unreadable:
+    """Refuses to become an array, as a tensor that records gradients does."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise RuntimeError("detach() it first")
+
+
+class OnGpu:
+    """Offers memory that is not the CPU's."""
+
+    def __dlpack__(self, **_options: Any) -> Any:
+        raise AssertionError("the device is asked for first")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+
+def masked(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.ma.masked_array(zeros(*shape, dtype=dtype), mask=True)
+
+
+def weights(index: int, replacement: Any) -> dict[str, Any]:
+    """The valid weights with one array replaced."""
+    return {"all_weights": (*WEIGHTS[:index], replacement, *WEIGHTS[index + 1 :])}
+
+
+def more_weights(*matrices: Any, **arguments: Any) -> dict[str, Any]:
+    """Weights of a second layer, or of the reverse direction, after the valid ones."""
+    return {"all_weights": (*WEIGHTS, *matrices, *WEIGHTS[2:]), **arguments}
+
+
+def h_0(replacement: Any, **arguments: Any) -> dict[str, Any]:
+    return {"initial_states": (replacement, STATE), **arguments}
+
+
+def c_0(replacement: Any, **arguments: Any) -> dict[str, Any]:
+    return {"initial_states": (STATE, replacement), **arguments}
+
+
+ScalarRow = tuple[str, str, type[Exception], str, Any]
+Row = tuple[str, str, type[Exception], str, Mapping[str, Any]]
+
+
+def scalar(interface: str, argument: str, expected: str, *rows: ScalarRow) -> list[Mistake]:
+    """From rows of (kind, passed, exception, what the message says came, the value)."""
+    return [
+        Mistake(
+            interface,
+            argument,
+            kind,
+            passed,
+            exception,
+            f"{argument}: expected {expected}, got {got}",
+            {argument: value},
+            {},
+        )
+        for kind, passed, exception, got, value in rows
+    ]
+
+
+def other(
+    interface: str, argument: str, *rows: Row, built: Mapping[str, Any] | None = None
+) -> list[Mistake]:
+    """From rows of (kind, passed, exception, message, the arguments that differ)."""
+    return [
+        Mistake(interface, argument, kind, passed, exception, message, given, built or {})
+        for kind, passed, exception, message, given in rows
+    ]
+
+
+REAL = "expected dtype float32 or float64, got"
+NO_ARRAY = "expected an array of float32 or float64, got"
+NOT_INPUTS = "expected dtype float32, the same as input, got"
+UNMASKED = (
+    "expected an array without a mask, got a numpy.ma.MaskedArray; fill it first (its .filled())"
+)
+GPU = (
+    "expected an array, got a validation_cases.OnGpu: its memory is on DLPack device type 2, "
+    "not on the CPU"
+)
+UNREADABLE = "expected an array, got a validation_cases.Unreadable: detach() it first"
+RAGGED = "expected an array, got a list: …"
+INPUT_SHAPE = "expected shape (seq_len, batch, input_size) = (seq_len, batch, 10), got"
+BATCH_FIRST_SHAPE = "expected shape (batch, seq_len, input_size) = (batch, seq_len, 10), got"
+STATE_AXES = "expected shape (num_layers * num_directions, batch, hidden_size)"
+STATE_SHAPE = f"{STATE_AXES} = (1, 3, 2), got"
+H_0, C_0 = "initial_states[0] (h_0):", "initial_states[1] (c_0):"
+W_IH = "all_weights[0] (w_ih of layer 0, forward):"
+W_HH = "all_weights[1] (w_hh of layer 0, forward):"
+B_IH = "all_weights[2] (b_ih of layer 0, forward):"
+B_HH = "all_weights[3] (b_hh of layer 0, forward):"
+W_HH_SHAPE = (
+    "expected shape (4 * hidden_size, hidden_size) with sizes of at least 1 "
+    "(weights_transposed=False), got"
+)
+W_IH_SHAPE = W_HH_SHAPE.replace(", hidden_size)", ", input_size)")
+FLAGS = "num_layers=1, bidirectional=False, has_ih_bias=True, has_hh_bias=True"
+ALL_ROLES = "w_ih, w_hh, b_ih, b_hh for each layer and direction"
+FOUR_ARRAYS = f"all_weights: expected 4 arrays ({ALL_ROLES}; {FLAGS}), got"
+AT_LEAST_1 = "an int of at least 1"
+INDEX = f"an int from 1 to {2**63 - 1}"
+RATE = "a float from 0.0 to 1.0"
+THREADS = "an int from 1 to 1024"
+SEED = f"an int from 0 to {2**64 - 1}"
+LAYOUTS = "'mindspore_gpu' or 'mindspore_cpu'"
+COMPLEX_RECORD = np.dtype([("re", "<f4"), ("im", "<f4")])
+
+# One mistake per entry reads like a table; the formatter would give each part its own line.
+# fmt: off
+LSTM_ARRAYS = [
+    *other("lstm", "input",
+        ("type", "None", TypeError, f"input: {NO_ARRAY} None", {"input": None}),
+        ("type", "a dict of arrays", TypeError, f"input: {NO_ARRAY} a dict",
+         {"input": {"x": zeros(5, 3, 10)}}),
+        ("type", "a file's name", TypeError, f"input: {NO_ARRAY} a str", {"input": "x.npy"}),
+        ("type", "a generator of arrays", TypeError, f"input: {NO_ARRAY} a generator",
+         {"input": (zeros(3, 10) for _ in range(5))}),
+        ("type", "a masked array", TypeError, f"input: {UNMASKED}", {"input": masked(5, 3, 10)}),
+        ("type", "an object whose `__array__` raises", TypeError, f"input: {UNREADABLE}",
+         {"input": Unreadable()}),
+        ("type", "an array in a GPU's memory", TypeError, f"input: {GPU}", {"input": OnGpu()}),
+        ("rank", "one sequence, without a batch axis", ValueError,
+         f"input: {INPUT_SHAPE} (5, 10)", {"input": zeros(5, 10)}),
+        ("rank", "four axes", ValueError,
+         f"input: {INPUT_SHAPE} (1, 5, 3, 10)", {"input": zeros(1, 5, 3, 10)}),
+        ("rank", "one number", ValueError, f"input: {INPUT_SHAPE} ()", {"input": np.float32(1)}),
+        ("rank", "padded sequences, with `batch_sizes`", ValueError,
+         "input: expected shape (sum(batch_sizes), input_size) = (7, 10), got (4, 3, 10)",
+         {**PACKED, "input": zeros(4, 3, 10)}),
+        ("size", "nested lists of unequal lengths", ValueError, f"input: {RAGGED}",
+         {"input": [[1.0, 2.0], [3.0]]}),
+        ("size", "other features than w_ih has columns", ValueError,
+         f"input: {INPUT_SHAPE} (5, 3, 9)", {"input": zeros(5, 3, 9)}),
+        ("size", "other features, with `batch_first=True`", ValueError,
+         f"input: {BATCH_FIRST_SHAPE} (3, 5, 11)",
+         {"input": zeros(3, 5, 11), "batch_first": True}),
+        ("size", "no time steps", ValueError,
+         "input: expected a seq_len of at least 1, got shape (0, 3, 10)",
+         {"input": zeros(0, 3, 10)}),
+        ("size", "no time steps, with `batch_first=True`", ValueError,
+         "input: expected a seq_len of at least 1, got shape (3, 0, 10)",
+         {"input": zeros(3, 0, 10), "batch_first": True}),
+        ("size", "a packed sequence with a row missing", ValueError,
+         "input: expected shape (sum(batch_sizes), input_size) = (7, 10), got (6, 10)",
+         {**PACKED, "input": zeros(6, 10)}),
+        ("dtype", "integers", TypeError, f"input: {REAL} int64",
+         {"input": zeros(5, 3, 10, dtype=np.int64)}),
+        ("dtype", "float16", TypeError, f"input: {REAL} float16",
+         {"input": zeros(5, 3, 10, dtype=np.float16)}),
+        ("dtype", "booleans", TypeError, f"input: {REAL} bool",
+         {"input": zeros(5, 3, 10, dtype=bool)}),
+        ("dtype", "complex numbers", TypeError, f"input: {REAL} complex64",
+         {"input": zeros(5, 3, 10, dtype=np.complex64)}),
+        ("dtype", "strings", TypeError, f"input: {REAL} <U3", {"input": [[["1.0", "2.0"]]]}),
+        ("dtype", "objects, in an array", TypeError, f"input: {REAL} object from a numpy.ndarray",
+         {"input": zeros(5, 3, 10, dtype=object)}),
+        ("dtype", "numbers and None, in a list", TypeError, f"input: {REAL} object from a list",
+         {"input": [[[1.0, None]]]}),
+        ("dtype", "records", TypeError, f"input: {REAL} {COMPLEX_RECORD}",
+         {"input": zeros(5, 3, 10, dtype=COMPLEX_RECORD)}),
+    ),
+    *other("lstm", "initial_states",
+        ("type", "None", TypeError,
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got NoneType",
+         {"initial_states": None}),
+        ("type", "both in one array", TypeError,
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got ndarray",
+         {"initial_states": zeros(2, 1, 3, 2)}),
+        ("type", "a dict of two arrays", TypeError,
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got dict",
+         {"initial_states": {"h": STATE, "c": STATE}}),
+        ("type", "None for h_0", TypeError, f"{H_0} {NO_ARRAY} None", h_0(None)),
+        ("type", "a string for c_0", TypeError, f"{C_0} {NO_ARRAY} a str", c_0("zeros")),
+        ("type", "a masked array for c_0", TypeError, f"{C_0} {UNMASKED}", c_0(masked(1, 3, 2))),
+        ("type", "h_0 in a GPU's memory", TypeError, f"{H_0} {GPU}", h_0(OnGpu())),
+        ("rank", "h_0 without a batch axis", ValueError, f"{H_0} {STATE_SHAPE} (1, 2)",
+         h_0(zeros(1, 2))),
+        ("rank", "c_0 with layers and directions on axes of their own", ValueError,
+         f"{C_0} {STATE_SHAPE} (1, 1, 3, 2)", c_0(zeros(1, 1, 3, 2))),
+        ("rank", "one number for h_0", ValueError, f"{H_0} {STATE_SHAPE} ()", h_0(np.float32(0))),
+        ("size", "h_0 alone", ValueError,
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got 1 items",
+         {"initial_states": (STATE,)}),
+        ("size", "a third array", ValueError,
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got 3 items",
+         {"initial_states": [STATE, STATE, STATE]}),
+        ("size", "h_0 for another batch", ValueError, f"{H_0} {STATE_SHAPE} (1, 4, 2)",
+         h_0(zeros(1, 4, 2))),
+        ("size", "c_0 for another batch", ValueError, f"{C_0} {STATE_SHAPE} (1, 1, 2)",
+         c_0(zeros(1, 1, 2))),
+        ("size", "h_0 of another hidden_size", ValueError, f"{H_0} {STATE_SHAPE} (1, 3, 8)",
+         h_0(zeros(1, 3, 8))),
+        ("size", "c_0 of another hidden_size", ValueError, f"{C_0} {STATE_SHAPE} (1, 3, 1)",
+         c_0(zeros(1, 3, 1))),
+        ("size", "c_0 for two layers", ValueError, f"{C_0} {STATE_SHAPE} (2, 3, 2)",
+         c_0(zeros(2, 3, 2))),
+        ("size", "h_0 for one direction, with `bidirectional=True`", ValueError,
+         f"{H_0} {STATE_AXES} = (2, 3, 2), got (1, 3, 2)",
+         more_weights(*WEIGHTS[:2], bidirectional=True)),
+        ("size", "states of the last step's batch, with `batch_sizes`", ValueError,
+         f"{H_0} {STATE_SHAPE} (1, 1, 2)", h_0(zeros(1, 1, 2), **PACKED)),
+        ("dtype", "h_0 in float64, input in float32", TypeError, f"{H_0} {NOT_INPUTS} float64",
+         h_0(zeros(1, 3, 2, dtype=np.float64))),
+        ("dtype", "nested lists (float64) for c_0, input in float32", TypeError,
+         f"{C_0} {NOT_INPUTS} float64", c_0([[[0.0, 0.0]] * 3])),
+        ("dtype", "c_0 in integers", TypeError, f"{C_0} {REAL} int64",
+         c_0(zeros(1, 3, 2, dtype=np.int64))),
+        ("dtype", "h_0 in float16", TypeError, f"{H_0} {REAL} float16",
+         h_0(zeros(1, 3, 2, dtype=np.float16))),
+    ),
+    *other("lstm", "all_weights",
+        ("type", "None", TypeError,
+         "all_weights: expected a tuple or list of arrays, got None", {"all_weights": None}),
+        ("type", "one flat array, as the operator takes it", TypeError,
+         "all_weights: expected a tuple or list of arrays, got ndarray of shape (112,)",
+         {"all_weights": zeros(112)}),
+        ("type", "a dict by name", TypeError,
+         "all_weights: expected a tuple or list of arrays, got dict",
+         {"all_weights": {"weight_ih_l0": WEIGHTS[0]}}),
+        ("type", "a generator", TypeError,
+         "all_weights: expected a tuple or list of arrays, got generator",
+         {"all_weights": (w for w in WEIGHTS)}),
+        ("type", "a file's content", TypeError,
+         "all_weights: expected a tuple or list of arrays, got bytes b'LSTM'",
+         {"all_weights": b"LSTM"}),
+        ("type", "None for a bias that there is not", TypeError, f"{B_IH} {NO_ARRAY} None",
+         weights(2, None)),
+        ("type", "a masked array among them", TypeError, f"{W_HH} {UNMASKED}",
+         weights(1, masked(8, 2))),
+        ("type", "w_ih in a GPU's memory", TypeError, f"{W_IH} {GPU}", weights(0, OnGpu())),
+        ("rank", "w_ih flat", ValueError, f"{W_IH} {W_IH_SHAPE} (80,)", weights(0, zeros(80))),
+        ("rank", "w_hh with an axis for the gates", ValueError, f"{W_HH} {W_HH_SHAPE} (4, 2, 2)",
+         weights(1, zeros(4, 2, 2))),
+        ("rank", "b_ih as a column", ValueError,
+         f"{B_IH} expected shape (4 * hidden_size,) = (8,), got (8, 1)", weights(2, zeros(8, 1))),
+        ("rank", "one number for b_hh", ValueError,
+         f"{B_HH} expected shape (4 * hidden_size,) = (8,), got ()", weights(3, np.float32(0))),
+        ("size", "the matrices without the biases", ValueError, f"{FOUR_ARRAYS} 2",
+         {"all_weights": WEIGHTS[:2]}),
+        ("size", "a list of arrays per layer", ValueError, f"{FOUR_ARRAYS} 1",
+         {"all_weights": [list(WEIGHTS)]}),
+        ("size", "nothing", ValueError, f"{FOUR_ARRAYS} 0", {"all_weights": []}),
+        ("size", "a matrix of hidden_size by hidden_size", ValueError,
+         f"{W_HH} {W_HH_SHAPE} (2, 2)", weights(1, zeros(2, 2))),
+        ("size", "transposed, without `weights_transposed=True`", ValueError,
+         f"{W_HH} {W_HH_SHAPE} (2, 8)",
+         {"all_weights": (zeros(10, 8), zeros(2, 8), *WEIGHTS[2:])}),
+        ("size", "a hidden_size of 0", ValueError, f"{W_HH} {W_HH_SHAPE} (0, 0)",
+         weights(1, zeros(0, 0))),
+        ("size", "an input_size of 0", ValueError, f"{W_IH} {W_IH_SHAPE} (8, 0)",
+         weights(0, zeros(8, 0))),
+        ("size", "w_ih for another hidden_size than w_hh", ValueError,
+         f"{W_IH} expected shape (4 * hidden_size, input_size) = (8, 10), got (12, 10)",
+         weights(0, zeros(12, 10))),
+        ("size", "b_ih for one gate", ValueError,
+         f"{B_IH} expected shape (4 * hidden_size,) = (8,), got (2,)", weights(2, zeros(2))),
+        ("size", "b_hh for another hidden_size", ValueError,
+         f"{B_HH} expected shape (4 * hidden_size,) = (8,), got (12,)", weights(3, zeros(12))),
+        ("size", "a second layer whose w_ih is like the first's", ValueError,
+         "all_weights[4] (w_ih of layer 1, forward): expected shape "
+         "(4 * hidden_size, num_directions * hidden_size) = (8, 2), got (8, 10)",
+         more_weights(*WEIGHTS[:2], num_layers=2)),
+        ("size", "a second layer of another hidden_size", ValueError,
+         "all_weights[5] (w_hh of layer 1, forward): expected shape "
+         "(4 * hidden_size, hidden_size) = (8, 2), got (12, 3)",
+         more_weights(zeros(8, 2), zeros(12, 3), num_layers=2)),
+        ("size", "a reverse direction that reads other features", ValueError,
+         "all_weights[4] (w_ih of layer 0, reverse): expected shape "
+         "(4 * hidden_size, input_size) = (8, 10), got (8, 2)",
+         more_weights(zeros(8, 2), WEIGHTS[1], bidirectional=True)),
+        ("size", "w_ih not transposed, with `weights_transposed=True`", ValueError,
+         f"{W_IH} expected shape (input_size, 4 * hidden_size) = (8, 8), got (8, 10)",
+         {"all_weights": (zeros(8, 10), zeros(2, 8), *WEIGHTS[2:]), "weights_transposed": True}),
+        ("dtype", "w_ih in float64, input in float32", TypeError, f"{W_IH} {NOT_INPUTS} float64",
+         weights(0, zeros(8, 10, dtype=np.float64))),
+        ("dtype", "all in float32, input in float64", TypeError,
+         f"{W_IH} expected dtype float64, the same as input, got float32",
+         {"input": zeros(5, 3, 10, dtype=np.float64)}),
+        ("dtype", "a list (float64) for b_hh, input in float32", TypeError,
+         f"{B_HH} {NOT_INPUTS} float64", weights(3, [0.0] * 8)),
+        ("dtype", "quantized to int8", TypeError, f"{W_HH} {REAL} int8",
+         weights(1, zeros(8, 2, dtype=np.int8))),
+        ("dtype", "b_ih in float16", TypeError, f"{B_IH} {REAL} float16",
+         weights(2, zeros(8, dtype=np.float16))),
+    ),
+]
+
+LSTM_OPTIONS = [
+    *scalar("lstm", "num_layers", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 1.0", 1.0),
+        ("type", "a string", TypeError, "str '1'", "1"),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("type", "an array", TypeError, "ndarray of shape (1, 3, 2)", STATE),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-1", ValueError, "-1", -1),
+    ),
+    *scalar("lstm", "num_layers", INDEX,
+        ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+        ("value", "10 ** 5000", ValueError, "2**16609 or more", 10**5000),
+    ),
+    *other("lstm", "num_layers",
+        ("value", "more than there are weights for", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "8 arrays").replace("layers=1", "layers=2") + " 4",
+         {"num_layers": 2}),
+    ),
+    *scalar("lstm", "dropout", RATE,
+        ("type", "a string", TypeError, "str '0.5'", "0.5"),
+        ("type", "None", TypeError, "None", None),
+        ("type", "a bool", TypeError, "bool False", False),
+        ("type", "a complex number", TypeError, "complex 0.5j", 0.5j),
+        ("type", "an array", TypeError, "ndarray of shape ()", np.array(0.5)),
+        ("value", "less than 0", ValueError, "-0.1", -0.1),
+        ("value", "a percentage", ValueError, "50", 50),
+        ("value", "NaN", ValueError, "nan", float("nan")),
+        ("value", "infinity", ValueError, "inf", float("inf")),
+        ("value", "10 ** 400", ValueError, "2**1328 or more", 10**400),
+    ),
+    *scalar("lstm", "train", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "a string", TypeError, "str 'eval'", "eval"),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *scalar("lstm", "bidirectional", "a bool",
+        ("type", "a number of directions", TypeError, "int 2", 2),
+        ("type", "a string", TypeError, "str 'reverse'", "reverse"),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other("lstm", "bidirectional",
+        ("value", "True, with weights for one direction", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "8 arrays").replace("al=False", "al=True") + " 4",
+         {"bidirectional": True}),
+    ),
+    *scalar("lstm", "batch_first", "a bool",
+        ("type", "an int", TypeError, "int 0", 0),
+        ("type", "a layout's name", TypeError, "str 'NTC'", "NTC"),
+        ("type", "None", TypeError, "None", None),
+        ("type", "the next argument, batch_sizes", TypeError, "list", [3, 2, 1, 1]),
+    ),
+    *scalar("lstm", "batch_sizes", "a sequence of ints, one per time step",
+        ("type", "an int", TypeError, "int 5", 5),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "a set", TypeError, "set", {3, 2, 1}),
+        ("type", "a generator", TypeError, "generator", (n for n in [3, 2, 1, 1])),
+        ("type", "a string", TypeError, "str '3211'", "3211"),
+    ),
+    *other("lstm", "batch_sizes",
+        ("type", "a masked array", TypeError, f"batch_sizes: {UNMASKED}",
+         {**PACKED, "batch_sizes": masked(4, dtype=np.int64)}),
+        ("rank", "a matrix", ValueError,
+         "batch_sizes: expected a sequence of at least one int, one per time step, "
+         "got shape (2, 2)", {**PACKED, "batch_sizes": [[3, 2], [1, 1]]}),
+        ("size", "nothing", ValueError,
+         "batch_sizes: expected a sequence of at least one int, one per time step, "
+         "got shape (0,)", {**PACKED, "batch_sizes": []}),
+        ("size", "one step too many for input", ValueError,
+         "input: expected shape (sum(batch_sizes), input_size) = (8, 10), got (7, 10)",
+         {**PACKED, "batch_sizes": [3, 2, 1, 1, 1]}),
+        ("size", "lists of unequal lengths", ValueError, f"batch_sizes: {RAGGED}",
+         {**PACKED, "batch_sizes": [[3, 2], [1]]}),
+        ("value", "a step without sequences", ValueError,
+         "batch_sizes: expected positive sizes, got 0 at step 3",
+         {**PACKED, "batch_sizes": [4, 2, 1, 0]}),
+        ("value", "a negative size", ValueError,
+         "batch_sizes: expected positive sizes, got -1 at step 0",
+         {**PACKED, "batch_sizes": [-1, 8]}),
+        ("value", "sizes that increase", ValueError,
+         "batch_sizes: expected sizes that do not increase, got 2 and then 3 at step 2",
+         {**PACKED, "batch_sizes": [2, 2, 3]}),
+        ("dtype", "floats", TypeError, "batch_sizes: expected ints, got dtype float64",
+         {**PACKED, "batch_sizes": [3.0, 2.0, 1.0, 1.0]}),
+        ("dtype", "booleans", TypeError, "batch_sizes: expected ints, got dtype bool",
+         {**PACKED, "batch_sizes": [True, True]}),
+        ("dtype", "strings", TypeError, "batch_sizes: expected ints, got dtype <U1",
+         {**PACKED, "batch_sizes": ["3", "2", "1", "1"]}),
+        ("dtype", "an int that no array's element holds", TypeError,
+         "batch_sizes: expected ints, got dtype object", {**PACKED, "batch_sizes": [2**64]}),
+    ),
+    *scalar("lstm", "weights_transposed", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "a permutation", TypeError, "tuple", (1, 0)),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other("lstm", "weights_transposed",
+        ("value", "True, with weights that are not", ValueError,
+         f"{W_HH} expected shape (hidden_size, 4 * hidden_size) with sizes of at least 1 "
+         "(weights_transposed=True), got (8, 2)", {"weights_transposed": True}),
+    ),
+    *scalar("lstm", "has_ih_bias", "a bool",
+        ("type", "the bias itself", TypeError, "ndarray of shape (8,)", WEIGHTS[2]),
+        ("type", "None", TypeError, "None", None),
+        ("type", "an int", TypeError, "int 0", 0),
+    ),
+    *other("lstm", "has_ih_bias",
+        ("value", "False, with four arrays per layer", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "3 arrays").replace(" b_ih,", "")
+         .replace("has_ih_bias=True", "has_ih_bias=False") + " 4", {"has_ih_bias": False}),
+    ),
+    *scalar("lstm", "has_hh_bias", "a bool",
+        ("type", "a string", TypeError, "str 'no'", "no"),
+        ("type", "None", TypeError, "None", None),
+        ("type", "a float", TypeError, "float 0.0", 0.0),
+    ),
+    *other("lstm", "has_hh_bias",
+        ("value", "False, with four arrays per layer", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "3 arrays").replace(", b_hh for", " for")
+         .replace("has_hh_bias=True", "has_hh_bias=False") + " 4", {"has_hh_bias": False}),
+    ),
+    *scalar("lstm", "seed", SEED,
+        ("type", "a float", TypeError, "float 1.0", 1.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "a string", TypeError, "str '0x1f'", "0x1f"),
+        ("type", "a generator", TypeError, "Generator", np.random.default_rng(0)),
+        ("value", "-1", ValueError, "-1", -1),
+        ("value", "2 ** 64", ValueError, "18446744073709551616", 2**64),
+    ),
+    *scalar("lstm", "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("type", "a string", TypeError, "str 'all'", "all"),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-1, for all", ValueError, "-1", -1),
+        ("value", "1025", ValueError, "1025", 1025),
+    ),
+]
+
+BUILDS = [
+    *scalar(BUILD, "input_size", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 10.0", 10.0),
+        ("type", "a string", TypeError, "str '10'", "10"),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-10", ValueError, "-10", -10),
+    ),
+    *scalar(BUILD, "input_size", INDEX,
+        ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+    ),
+    *scalar(BUILD, "hidden_size", AT_LEAST_1,
+        ("type", "a tuple", TypeError, "tuple", (2,)),
+        ("type", "a NumPy float", TypeError, "float64 2.0", np.float64(2)),
+        ("type", "an array of one int", TypeError, "ndarray of shape (1,)", np.array([2])),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "a negative NumPy int", ValueError, "-2", np.int8(-2)),
+    ),
+    *scalar(BUILD, "hidden_size", INDEX,
+        ("value", "2 ** 200", ValueError, "2**200 or more", 2**200),
+    ),
+    *scalar(BUILD, "num_layers", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 1.5", 1.5),
+        ("type", "a bool", TypeError, "bool False", False),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-(2 ** 200)", ValueError, "-2**200 or less", -(2**200)),
+    ),
+    *scalar(BUILD, "has_bias", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "None", None),
+        ("type", "a string", TypeError, "str 'True'", "True"),
+    ),
+    *scalar(BUILD, "bidirectional", "a bool",
+        ("type", "an int", TypeError, "int 0", 0),
+        ("type", "the next argument, dropout", TypeError, "float 0.0", 0.0),
+        ("type", "an array", TypeError, "ndarray of shape ()", np.array(True)),
+    ),
+    *scalar(BUILD, "dropout", RATE,
+        ("type", "the int 0", TypeError, "int 0", 0),
+        ("type", "the int 1", TypeError, "int 1", 1),
+        ("type", "a NumPy int", TypeError, "int64 0", np.int64(0)),
+        ("type", "a bool", TypeError, "bool False", False),
+        ("type", "a string", TypeError, "str '0.5'", "0.5"),
+        ("type", "None", TypeError, "None", None),
+        ("value", "less than 0", ValueError, "-0.5", -0.5),
+        ("value", "more than 1", ValueError, "1.1", 1.1),
+        ("value", "NaN", ValueError, "nan", float("nan")),
+        ("value", "infinity, of NumPy", ValueError, "inf", np.float32(np.inf)),
+    ),
+    *scalar(BUILD, "batch_first", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "a layout's name", TypeError, "str 'TNC'", "TNC"),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *scalar(BUILD, "weight_layout", LAYOUTS,
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "NoneType None", None),
+        ("type", "bytes", TypeError, "bytes b'mindspore_gpu'", b"mindspore_gpu"),
+        ("value", "another system's name", ValueError, "'cudnn'", "cudnn"),
+        ("value", "capital letters", ValueError, "'MINDSPORE_CPU'", "MINDSPORE_CPU"),
+    ),
+    *scalar(BUILD, "training", "a bool",
+        ("type", "an int", TypeError, "int 0", 0),
+        ("type", "a string", TypeError, "str 'eval'", "eval"),
+        ("type", "None", TypeError, "None", None),
+    ),
+]
+
+W_SIZE = "w: expected {} elements (weight_layout={!r}; the layouts need {} for 'mindspore_gpu' or "
+W_SIZE += "{} for 'mindspore_cpu'), got {}"
+W_112 = W_SIZE.format(112, "mindspore_gpu", 112, 104, "{} in shape {}")
+
+CALL_ARRAYS = [
+    *other(CALL, "input",
+        ("type", "None", TypeError, f"input: {NO_ARRAY} None", {"input": None}),
+        ("type", "the layer's name", TypeError, f"input: {NO_ARRAY} a str", {"input": "lstm"}),
+        ("type", "a masked array", TypeError, f"input: {UNMASKED}", {"input": masked(5, 3, 10)}),
+        ("type", "an array in a GPU's memory", TypeError, f"input: {GPU}", {"input": OnGpu()}),
+        ("rank", "one sequence, without a batch axis", ValueError,
+         f"input: {INPUT_SHAPE} (5, 10)", {"input": zeros(5, 10)}),
+        ("rank", "four axes", ValueError,
+         f"input: {INPUT_SHAPE} (5, 3, 10, 1)", {"input": zeros(5, 3, 10, 1)}),
+        ("size", "other features than the constructor's", ValueError,
+         f"input: {INPUT_SHAPE} (5, 3, 11)", {"input": zeros(5, 3, 11)}),
+        ("size", "no time steps", ValueError,
+         "input: expected a seq_len of at least 1, got shape (0, 3, 10)",
+         {"input": zeros(0, 3, 10)}),
+        ("size", "nested lists of unequal lengths", ValueError, f"input: {RAGGED}",
+         {"input": [[[1.0]], [[1.0], [1.0]]]}),
+        ("dtype", "integers", TypeError, f"input: {REAL} int32",
+         {"input": zeros(5, 3, 10, dtype=np.int32)}),
+        ("dtype", "float16", TypeError, f"input: {REAL} float16",
+         {"input": zeros(5, 3, 10, dtype=np.float16)}),
+        ("dtype", "complex numbers", TypeError, f"input: {REAL} complex128",
+         {"input": zeros(5, 3, 10, dtype=np.complex128)}),
+    ),
+    *other(CALL, "input",
+        ("size", "other features, with `batch_first=True`", ValueError,
+         f"input: {BATCH_FIRST_SHAPE} (3, 5, 9)", {"input": zeros(3, 5, 9)}),
+        ("size", "no time steps, with `batch_first=True`", ValueError,
+         "input: expected a seq_len of at least 1, got shape (3, 0, 10)",
+         {"input": zeros(3, 0, 10)}),
+        built={"batch_first": True}),
+    *other(CALL, "h",
+        ("type", "None", TypeError, f"h: {NO_ARRAY} None", {"h": None}),
+        ("type", "a masked array", TypeError, f"h: {UNMASKED}", {"h": masked(1, 3, 2)}),
+        ("type", "an object whose `__array__` raises", TypeError, f"h: {UNREADABLE}",
+         {"h": Unreadable()}),
+        ("rank", "without a layer axis", ValueError, f"h: {STATE_SHAPE} (3, 2)",
+         {"h": zeros(3, 2)}),
+        ("rank", "one number", ValueError, f"h: {STATE_SHAPE} ()", {"h": np.float32(0)}),
+        ("size", "the pair (h, c)", ValueError, f"h: {STATE_SHAPE} (2, 1, 3, 2)",
+         {"h": (STATE, STATE)}),
+        ("size", "for another batch", ValueError, f"h: {STATE_SHAPE} (1, 5, 2)",
+         {"h": zeros(1, 5, 2)}),
+        ("size", "of another hidden_size", ValueError, f"h: {STATE_SHAPE} (1, 3, 10)",
+         {"h": zeros(1, 3, 10)}),
+        ("dtype", "float64, input in float32", TypeError, f"h: {NOT_INPUTS} float64",
+         {"h": zeros(1, 3, 2, dtype=np.float64)}),
+        ("dtype", "integers", TypeError, f"h: {REAL} int64", {"h": [[[0, 0]] * 3]}),
+    ),
+    *other(CALL, "h",
+        ("size", "for one direction, with `bidirectional=True`", ValueError,
+         f"h: {STATE_AXES} = (2, 3, 2), got (1, 3, 2)", {}),
+        built={"bidirectional": True}),
+    *other(CALL, "c",
+        ("type", "None", TypeError, f"c: {NO_ARRAY} None", {"c": None}),
+        ("type", "an array in a GPU's memory", TypeError, f"c: {GPU}", {"c": OnGpu()}),
+        ("rank", "flat", ValueError, f"c: {STATE_SHAPE} (6,)", {"c": zeros(6)}),
+        ("rank", "layers and directions on axes of their own", ValueError,
+         f"c: {STATE_SHAPE} (1, 1, 3, 2)", {"c": zeros(1, 1, 3, 2)}),
+        ("size", "for two layers", ValueError, f"c: {STATE_SHAPE} (2, 3, 2)",
+         {"c": zeros(2, 3, 2)}),
+        ("size", "batch first", ValueError, f"c: {STATE_SHAPE} (3, 1, 2)", {"c": zeros(3, 1, 2)}),
+        ("size", "of another hidden_size", ValueError, f"c: {STATE_SHAPE} (1, 3, 4)",
+         {"c": zeros(1, 3, 4)}),
+        ("dtype", "a list (float64), input in float32", TypeError, f"c: {NOT_INPUTS} float64",
+         {"c": [[[0.0, 0.0]] * 3]}),
+        ("dtype", "float16", TypeError, f"c: {REAL} float16",
+         {"c": zeros(1, 3, 2, dtype=np.float16)}),
+        ("dtype", "booleans", TypeError, f"c: {REAL} bool", {"c": zeros(1, 3, 2, dtype=bool)}),
+    ),
+    *other(CALL, "w",
+        ("type", "None", TypeError, f"w: {NO_ARRAY} None", {"w": None}),
+        ("type", "a masked array", TypeError, f"w: {UNMASKED}", {"w": masked(112)}),
+        ("type", "an object whose `__array__` raises", TypeError, f"w: {UNREADABLE}",
+         {"w": Unreadable()}),
+        ("size", "a list of matrices, as `lstm` takes it", ValueError, f"w: {RAGGED}",
+         {"w": list(WEIGHTS)}),
+        ("size", "the other layout's size", ValueError, W_112.format(104, (104,)),
+         {"w": zeros(104)}),
+        ("size", "one element short", ValueError, W_112.format(111, (3, 37)),
+         {"w": zeros(3, 37)}),
+        ("size", "longer", ValueError, W_112.format(113, (113, 1, 1)), {"w": zeros(113, 1, 1)}),
+        ("size", "nothing", ValueError, W_112.format(0, (0,)), {"w": zeros(0)}),
+        ("size", "one number", ValueError, W_112.format(1, ()), {"w": np.float32(1)}),
+        ("dtype", "float64, input in float32", TypeError, f"w: {NOT_INPUTS} float64",
+         {"w": zeros(112, dtype=np.float64)}),
+        ("dtype", "quantized to int8", TypeError, f"w: {REAL} int8",
+         {"w": zeros(112, dtype=np.int8)}),
+        ("dtype", "bytes of a file, as uint8", TypeError, f"w: {REAL} uint8",
+         {"w": memoryview(bytes(448))}),
+    ),
+    *other(CALL, "w",
+        ("size", "with biases, with `has_bias=False`", ValueError,
+         W_SIZE.format(96, "mindspore_gpu", 96, 96, "112 in shape (112,)"), {}),
+        built={"has_bias": False}),
+    *other(CALL, "w",
+        ("size", "the other layout's size, with `weight_layout=\"mindspore_cpu\"`", ValueError,
+         W_SIZE.format(104, "mindspore_cpu", 112, 104, "112 in shape (112,)"), {}),
+        built={"weight_layout": "mindspore_cpu"}),
+]
+
+CALL_OPTIONS = [
+    *other(CALL, "state",
+        ("type", "a masked array", TypeError, f"state: {UNMASKED}",
+         {"state": masked(2, 1, dtype=np.int64)}),
+        ("type", "a string", TypeError, "state: expected dtype int64, got <U4", {"state": "seed"}),
+        ("type", "a generator", TypeError, "state: expected dtype int64, got object",
+         {"state": np.random.default_rng(0)}),
+        ("type", "an object whose `__array__` raises", TypeError, f"state: {UNREADABLE}",
+         {"state": Unreadable()}),
+        ("rank", "a seed", ValueError, "state: expected shape (2, 1), got ()",
+         {"state": np.int64(7)}),
+        ("rank", "flat", ValueError, "state: expected shape (2, 1), got (2,)",
+         {"state": zeros(2, dtype=np.int64)}),
+        ("size", "lying", ValueError, "state: expected shape (2, 1), got (1, 2)",
+         {"state": zeros(1, 2, dtype=np.int64)}),
+        ("size", "MindSpore's on a CPU", ValueError, "state: expected shape (2, 1), got (1, 1)",
+         {"state": zeros(1, 1, dtype=np.int64)}),
+        ("size", "a `reserve`", ValueError,
+         "state: expected shape (2, 1), got (3, 1)", {"state": zeros(3, 1, dtype=np.int64)}),
+        ("dtype", "floats", TypeError, "state: expected dtype int64, got float32",
+         {"state": zeros(2, 1)}),
+        ("dtype", "int32", TypeError, "state: expected dtype int64, got int32",
+         {"state": zeros(2, 1, dtype=np.int32)}),
+    ),
+    *scalar(CALL, "training", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "a string", TypeError, "str 'no'", "no"),
+        ("type", "an array", TypeError, "ndarray of shape (1,)", np.array([True])),
+    ),
+    *scalar(CALL, "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "a string", TypeError, "str '2'", "2"),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "1025", ValueError, "1025", 1025),
+    ),
+]
+
+REST = [
+    *scalar(RESERVE_SIZE, "seq_len", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 5.0", 5.0),
+        ("type", "input itself", TypeError, "ndarray of shape (5, 3, 10)", zeros(5, 3, 10)),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-1", ValueError, "-1", -1),
+    ),
+    *scalar(RESERVE_SIZE, "seq_len", INDEX,
+        ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+    ),
+    *scalar(RESERVE_SIZE, "batch", "an int of at least 0",
+        ("type", "a float", TypeError, "float 3.0", 3.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "a string", TypeError, "str '3'", "3"),
+        ("value", "-1", ValueError, "-1", -1),
+    ),
+    *scalar(RESERVE_SIZE, "batch", INDEX.replace("from 1", "from 0"),
+        ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+    ),
+    *scalar("manual_seed", "seed", SEED,
+        ("type", "a float", TypeError, "float 1.5", 1.5),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("type", "a long string", TypeError, "str 'not a number...r of a number'",
+         "not a number, nor a numeral, but a reminder of a number"),
+        ("value", "-1", ValueError, "-1", -1),
+        ("value", "2 ** 64", ValueError, "18446744073709551616", 2**64),
+    ),
+    *scalar("set_num_threads", "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 1.5", 1.5),
+        ("type", "a string", TypeError, "str '2'", "2"),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-2", ValueError, "-2", -2),
+        ("value", "1025", ValueError, "1025", 1025),
+    ),
+]
+# fmt: on
+
+MISTAKES: list[Mistake] = [
+    *LSTM_ARRAYS,
+    *LSTM_OPTIONS,
+    *BUILDS,
+    *CALL_ARRAYS,
+    *CALL_OPTIONS,
+    *REST,
+]

@@ -1,0 +1,62 @@
+"""Write docs/errors.md: every wrong call of tests/validation_cases.py, with what it raises.
+
+Run after a change of a message or of the table: python tools/make_error_table.py
+"""
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.append(str(PROJECT / "tests"))
+
+from validation_cases import BUILD, CALL, MISTAKES, RESERVE_SIZE, Mistake  # noqa: E402
+
+PAGE = PROJECT / "docs" / "errors.md"
+
+INTRODUCTION = """\
+# Errors
+
+What a wrong call raises. Every message names the argument, what was expected, and what came; of an
+array in a sequence it also says which one. Nothing is computed, and no dropout mask is drawn.
+
+The calls below are run by the tests. They depart from valid ones with 5 time steps, a batch of 3,
+10 features, 2 hidden units, one layer and one direction. `…` stands for words of NumPy.
+
+This page is made from `tests/validation_cases.py` by `tools/make_error_table.py`."""
+
+TITLES = {
+    "lstm": "`lstm`",
+    BUILD: "`LSTM`: the constructor",
+    CALL: "`LSTM`: the call",
+    RESERVE_SIZE: "`LSTM.reserve_size`",
+    "manual_seed": "`manual_seed`",
+    "set_num_threads": "`set_num_threads`",
+}
+
+
+def row(mistake: Mistake) -> str:
+    """Run one wrong call and return its line of the table."""
+    error = mistake.raised()
+    text = str(error)
+    if mistake.message.endswith("…"):  # the rest differs between versions of NumPy
+        text = text[: len(mistake.message) - 1] + "…"
+    cells = (f"`{mistake.argument}`", mistake.passed, f"`{type(error).__name__}`", f"`{text}`")
+    return f"| {' | '.join(cells)} |"
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [INTRODUCTION]
+    for interface, mistakes in groupby(MISTAKES, key=lambda mistake: mistake.interface):
+        parts += [
+            f"\n## {TITLES[interface]}\n",
+            "| argument | mistake | exception | message |",
+            "|---|---|---|---|",
+            *map(row, mistakes),
+        ]
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
