@@ -231,6 +231,7 @@ GPU = (
 )
 UNREADABLE = "expected an array, got a validation_cases.Unreadable: detach() it first"
 RAGGED = "expected an array, got a list: …"
+INPUT_RANK = "expected shape (seq_len, batch, input_size), got"
 INPUT_SHAPE = "expected shape (seq_len, batch, input_size) = (seq_len, batch, 10), got"
 BATCH_FIRST_SHAPE = "expected shape (batch, seq_len, input_size) = (batch, seq_len, 10), got"
 STATE_AXES = "expected shape (num_layers * num_directions, batch, hidden_size)"
@@ -253,6 +254,11 @@ INDEX = f"an int from 1 to {2**63 - 1}"
 RATE = "a float from 0.0 to 1.0"
 THREADS = "an int from 1 to 1024"
 SEED = f"an int from 0 to {2**64 - 1}"
+COUNTABLE = "expected sizes whose reserve an index can count, got"
+OPERATOR = (
+    "LSTM(10, 2, 1, True, False, 0.0, batch_first=False, "
+    "weight_layout='mindspore_gpu', training=True)"
+)
 LAYOUTS = "'mindspore_gpu' or 'mindspore_cpu'"
 COMPLEX_RECORD = np.dtype([("re", "<f4"), ("im", "<f4")])
 
@@ -271,12 +277,12 @@ LSTM_ARRAYS = [
          {"input": Unreadable()}),
         ("type", "an array in a GPU's memory", TypeError, f"input: {GPU}", {"input": OnGpu()}),
         ("rank", "one sequence, without a batch axis", ValueError,
-         f"input: {INPUT_SHAPE} (5, 10)", {"input": zeros(5, 10)}),
+         f"input: {INPUT_RANK} (5, 10)", {"input": zeros(5, 10)}),
         ("rank", "four axes", ValueError,
-         f"input: {INPUT_SHAPE} (1, 5, 3, 10)", {"input": zeros(1, 5, 3, 10)}),
-        ("rank", "one number", ValueError, f"input: {INPUT_SHAPE} ()", {"input": np.float32(1)}),
+         f"input: {INPUT_RANK} (1, 5, 3, 10)", {"input": zeros(1, 5, 3, 10)}),
+        ("rank", "one number", ValueError, f"input: {INPUT_RANK} ()", {"input": np.float32(1)}),
         ("rank", "padded sequences, with `batch_sizes`", ValueError,
-         "input: expected shape (sum(batch_sizes), input_size) = (7, 10), got (4, 3, 10)",
+         "input: expected shape (sum(batch_sizes), input_size) = (7, input_size), got (4, 3, 10)",
          {**PACKED, "input": zeros(4, 3, 10)}),
         ("size", "nested lists of unequal lengths", ValueError, f"input: {RAGGED}",
          {"input": [[1.0, 2.0], [3.0]]}),
@@ -312,10 +318,11 @@ LSTM_ARRAYS = [
     ),
     *other("lstm", "initial_states",
         ("type", "None", TypeError,
-         "initial_states: expected a tuple of two arrays (h_0, c_0), got NoneType",
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got None",
          {"initial_states": None}),
         ("type", "both in one array", TypeError,
-         "initial_states: expected a tuple of two arrays (h_0, c_0), got ndarray",
+         "initial_states: expected a tuple of two arrays (h_0, c_0), "
+         "got ndarray of shape (2, 1, 3, 2)",
          {"initial_states": zeros(2, 1, 3, 2)}),
         ("type", "a dict of two arrays", TypeError,
          "initial_states: expected a tuple of two arrays (h_0, c_0), got dict",
@@ -330,10 +337,10 @@ LSTM_ARRAYS = [
          f"{C_0} {STATE_SHAPE} (1, 1, 3, 2)", c_0(zeros(1, 1, 3, 2))),
         ("rank", "one number for h_0", ValueError, f"{H_0} {STATE_SHAPE} ()", h_0(np.float32(0))),
         ("size", "h_0 alone", ValueError,
-         "initial_states: expected a tuple of two arrays (h_0, c_0), got 1 items",
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got 1 item(s)",
          {"initial_states": (STATE,)}),
         ("size", "a third array", ValueError,
-         "initial_states: expected a tuple of two arrays (h_0, c_0), got 3 items",
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got 3 item(s)",
          {"initial_states": [STATE, STATE, STATE]}),
         ("size", "h_0 for another batch", ValueError, f"{H_0} {STATE_SHAPE} (1, 4, 2)",
          h_0(zeros(1, 4, 2))),
@@ -633,7 +640,7 @@ BUILDS = [
     ),
     *scalar(BUILD, "weight_layout", LAYOUTS,
         ("type", "an int", TypeError, "int 1", 1),
-        ("type", "None", TypeError, "NoneType None", None),
+        ("type", "None", TypeError, "None", None),
         ("type", "bytes", TypeError, "bytes b'mindspore_gpu'", b"mindspore_gpu"),
         ("value", "another system's name", ValueError, "'cudnn'", "cudnn"),
         ("value", "capital letters", ValueError, "'MINDSPORE_CPU'", "MINDSPORE_CPU"),
@@ -807,6 +814,15 @@ REST = [
     ),
     *scalar(RESERVE_SIZE, "batch", INDEX.replace("from 1", "from 0"),
         ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+    ),
+    *other(RESERVE_SIZE, "seq_len",
+        ("value", "more steps than an index can count with the batch", ValueError,
+         f"seq_len, batch: {COUNTABLE} seq_len={2**62}, batch=3 for {OPERATOR}",
+         {"seq_len": 2**62}),
+    ),
+    *other(RESERVE_SIZE, "batch",
+        ("value", "more sequences than an index can count with seq_len", ValueError,
+         f"seq_len, batch: {COUNTABLE} seq_len=5, batch={2**62} for {OPERATOR}", {"batch": 2**62}),
     ),
     *scalar("manual_seed", "seed", SEED,
         ("type", "a float", TypeError, "float 1.5", 1.5),

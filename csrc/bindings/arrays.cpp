@@ -22,10 +22,15 @@ void require_array(const py::array& array, std::initializer_list<index_t> shape,
       refuse(name, "axis " + std::to_string(axis) + " should have size " + std::to_string(size) + ", has " +
                        std::to_string(array.shape(axis)));
     }
-    if (array.strides(axis) % static_cast<index_t>(sizeof(Real)) != 0) refuse(name, "strides that split an element");
+    // The stride of an axis of size 1 is never used, so NumPy lets it be anything.
+    if (size > 1 && array.strides(axis) % static_cast<index_t>(sizeof(Real)) != 0) {
+      refuse(name, "strides that split an element");
+    }
     ++axis;
   }
-  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Real) != 0) refuse(name, "not aligned");
+  if (array.size() > 0 && reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Real) != 0) {
+    refuse(name, "not aligned");
+  }
 }
 
 template <class Real>

@@ -1,7 +1,7 @@
 """Hands one validated call to the C++ core."""
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,17 +12,18 @@ from lstm_native._extension import core
 DirectionWeights: TypeAlias = tuple[RealArray, RealArray, RealArray | None, RealArray | None]
 
 
-@dataclass(frozen=True)
-class Dropout:
+class Dropout(NamedTuple):
     """The rate between layers, and where in the generator's stream the call's masks begin."""
 
-    rate: float = 0.0
-    key: int = 0
-    counter: int = 0
+    rate: float
+    key: int
+    counter: int
 
 
-@dataclass(frozen=True)
-class ForwardCall:
+NO_DROPOUT = Dropout(0.0, 0, 0)
+
+
+class ForwardCall(NamedTuple):
     """One call, validated: all arrays of one dtype, all shapes in agreement.
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`.
@@ -35,8 +36,8 @@ class ForwardCall:
     bidirectional: bool
     threads: int
     batch_first: bool = False
-    batch_sizes: list[int] = field(default_factory=list)
-    dropout: Dropout = field(default_factory=Dropout)
+    batch_sizes: Sequence[int] = ()
+    dropout: Dropout = NO_DROPOUT
     tape_elements: int | None = None
 
 

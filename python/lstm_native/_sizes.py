@@ -1,11 +1,9 @@
 """The sizes of a stack of layers."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(NamedTuple):
     """What determines the shape of every weight and state."""
 
     input_size: int
@@ -18,14 +16,17 @@ class Sizes:
         return 2 if self.bidirectional else 1
 
     @property
+    def cell_count(self) -> int:
+        """The number of (layer, direction) pairs, in the order of the state's rows."""
+        return self.num_layers * self.directions
+
+    @property
     def gates(self) -> int:
         return 4 * self.hidden_size
 
     def layer_input_size(self, layer: int) -> int:
         return self.input_size if layer == 0 else self.directions * self.hidden_size
 
-    def cells(self) -> Iterator[tuple[int, int]]:
-        """Every (layer, direction), in the order of the state's rows."""
-        for layer in range(self.num_layers):
-            for direction in range(self.directions):
-                yield layer, direction
+    def layer_of(self, cell: int) -> int:
+        """Return the layer of the cell in that row of the state."""
+        return cell // self.directions

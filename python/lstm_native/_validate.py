@@ -2,7 +2,6 @@
 
 import reprlib
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,8 @@ def described(value: Any) -> str:
 
 def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
     """Return an int within [low, high]; a bool is none. Without `high`, an index must hold it."""
+    if type(value) is int and low <= value <= (LARGEST_SIZE if high is None else high):
+        return value
     bounds = f"an int of at least {low}" if high is None else f"an int from {low} to {high}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected {bounds}, got {described(value)}")
@@ -46,6 +47,8 @@ def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
 
 def boolean(value: Any, name: str) -> bool:
     """Return a bool; 0 and 1 are none."""
+    if value is True or value is False:
+        return value
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected a bool, got {described(value)}")
     return bool(value)
@@ -62,44 +65,58 @@ def dropout_rate(value: Any, name: str, integers: bool) -> float:
 
 
 def shape(
-    array: np.ndarray[Any, Any], name: str, expected: Sequence[tuple[str, int | None]]
+    array: np.ndarray[Any, Any],
+    name: str,
+    expected: tuple[int | None, ...],
+    meaning: tuple[str, ...],
 ) -> None:
-    """Compare an array's shape with (what a size means, the size or None for any) per axis."""
-    sizes = [size for _, size in expected]
-    if array.ndim == len(sizes) and all(
-        size is None or size == got for size, got in zip(sizes, array.shape, strict=True)
+    """Compare an array's shape with the expected sizes (None: any) and their meaning.
+
+    The comparison is what every call pays for, the explanation only a wrong one.
+    """
+    if array.shape == expected:
+        return
+    if array.ndim == len(expected) and all(
+        size is None or size == got for size, got in zip(expected, array.shape, strict=True)
     ):
         return
-    meaning = _tuple(what for what, _ in expected)
-    numbers = _tuple(what if size is None else str(size) for what, size in expected)
-    wanted = meaning if meaning == numbers else f"{meaning} = {numbers}"
+    numbers = tuple(
+        what if size is None else str(size) for size, what in zip(expected, meaning, strict=True)
+    )
+    wanted = _tuple(meaning) if meaning == numbers else f"{_tuple(meaning)} = {_tuple(numbers)}"
     raise ValueError(f"{name}: expected shape {wanted}, got {array.shape}")
+
+
+_TIME_MAJOR = ("seq_len", "batch", "input_size")
+_BATCH_FIRST = ("batch", "seq_len", "input_size")
+_PACKED = ("sum(batch_sizes)", "input_size")
+_STATE = ("num_layers * num_directions", "batch", "hidden_size")
+
+
+def input_rank(x: RealArray, batch_first: bool, packed: list[int] | None) -> None:
+    """Check the number of input's axes, which needs no weights."""
+    if packed is not None and x.ndim != 2:
+        shape(x, "input", (sum(packed), None), _PACKED)
+    if packed is None and x.ndim != 3:
+        shape(x, "input", (None, None, None), _BATCH_FIRST if batch_first else _TIME_MAJOR)
 
 
 def input_shape(x: RealArray, sizes: Sizes, batch_first: bool, packed: list[int] | None) -> int:
     """Check input's shape against the sizes; return the batch."""
     if packed is not None:
-        axes = [("sum(batch_sizes)", sum(packed)), ("input_size", sizes.input_size)]
-        shape(x, "input", axes)
+        shape(x, "input", (sum(packed), sizes.input_size), _PACKED)
         return packed[0]
-    times: list[tuple[str, int | None]] = [("seq_len", None), ("batch", None)]
-    if batch_first:
-        times.reverse()
-    shape(x, "input", [*times, ("input_size", sizes.input_size)])
-    if x.shape[1 if batch_first else 0] == 0:
+    meaning = _BATCH_FIRST if batch_first else _TIME_MAJOR
+    shape(x, "input", (None, None, sizes.input_size), meaning)
+    seq_len, batch = x.shape[1::-1] if batch_first else x.shape[:2]
+    if seq_len == 0:
         raise ValueError(f"input: expected a seq_len of at least 1, got shape {x.shape}")
-    return int(x.shape[0 if batch_first else 1])
+    return int(batch)
 
 
 def state_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
     """Check the shape of a hidden or cell state."""
-    rows = sizes.num_layers * sizes.directions
-    axes = [
-        ("num_layers * num_directions", rows),
-        ("batch", batch),
-        ("hidden_size", sizes.hidden_size),
-    ]
-    shape(array, name, axes)
+    shape(array, name, (sizes.cell_count, batch, sizes.hidden_size), _STATE)
 
 
 def warn_single_layer(rate: float, stacklevel: int) -> None:

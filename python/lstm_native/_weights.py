@@ -1,6 +1,8 @@
 """Weight layouts: other arrangements of the weights, to what the core reads."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
 from typing import Any, Literal
 
 from lstm_native import _validate
@@ -11,7 +13,11 @@ from lstm_native._sizes import Sizes
 WeightLayout = Literal["mindspore_gpu", "mindspore_cpu"]
 WEIGHT_LAYOUTS: tuple[WeightLayout, ...] = ("mindspore_gpu", "mindspore_cpu")
 
-_DIRECTIONS = ("forward", "reverse")
+_ROLES = {
+    (has_ih, has_hh): ("w_ih", "w_hh") + ("b_ih",) * has_ih + ("b_hh",) * has_hh
+    for has_ih in (False, True)
+    for has_hh in (False, True)
+}
 
 
 def from_sequence(
@@ -27,32 +33,34 @@ def from_sequence(
     The weights define hidden_size and input_size: the first w_hh gives the one, the first w_ih the
     other.
     """
-    roles = ["w_ih", "w_hh"] + [b for b, has in zip(("b_ih", "b_hh"), biases, strict=True) if has]
+    roles = _ROLES[biases]
     arrays = _listed(all_weights, roles, num_layers, bidirectional, biases)
     names = _names(roles, num_layers, bidirectional)
     reals = [as_real(array, name, like, "input") for array, name in zip(arrays, names, strict=True)]
-    sizes = _sizes(reals[0], names[0], reals[1], names[1], num_layers, bidirectional, transposed)
+    sizes = _sizes(reals, names, num_layers, bidirectional, transposed)
+    gates, hidden_size = sizes.gates, sizes.hidden_size
     weights: list[DirectionWeights] = []
-    for cell, (layer, _) in enumerate(sizes.cells()):
-        first = cell * len(roles)
-        here = dict(zip(roles, reals[first : first + len(roles)], strict=True))
-        label = dict(zip(roles, names[first : first + len(roles)], strict=True))
-        from_what = "input_size" if layer == 0 else "num_directions * hidden_size"
-        w_ih = _matrix(
-            here["w_ih"], label["w_ih"], sizes, from_what, sizes.layer_input_size(layer), transposed
-        )
-        w_hh = _matrix(
-            here["w_hh"], label["w_hh"], sizes, "hidden_size", sizes.hidden_size, transposed
-        )
-        for bias in roles[2:]:
-            _validate.shape(here[bias], label[bias], [("4 * hidden_size", sizes.gates)])
-        weights.append((w_ih, w_hh, here.get("b_ih"), here.get("b_hh")))
+    for cell in range(sizes.cell_count):
+        layer = sizes.layer_of(cell)
+        here = slice(cell * len(roles), (cell + 1) * len(roles))
+        w_ih, w_hh, *vectors = reals[here]
+        w_ih_name, w_hh_name, *vector_names = names[here]
+        _check_matrix(w_ih, w_ih_name, gates, sizes.layer_input_size(layer), transposed, layer)
+        _check_matrix(w_hh, w_hh_name, gates, hidden_size, transposed, None)
+        for vector, name in zip(vectors, vector_names, strict=True):
+            _validate.shape(vector, name, (gates,), ("4 * hidden_size",))
+        found = iter(vectors)
+        b_ih = next(found) if biases[0] else None
+        b_hh = next(found) if biases[1] else None
+        if transposed:
+            w_ih, w_hh = w_ih.T, w_hh.T
+        weights.append((w_ih, w_hh, b_ih, b_hh))
     return sizes, weights
 
 
 def flat_size(sizes: Sizes, has_bias: bool, layout: WeightLayout) -> int:
     """Return the number of elements of a flat weight."""
-    cells = sizes.num_layers * sizes.directions
+    cells = sizes.cell_count
     columns = cells * sizes.hidden_size + sizes.directions * (
         sizes.input_size + (sizes.num_layers - 1) * sizes.layer_input_size(1)
     )
@@ -69,22 +77,19 @@ def from_flat(
     "mindspore_cpu": all w_ih, then all w_hh, then one summed bias per layer and direction.
     """
     reader = _Reader(w.reshape(-1))
-    cells = list(sizes.cells())
+    widths = [sizes.layer_input_size(sizes.layer_of(cell)) for cell in range(sizes.cell_count)]
     gates, hidden = sizes.gates, sizes.hidden_size
     if layout == "mindspore_gpu":
-        matrices = [
-            (reader.matrix(gates, sizes.layer_input_size(layer)), reader.matrix(gates, hidden))
-            for layer, _ in cells
-        ]
+        matrices = [(reader.matrix(gates, width), reader.matrix(gates, hidden)) for width in widths]
         biases: list[tuple[RealArray | None, RealArray | None]] = [
             (reader.vector(gates), reader.vector(gates)) if has_bias else (None, None)
-            for _ in cells
+            for _ in widths
         ]
     else:
-        w_ih = [reader.matrix(gates, sizes.layer_input_size(layer)) for layer, _ in cells]
-        w_hh = [reader.matrix(gates, hidden) for _ in cells]
+        w_ih = [reader.matrix(gates, width) for width in widths]
+        w_hh = [reader.matrix(gates, hidden) for _ in widths]
         matrices = list(zip(w_ih, w_hh, strict=True))
-        biases = [(reader.vector(gates) if has_bias else None, None) for _ in cells]
+        biases = [(reader.vector(gates) if has_bias else None, None) for _ in widths]
     return [(*matrix, *bias) for matrix, bias in zip(matrices, biases, strict=True)]
 
 
@@ -104,7 +109,7 @@ class _Reader:
 
 def _listed(
     all_weights: Any,
-    roles: list[str],
+    roles: tuple[str, ...],
     num_layers: int,
     bidirectional: bool,
     biases: tuple[bool, bool],
@@ -126,28 +131,25 @@ def _listed(
     return list(all_weights)
 
 
-def _names(roles: list[str], num_layers: int, bidirectional: bool) -> list[str]:
-    directions = _DIRECTIONS if bidirectional else _DIRECTIONS[:1]
-    return [
+@lru_cache(maxsize=64)
+def _names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) -> tuple[str, ...]:
+    directions = ("forward", "reverse") if bidirectional else ("forward",)
+    return tuple(
         f"all_weights[{index}] ({role} of layer {layer}, {direction})"
         for index, (layer, direction, role) in enumerate(
-            (layer, direction, role)
-            for layer in range(num_layers)
-            for direction in directions
-            for role in roles
+            product(range(num_layers), directions, roles)
         )
-    ]
+    )
 
 
 def _sizes(
-    w_ih: RealArray,
-    w_ih_name: str,
-    w_hh: RealArray,
-    w_hh_name: str,
+    reals: Sequence[RealArray],
+    names: Sequence[str],
     num_layers: int,
     bidirectional: bool,
     transposed: bool,
 ) -> Sizes:
+    w_ih, w_hh = reals[:2]
     gates_axis, input_axis = (1, 0) if transposed else (0, 1)
 
     def refuse(array: RealArray, name: str, columns: str) -> None:
@@ -158,17 +160,19 @@ def _sizes(
         )
 
     if w_hh.ndim != 2 or w_hh.shape[gates_axis] != 4 * w_hh.shape[input_axis] or not w_hh.size:
-        refuse(w_hh, w_hh_name, "hidden_size")
-    hidden_size = w_hh.shape[input_axis]
+        refuse(w_hh, names[1], "hidden_size")
     if w_ih.ndim != 2 or not w_ih.size:
-        refuse(w_ih, w_ih_name, "input_size")
-    return Sizes(w_ih.shape[input_axis], hidden_size, num_layers, bidirectional)
+        refuse(w_ih, names[0], "input_size")
+    return Sizes(w_ih.shape[input_axis], w_hh.shape[input_axis], num_layers, bidirectional)
 
 
-def _matrix(
-    array: RealArray, name: str, sizes: Sizes, input_meaning: str, inputs: int, transposed: bool
-) -> RealArray:
-    """Check a matrix's shape; return it as (4 * hidden_size, inputs), a view."""
-    axes = [("4 * hidden_size", sizes.gates), (input_meaning, inputs)]
-    _validate.shape(array, name, axes[::-1] if transposed else axes)
-    return array.T if transposed else array
+def _check_matrix(
+    array: RealArray, name: str, gates: int, inputs: int, transposed: bool, layer: int | None
+) -> None:
+    """Check a matrix's shape; layer: of a w_ih, None for a w_hh."""
+    shape = (inputs, gates) if transposed else (gates, inputs)
+    if array.shape == shape:
+        return
+    from_what = {None: "hidden_size", 0: "input_size"}.get(layer, "num_directions * hidden_size")
+    meaning = ("4 * hidden_size", from_what)
+    _validate.shape(array, name, shape, meaning[::-1] if transposed else meaning)

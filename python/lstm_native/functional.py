@@ -5,7 +5,7 @@ from typing import Any
 from lstm_native import _validate, config
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._run import Dropout, ForwardCall, forward
+from lstm_native._run import NO_DROPOUT, Dropout, ForwardCall, forward
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
 
@@ -136,6 +136,7 @@ def lstm(
     packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes)
 
     x = as_real(input, "input")
+    _validate.input_rank(x, batch_first, packed)
     sizes, weights = from_sequence(
         all_weights, x, num_layers, bidirectional, weights_transposed, biases
     )
@@ -154,8 +155,8 @@ def lstm(
         bidirectional=bidirectional,
         threads=threads,
         batch_first=batch_first and packed is None,
-        batch_sizes=packed or [],
-        dropout=_dropout(rate, seed) if drops else Dropout(),
+        batch_sizes=packed or (),
+        dropout=_dropout(rate, seed) if drops else NO_DROPOUT,
     )
     output, h_n, c_n, _ = forward(call)
     return output, h_n, c_n
@@ -168,17 +169,15 @@ def _states(
     if not isinstance(initial_states, tuple | list):
         raise TypeError(
             f"{name}: expected a tuple of two arrays (h_0, c_0), "
-            f"got {_validate.type_name(initial_states)}"
+            f"got {_validate.described(initial_states)}"
         )
     if len(initial_states) != 2:
         raise ValueError(
-            f"{name}: expected a tuple of two arrays (h_0, c_0), got {len(initial_states)} items"
+            f"{name}: expected a tuple of two arrays (h_0, c_0), got {len(initial_states)} item(s)"
         )
-    names = (f"{name}[0] (h_0)", f"{name}[1] (c_0)")
-    h_0, c_0 = (
-        as_real(state, label, x, "input")
-        for state, label in zip(initial_states, names, strict=True)
-    )
+    names = ("initial_states[0] (h_0)", "initial_states[1] (c_0)")
+    h_0 = as_real(initial_states[0], names[0], x, "input")
+    c_0 = as_real(initial_states[1], names[1], x, "input")
     _validate.state_shape(h_0, names[0], sizes, batch)
     _validate.state_shape(c_0, names[1], sizes, batch)
     return h_0, c_0

@@ -120,14 +120,15 @@ class LSTM:
         batch : int
             Sequences, at least 0.
         """
-        return core.tape_elements(
-            _validate.integer(seq_len, "seq_len", 1),
-            _validate.integer(batch, "batch", 0),
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            self.bidirectional,
-        )
+        seq_len = _validate.integer(seq_len, "seq_len", 1)
+        batch = _validate.integer(batch, "batch", 0)
+        try:
+            return core.tape_elements(seq_len, batch, *self._sizes)
+        except ValueError as reason:
+            raise ValueError(
+                f"seq_len, batch: expected sizes whose reserve an index can count, got "
+                f"seq_len={seq_len}, batch={batch} for {self}"
+            ) from reason
 
     def __call__(
         self,
@@ -240,9 +241,7 @@ def _stream(given: tuple[int, int] | None, drops: bool) -> tuple[int, int]:
 def _check_layout(layout: Any) -> WeightLayout:
     choices = " or ".join(repr(choice) for choice in WEIGHT_LAYOUTS)
     if not isinstance(layout, str):
-        raise TypeError(
-            f"weight_layout: expected {choices}, got {_validate.type_name(layout)} {layout!r}"
-        )
+        raise TypeError(f"weight_layout: expected {choices}, got {_validate.described(layout)}")
     for choice in WEIGHT_LAYOUTS:
         if layout == choice:
             return choice

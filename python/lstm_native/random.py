@@ -78,6 +78,6 @@ def from_state(state: Any) -> tuple[int, int]:
     array = as_array(state, "state")
     if array.dtype.kind not in "iu" or array.dtype.itemsize != 8:
         raise TypeError(f"state: expected dtype int64, got {array.dtype}")
-    _validate.shape(array, "state", [("2", 2), ("1", 1)])
+    _validate.shape(array, "state", (2, 1), ("2", "1"))
     key, counter = (int(word) % _WORD for word in array[:, 0])
     return key, counter
