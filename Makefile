@@ -15,7 +15,7 @@ AUDIO ?=
 PYTEST_ARGS ?=
 
 # On CI a warning of the compiler is an error.
-BUILD_OPTIONS := $(if $(CI),-Ccmake.define.LSTM_NATIVE_WERROR=ON)
+BUILD_OPTIONS := $(if $(CI),--config-settings=cmake.define.LSTM_NATIVE_WERROR=ON)
 PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
@@ -84,7 +84,7 @@ test-slow: $(VENV)/.installed
 test-isas: $(VENV)/.installed
 	@for isa in $$($(VENV)/bin/python -c 'import lstm_native; print(*lstm_native.get_config()["isa"]["supported"])'); do \
 	  echo "LSTM_NATIVE_ISA=$$isa"; \
-	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q -m 'not any_isa' $(PYTEST_ARGS) || exit 1; \
+	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q $(PYTEST_ARGS) || exit 1; \
 	done
 
 parity: $(PARITY_VENV)/.installed
@@ -116,4 +116,4 @@ tidy: $(VENV)/.tidy
 	  $(shell find csrc -name '*.cpp')
 
 clean:
-	rm -rf build dist $(VENV) $(BENCH_VENV) $(PARITY_VENV)
+	rm -rf build dist voice_activity.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV)

@@ -56,8 +56,10 @@ def test_shell_commands(page):
             assert command[:3] == ["pip", "install", "."], command
             defined = (PROJECT / "CMakeLists.txt").read_text() + "BLA_VENDOR"
             for option in command[3:]:
-                assert option.startswith("-Ccmake.define.")
-                assert option.removeprefix("-Ccmake.define.").split("=")[0] in defined
+                assert option.startswith("--config-settings=cmake.define.")
+                assert (
+                    option.removeprefix("--config-settings=cmake.define.").split("=")[0] in defined
+                )
 
 
 def test_the_readme_shows_both_commands():

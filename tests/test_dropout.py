@@ -44,7 +44,7 @@ def test_the_generator_counts_calls():
         assert_close(got[0], expected.output, "value")
 
 
-def test_the_rate_is_met():
+def test_the_documented_masks_meet_the_rate():
     kept = keep_mask(0, 200, 500, 0.3, key=1, counter=0)
     deviation = np.sqrt(0.3 * 0.7 / kept.size)
     assert abs(kept.mean() - 0.7) < 4 * deviation
@@ -72,6 +72,16 @@ def test_a_seed_leaves_the_generator_alone():
     call_lstm(case, dropout=0.5, train=False)
     call_lstm(case, dropout=0.0, train=True)
     assert_same_bits(call_lstm(case, dropout=0.5, train=True), expected)
+
+
+@pytest.mark.parametrize("counter", [2**32 - 1, 2**32, 2**63 + 5, 2**64 - 1])
+def test_counters_beyond_32_bits(counter):
+    case = make_case(SHAPE, np.float64)
+    state = np.array([[3], [counter]], np.uint64)
+    net = operator_for(case, 0.5)
+    got = net(case.x, case.h0, case.c0, flat_weight(case), state=state)
+    expected = call_reference(case, drop=drop_with(0.5, 3, counter))
+    assert_close(got[0], expected.output, "value")
 
 
 def test_without_a_seed_processes_differ():
@@ -183,6 +193,7 @@ def test_one_layer_warns_and_drops_nothing():
     assert_same_bits(net(case.x, case.h0, case.c0, flat_weight(case))[:3], plain)
 
 
-def test_no_warning_without_effect():
+def test_no_warning_where_no_dropout_was_asked_for():
     case = make_case(Shape("one", 2, 2, 3, 4), np.float32)
     call_lstm(case, dropout=0.9, train=False)  # pytest turns a warning into an error
+    operator_for(case, 0.9, training=False)

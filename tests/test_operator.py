@@ -121,6 +121,13 @@ def test_reserve_begins_with_a_header():
     sizes = [shape.seq_len, shape.batch, shape.seq_len * shape.batch, shape.input_size]
     sizes += [shape.hidden_size, shape.hidden_size, shape.num_layers, 1]
     assert np.frombuffer(header[16:80], np.int64).tolist() == sizes
+    lstm_native.manual_seed(2**64 - 3)
+    reserve = run(case, dropout=0.5)[3]
+    header = reserve[:HEADER].tobytes()
+    assert np.frombuffer(header[80:88], np.float64).item() == 0.5
+    assert np.frombuffer(header[88:104], np.uint64).tolist() == [2**64 - 3, 0]
+    assert np.frombuffer(header[104:112], np.int64).item() == reserve.size
+    assert not any(header[112:])
 
 
 def test_not_training():
@@ -162,6 +169,15 @@ def test_repr_names_every_option():
         "LSTM(3, 4, 2, False, True, 0.25, batch_first=True, "
         "weight_layout='mindspore_gpu', training=False)"
     )
+
+
+def test_is_immutable():
+    net = lstm_native.LSTM(3, 4, 2, False, True, 0.25)
+    for name in ("hidden_size", "dropout", "training", "anything"):
+        with pytest.raises(AttributeError, match=f"{name}: an LSTM does not change"):
+            setattr(net, name, 1)
+    with pytest.raises(AttributeError, match="does not change"):
+        del net.dropout
 
 
 def test_copies_and_pickles():

@@ -135,7 +135,7 @@ def test_default_threads(environment, expected):
 def test_a_wrong_environment_variable_is_named(value):
     code, _, error = ask("import lstm_native", LSTM_NATIVE_NUM_THREADS=value)
     assert code != 0
-    expected = "environment variable LSTM_NATIVE_NUM_THREADS: expected an int from 1 to 1024"
+    expected = "environment variable LSTM_NATIVE_NUM_THREADS: expected an int from 1 to 128"
     assert f"{expected}, got {value!r}" in error
 
 
@@ -194,11 +194,71 @@ def test_one_thread_means_one_thread():
     assert ask(program)[1] == "0"
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=3)",
+        "net(x, s, s, flat, num_threads=3)",
+        "lstm_native.set_num_threads(3); net(x, s, s, flat)",
+        "lstm_native.set_num_threads(3); lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False)",
+    ],
+)
+def test_three_threads_means_three_threads(call):
+    program = STATUS + (
+        "    import lstm_native, numpy as np; before = threads()\n"
+        "    x = np.ones((50, 64, 64), 'f'); s = np.ones((1, 64, 64), 'f')\n"
+        "    w = [np.ones((256, 64), 'f')] * 2 + [np.ones(256, 'f')] * 2\n"
+        "    net = lstm_native.LSTM(64, 64, 1, True, False, 0.0)\n"
+        "    flat = np.ones(net.weight_size, 'f')\n"
+        f"    {call}\n"
+        "    print(threads() - before)"
+    )
+    code, output, error = ask(program, LSTM_NATIVE_NUM_THREADS="1")
+    assert (code, output) == (0, "2"), error
+
+
+FORK = """if True:
+    import os, sys, lstm_native, numpy as np
+    x = np.ones((50, 64, 64), "f"); s = np.ones((1, 64, 64), "f")
+    w = [np.ones((256, 64), "f")] * 2 + [np.ones(256, "f")] * 2
+    def run():
+        return lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=2)[0].tobytes()
+    expected = run()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if run() == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert run() == expected
+"""
+
+
+def test_a_forked_child_computes_the_same_and_never_hangs():
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], timeout=60, check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_more_threads_at_once_than_blas_has_memory_for():
+    # Unlimited, OpenBLAS warns on stderr, then corrupts memory.
+    program = """if True:
+        import lstm_native, numpy as np
+        from concurrent.futures import ThreadPoolExecutor
+        x = np.ones((3, 4000, 8), "f"); s = np.ones((1, 4000, 8), "f")
+        w = [np.ones((32, 8), "f")] * 2 + [np.ones(32, "f")] * 2
+        def run(_):
+            return lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=64)[0].tobytes()
+        with ThreadPoolExecutor(12) as pool:
+            print(len(set(pool.map(run, range(36)))))
+    """
+    code, output, error = ask(program)
+    assert (code, output, error) == (0, "1", "")
+
+
 def test_openmp_and_blas_settings_survive_calls():
     # libgomp's own view of its settings, and the bundled BLAS's pool, before and after.
     program = """if True:
         import ctypes, lstm_native, numpy as np
-        omp = ctypes.CDLL(None)
         names = ["omp_get_max_threads", "omp_get_dynamic", "omp_get_max_active_levels"]
         def settings():
             own = lstm_native.get_config()["blas"]["threads"]

@@ -167,7 +167,7 @@ NEIGHBOURS = {
         {"seed": np.uint64(2**64 - 1)},
         {"seed": None},
         {"num_threads": 1},
-        {"num_threads": 1024},
+        {"num_threads": 128},
         {"num_threads": None},
     ],
     BUILD: [
@@ -190,11 +190,11 @@ NEIGHBOURS = {
         {"state": [[-1], [0]]},
         {"training": False},
         {"training": None},
-        {"num_threads": 1024},
+        {"num_threads": 128},
     ],
     RESERVE_SIZE: [{}, {"seq_len": 1, "batch": 0}, {"seq_len": np.int16(7)}],
     "manual_seed": [{}, {"seed": 0}, {"seed": 2**64 - 1}],
-    "set_num_threads": [{}, {"num_threads": 1024}, {"num_threads": None}],
+    "set_num_threads": [{}, {"num_threads": 128}, {"num_threads": None}],
 }
 
 

@@ -252,7 +252,7 @@ FOUR_ARRAYS = f"all_weights: expected 4 arrays ({ALL_ROLES}; {FLAGS}), got"
 AT_LEAST_1 = "an int of at least 1"
 INDEX = f"an int from 1 to {2**63 - 1}"
 RATE = "a float from 0.0 to 1.0"
-THREADS = "an int from 1 to 1024"
+THREADS = "an int from 1 to 128"
 SEED = f"an int from 0 to {2**64 - 1}"
 COUNTABLE = "expected sizes whose reserve an index can count, got"
 OPERATOR = (
@@ -578,7 +578,7 @@ LSTM_OPTIONS = [
         ("type", "a bool", TypeError, "bool True", True),
         ("value", "0", ValueError, "0", 0),
         ("value", "-1, for all", ValueError, "-1", -1),
-        ("value", "1025", ValueError, "1025", 1025),
+        ("value", "129", ValueError, "129", 129),
     ),
 ]
 
@@ -791,7 +791,7 @@ CALL_OPTIONS = [
         ("type", "a bool", TypeError, "bool True", True),
         ("type", "a string", TypeError, "str '2'", "2"),
         ("value", "0", ValueError, "0", 0),
-        ("value", "1025", ValueError, "1025", 1025),
+        ("value", "129", ValueError, "129", 129),
     ),
 ]
 
@@ -839,7 +839,7 @@ REST = [
         ("type", "a bool", TypeError, "bool True", True),
         ("value", "0", ValueError, "0", 0),
         ("value", "-2", ValueError, "-2", -2),
-        ("value", "1025", ValueError, "1025", 1025),
+        ("value", "129", ValueError, "129", 129),
     ),
 ]
 # fmt: on

@@ -22,8 +22,8 @@ void require_array(const py::array& array, std::initializer_list<index_t> shape,
       refuse(name, "axis " + std::to_string(axis) + " should have size " + std::to_string(size) + ", has " +
                        std::to_string(array.shape(axis)));
     }
-    // The stride of an axis of size 1 is never used, so NumPy lets it be anything.
-    if (size > 1 && array.strides(axis) % static_cast<index_t>(sizeof(Real)) != 0) {
+    // The strides of an empty array, or of an axis of size 1, are never used, so NumPy lets them be anything.
+    if (size > 1 && array.size() > 0 && array.strides(axis) % static_cast<index_t>(sizeof(Real)) != 0) {
       refuse(name, "strides that split an element");
     }
     ++axis;
@@ -43,7 +43,10 @@ Real* require_output(py::array& array, std::initializer_list<index_t> shape, boo
 template <class Real>
 MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name) {
   require_array<Real>(array, {rows, columns}, name);
-  return {read_only<Real>(array), rows, columns, stride_of<Real>(array, 0), stride_of<Real>(array, 1)};
+  // The stride of an axis of size 1 is never used and may be anything; here it becomes what it would be in C order.
+  const index_t row_stride = rows == 1 ? columns : stride_of<Real>(array, 0);
+  const index_t column_stride = columns == 1 ? 1 : stride_of<Real>(array, 1);
+  return {read_only<Real>(array), rows, columns, row_stride, column_stride};
 }
 
 template <class Real>

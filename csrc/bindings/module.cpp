@@ -1,11 +1,9 @@
 // bindings: the extension module's surface.
 #include "bindings/register.hpp"
-#include "blas/blas.hpp"
 #include "kernels/dispatch.hpp"
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "lstm_native's C++ core. Private: use the functions of lstm_native.";
-  lstm_native::blas::keep_single_threaded();
   lstm_native::kernels::in_use();  // so that a forced ISA that can't run fails at import
   lstm_native::bindings::register_run(module);
   lstm_native::bindings::register_info(module);

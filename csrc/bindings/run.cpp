@@ -60,7 +60,7 @@ template <class Real>
 MatrixView<const Real> readable_matrix(py::array& array, index_t rows, index_t columns, const char* name) {
   MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
   if (blas::readable(view)) return view;
-  array = py::array_t<Real, py::array::c_style | py::array::forcecast>::ensure(array);
+  array = py::array_t<Real, py::array::c_style | py::array::forcecast>(array);  // throws where memory is short
   view = matrix_view<Real>(array, rows, columns, name);
   if (!blas::readable(view)) throw std::invalid_argument(std::string(name) + ": larger than BLAS can address");
   return view;

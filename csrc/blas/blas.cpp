@@ -30,7 +30,6 @@ void CBLAS_NAME(dgemv)(int order, int transpose, int m, int n, double alpha, con
 char* OPENBLAS_NAME(get_config)();
 char* OPENBLAS_NAME(get_corename)();
 int OPENBLAS_NAME(get_num_threads)();
-void OPENBLAS_NAME(set_num_threads)(int);
 #endif
 }
 
@@ -110,11 +109,5 @@ Library describe() {
 Library describe() { return {"BLAS", LSTM_NATIVE_BLAS_LIBRARIES, "unknown", 0}; }
 
 #endif
-
-void keep_single_threaded() {
-#ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
-  OPENBLAS_NAME(set_num_threads)(1);
-#endif
-}
 
 }  // namespace lstm_native::blas

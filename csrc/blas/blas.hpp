@@ -36,7 +36,4 @@ struct Library {
 
 Library describe();
 
-// Holds the bundled library's own thread pool at one thread. Does nothing to a system BLAS, which others may share.
-void keep_single_threaded();
-
 }  // namespace lstm_native::blas

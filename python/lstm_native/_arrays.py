@@ -40,7 +40,7 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
     """
     if type(value) is np.ndarray:  # the usual case, at the usual cost of a call's latency
         wanted = _NATIVE_TYPES if like is None else (like.dtype,)
-        if value.dtype in wanted and value.dtype.isnative and value.flags.aligned:
+        if value.dtype in wanted and value.flags.aligned:
             return value
     array = as_array(value, name)
     dtype = array.dtype

@@ -2,23 +2,37 @@
 
 OpenBLAS starts its thread pool while it is loaded, from environment variables; afterwards the pool
 can be idled but not taken back. So the variable is set for the time of the loading only. NumPy is
-imported first: its own BLAS must read the environment as the user left it.
+imported first: its own BLAS must read the environment as the user left it. A system BLAS, which
+others in the process may share, is left alone.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np  # noqa: F401
 
-_VARIABLE = "OPENBLAS_NUM_THREADS"
+_BUNDLED = Path(__file__).with_name("liblstm_native_openblas.so")
 
-_users_value = os.environ.get(_VARIABLE)
-os.environ[_VARIABLE] = "1"
-try:
+
+@contextmanager
+def _environment(variable: str, value: str) -> Iterator[None]:
+    users_value = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if users_value is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = users_value
+
+
+if _BUNDLED.exists():
+    with _environment("OPENBLAS_NUM_THREADS", "1"):
+        from lstm_native import _core as core
+else:
     from lstm_native import _core as core
-finally:
-    if _users_value is None:
-        del os.environ[_VARIABLE]
-    else:
-        os.environ[_VARIABLE] = _users_value
 
 __all__ = ["core"]

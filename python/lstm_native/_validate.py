@@ -9,7 +9,7 @@ import numpy as np
 from lstm_native._arrays import RealArray, as_array
 from lstm_native._sizes import Sizes
 
-MOST_THREADS = 1024
+MOST_THREADS = 128  # as most_threads in csrc/common/thread_grant.hpp
 LARGEST_SIZE = 2**63 - 1
 
 
@@ -128,7 +128,7 @@ def warn_single_layer(rate: float, stacklevel: int) -> None:
     )
 
 
-def batch_sizes(value: Any) -> list[int]:
+def batch_sizes(value: Any, x: RealArray) -> list[int]:
     """Return the batch sizes of a packed sequence: positive, not increasing, at least one."""
     name = "batch_sizes"
     array = as_array(value, name)
@@ -143,6 +143,10 @@ def batch_sizes(value: Any) -> list[int]:
         )
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
+    if x.ndim == 2 and array.size > len(x):  # before a list is made of what may be very long
+        raise ValueError(
+            f"{name}: expected at most as many steps as input has rows, {len(x)}, got {array.size}"
+        )
     sizes: list[int] = array.tolist()
     previous = sizes[0]
     for step, size in enumerate(sizes):

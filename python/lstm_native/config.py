@@ -21,7 +21,7 @@ def set_num_threads(num_threads: int | None) -> None:
     Parameters
     ----------
     num_threads : int or None
-        From 1 to 1024. None returns to the default: the environment variable
+        From 1 to 128. None returns to the default: the environment variable
         LSTM_NATIVE_NUM_THREADS as it was at import, else OMP_NUM_THREADS, else the cores that the
         process may use (its affinity and its cgroup's limit).
 

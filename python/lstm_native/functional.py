@@ -74,7 +74,7 @@ def lstm(
         Of this call's dropout masks, from 0 to 2**64 - 1. Without it the masks come from the
         process-wide generator, see `manual_seed`.
     num_threads : int, optional
-        From 1 to 1024; see `set_num_threads` for the default. The result is the same, bit for bit.
+        From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
 
     Returns
     -------
@@ -133,9 +133,9 @@ def lstm(
     if seed is not None:
         seed = dropout_random.check_seed(seed)
     threads = config.threads_for_call(num_threads)
-    packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes)
 
     x = as_real(input, "input")
+    packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
     _validate.input_rank(x, batch_first, packed)
     sizes, weights = from_sequence(
         all_weights, x, num_layers, bidirectional, weights_transposed, biases

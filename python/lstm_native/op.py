@@ -1,5 +1,6 @@
 """The operator `LSTM`."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class LSTM:
     Warns
     -----
     UserWarning
-        If `dropout` is set but there is one layer only.
+        If `dropout` is set and `training` is true but there is one layer only.
 
     Examples
     --------
@@ -72,6 +73,17 @@ class LSTM:
      [0.9640267 0.9640267]]
     """
 
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    has_bias: bool
+    bidirectional: bool
+    dropout: float
+    batch_first: bool
+    weight_layout: WeightLayout
+    training: bool
+    _sizes: Sizes
+
     def __init__(
         self,
         input_size: int,
@@ -85,18 +97,28 @@ class LSTM:
         weight_layout: WeightLayout = "mindspore_gpu",
         training: bool = True,
     ) -> None:
-        self.input_size = _validate.integer(input_size, "input_size", 1)
-        self.hidden_size = _validate.integer(hidden_size, "hidden_size", 1)
-        self.num_layers = _validate.integer(num_layers, "num_layers", 1)
-        self.has_bias = _validate.boolean(has_bias, "has_bias")
-        self.bidirectional = _validate.boolean(bidirectional, "bidirectional")
-        self.dropout = _validate.dropout_rate(dropout, "dropout", integers=False)
-        self.batch_first = _validate.boolean(batch_first, "batch_first")
-        self.weight_layout = _check_layout(weight_layout)
-        self.training = _validate.boolean(training, "training")
-        self._sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
-        if self.dropout > 0.0 and self.num_layers == 1:
+        # Past __setattr__, which refuses: sizes and weights were checked to agree once, here.
+        vars(self).update(
+            input_size=_validate.integer(input_size, "input_size", 1),
+            hidden_size=_validate.integer(hidden_size, "hidden_size", 1),
+            num_layers=_validate.integer(num_layers, "num_layers", 1),
+            has_bias=_validate.boolean(has_bias, "has_bias"),
+            bidirectional=_validate.boolean(bidirectional, "bidirectional"),
+            dropout=_validate.dropout_rate(dropout, "dropout", integers=False),
+            batch_first=_validate.boolean(batch_first, "batch_first"),
+            weight_layout=_check_layout(weight_layout),
+            training=_validate.boolean(training, "training"),
+        )
+        sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
+        vars(self).update(_sizes=sizes)
+        if self.dropout > 0.0 and self.num_layers == 1 and self.training:
             _validate.warn_single_layer(self.dropout, stacklevel=2)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: an LSTM does not change; make another one")
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
 
     def __repr__(self) -> str:
         return (
@@ -157,7 +179,7 @@ class LSTM:
         training : bool, optional
             In place of the constructor's.
         num_threads : int, optional
-            From 1 to 1024; see `set_num_threads` for the default. Results don't depend on it.
+            From 1 to 128; see `set_num_threads` for the default. Results don't depend on it.
 
         Returns
         -------
@@ -245,4 +267,4 @@ def _check_layout(layout: Any) -> WeightLayout:
     for choice in WEIGHT_LAYOUTS:
         if layout == choice:
             return choice
-    raise ValueError(f"weight_layout: expected {choices}, got {layout!r}")
+    raise ValueError(f"weight_layout: expected {choices}, got {reprlib.repr(layout)}")

@@ -1,0 +1,25 @@
+// common: how many threads a parallel region gets, of those that the process may have computing at once.
+#pragma once
+
+namespace lstm_native {
+
+// At most this many threads of the process compute at once, in all calls together. OpenBLAS as it comes from PyPI has
+// working memory for 128 callers (2 * 64, its NUM_THREADS); beyond that it warns on stderr, and from some 640 on it
+// corrupts memory.
+inline constexpr int most_threads = 128;
+
+// Holds between 1 and `wanted` threads for as long as it lives; waits while all are taken.
+class ThreadGrant {
+ public:
+  explicit ThreadGrant(int wanted);
+  ~ThreadGrant();
+  ThreadGrant(const ThreadGrant&) = delete;
+  ThreadGrant& operator=(const ThreadGrant&) = delete;
+
+  int threads() const { return granted_; }
+
+ private:
+  int granted_ = 0;
+};
+
+}  // namespace lstm_native
