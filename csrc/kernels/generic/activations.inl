@@ -1,6 +1,6 @@
 // kernels/generic: sigmoid and tanh on vectors. Within 4 ulp of the correctly rounded value, results below the smallest
-// normal number included (tests try every float32, and samples of float64); NaN gives NaN. Included inside an ISA's namespace, which supplies
-// multiply_add(a, b, c) = a * b + c.
+// normal number included (tests try every float32, and samples of float64); NaN gives NaN. Included inside an ISA's
+// namespace, which supplies multiply_add(a, b, c) = a * b + c.
 
 // The coefficients come from tools/fit_activation_polynomials.py.
 template <class Real>
