@@ -20,7 +20,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isas parity bench bench-quick accuracy check-wheel lint tidy clean
+.PHONY: help demo test test-slow test-isas parity bench bench-quick ragged accuracy check-wheel lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make parity        the same calls against PyTorch'
 	@echo 'make bench         times beside PyTorch, ONNX Runtime, OpenVINO and ncnn'
 	@echo 'make bench-quick   the same with few rounds'
+	@echo 'make ragged        what a packed batch costs beside the padded one'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
 	@echo 'make lint          ruff, mypy, clang-format'
@@ -95,6 +96,9 @@ bench: $(BENCH_VENV)/.installed
 
 bench-quick: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python -m bench --quick
+
+ragged: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.ragged
 
 accuracy: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.accuracy

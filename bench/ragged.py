@@ -70,15 +70,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=get_num_threads())
     threads = parser.parse_args().threads
     print(f"threads: {threads}; least of {REPETITIONS} interleaved runs, float32")
-    print(
-        f"{'T,N,I/H':>18}{'filled':>8}{'padded':>11}{'packed':>11}{'packed / (padded x filled)':>28}"
-    )
+    print(f"{'T,N,I/H':>18}{'filled':>8}{'padded':>11}{'packed':>11}  packed / (padded x filled)")
     for shape in SHAPES:
         batch_sizes = draw_batch_sizes(shape)
         filled = sum(batch_sizes) / (shape.seq_len * shape.batch)
         padded, packed = measure(make_case(shape), batch_sizes, threads)
         ratio = packed / (padded * filled)
-        print(f"{shape.label:>18}{filled:8.2f}{padded:8.1f} ms{packed:8.1f} ms{ratio:28.2f}")
+        print(f"{shape.label:>18}{filled:8.2f}{padded:8.1f} ms{packed:8.1f} ms{ratio:12.2f}")
 
 
 if __name__ == "__main__":
