@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lstm_native import get_num_threads, lstm
+from calls import call_lstm
+from lstm_native import get_num_threads
 from shapes import Case, Shape, make_case
 
 # Lengths are uniform from a sixth of the longest to the longest, which fills some 0.58 of the rows.
@@ -45,23 +46,14 @@ def fastest(runs: tuple[Callable[[], object], ...]) -> list[float]:
 
 
 def measure(case: Case, batch_sizes: list[int], threads: int) -> tuple[float, float]:
-    shape = case.shape
     packed = np.concatenate([case.x[step, :size] for step, size in enumerate(batch_sizes)])
 
-    def run(x: np.ndarray, sizes: list[int] | None) -> object:
-        return lstm(
-            x,
-            (case.h0, case.c0),
-            case.all_weights,
-            shape.num_layers,
-            0.0,
-            False,
-            shape.bidirectional,
-            batch_sizes=sizes,
-            num_threads=threads,
+    padded_ms, packed_ms = fastest(
+        (
+            lambda: call_lstm(case, num_threads=threads),
+            lambda: call_lstm(case, input=packed, batch_sizes=batch_sizes, num_threads=threads),
         )
-
-    padded_ms, packed_ms = fastest((lambda: run(case.x, None), lambda: run(packed, batch_sizes)))
+    )
     return padded_ms, packed_ms
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lstm_native
+from calls import assert_same_bits, call_lstm
 from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case
 from tolerances import assert_close
 
@@ -29,22 +29,6 @@ def torch_lstm(shape, weights, bias, **options):
     return module
 
 
-def ours(case, x, **options):
-    shape = case.shape
-    return lstm_native.lstm(
-        x,
-        (case.h0, case.c0),
-        case.all_weights,
-        shape.num_layers,
-        0.0,
-        False,
-        shape.bidirectional,
-        has_ih_bias=case.has_ih_bias,
-        has_hh_bias=case.has_hh_bias,
-        **options,
-    )
-
-
 def states(case):
     return torch.from_numpy(case.h0), torch.from_numpy(case.c0)
 
@@ -53,7 +37,7 @@ def compare(case, x, **options):
     module = torch_lstm(case.shape, case.all_weights, case.has_ih_bias, **options)
     with torch.inference_mode():
         output, (h_n, c_n) = module(torch.from_numpy(np.ascontiguousarray(x)), states(case))
-    got = ours(case, x, **options)
+    got = call_lstm(case, input=x, **options)
     for mine, theirs in zip(got, (output, h_n, c_n), strict=True):
         assert_close(mine, theirs.numpy(), "peer")
 
@@ -107,7 +91,7 @@ def test_packed(shape, dtype, lengths, seed):
     module = torch_lstm(sizes, case.all_weights, bias=True)
     with torch.inference_mode():
         output, (h_n, c_n) = module(packed, states(case))
-    got = ours(case, packed.data, batch_sizes=packed.batch_sizes)
+    got = call_lstm(case, input=packed.data, batch_sizes=packed.batch_sizes)
     for mine, theirs in zip(got, (output.data, h_n, c_n), strict=True):
         assert_close(mine, theirs.numpy(), "peer")
 
@@ -115,9 +99,7 @@ def test_packed(shape, dtype, lengths, seed):
 def test_tensors_go_in_as_they_are():
     case = make_case(TEST_SHAPES[-2], np.float32, seed=13)
     tensors = [torch.from_numpy(w) for w in case.all_weights]
-    shape = case.shape
-    got = lstm_native.lstm(
-        torch.from_numpy(case.x), states(case), tensors, shape.num_layers, 0.0, False, True
+    got = call_lstm(
+        case, input=torch.from_numpy(case.x), initial_states=states(case), all_weights=tensors
     )
-    for mine, plain in zip(got, ours(case, case.x), strict=True):
-        np.testing.assert_array_equal(mine, plain)
+    assert_same_bits(got, call_lstm(case))
