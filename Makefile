@@ -65,12 +65,12 @@ $(PARITY_VENV)/.installed: $(SOURCES)
 	$(PARITY_VENV)/bin/python $(PIP) '.[test]' $(BUILD_OPTIONS)
 	@touch $@
 
-$(VENV)/.lint: $(VENV)/.installed
-	$(VENV)/bin/python $(PIP) '.[lint]' $(BUILD_OPTIONS)
+$(VENV)/.lint: $(VENV)/.installed tools/requirements-lint.txt
+	$(VENV)/bin/python $(PIP) -r tools/requirements-lint.txt
 	@touch $@
 
-$(VENV)/.tidy: $(VENV)/.installed
-	$(VENV)/bin/python $(PIP) '.[tidy]' $(BUILD_OPTIONS)
+$(VENV)/.tidy: $(VENV)/.installed tools/requirements-tidy.txt
+	$(VENV)/bin/python $(PIP) -r tools/requirements-tidy.txt
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -89,7 +89,7 @@ test-isas: $(VENV)/.installed
 	done
 
 parity: $(PARITY_VENV)/.installed
-	$(PARITY_VENV)/bin/python -m pytest tests/test_parity_torch.py tests/test_array_inputs.py tests/test_golden.py $(PYTEST_ARGS)
+	$(PARITY_VENV)/bin/python -m pytest -m parity $(PYTEST_ARGS)
 
 bench: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python -m bench

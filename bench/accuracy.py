@@ -6,12 +6,12 @@ python -m bench.accuracy
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from bench.oracle import batched_lstm
 from lstm_native import get_config, lstm
-from lstm_native._core import testing
 from shapes import Shape, make_case
+from ulp import worst_ulp
 
 SEQ_LENS = (1, 10, 100)
 HIDDEN_SIZES = (32, 128, 512)
@@ -34,27 +34,10 @@ def largest_error(seq_len: int, hidden_size: int, dtype: DTypeLike) -> float:
 
 def largest_ulp(name: str, isa: str) -> int:
     """Largest distance from the correctly rounded float32, in units of the last place."""
-    worst = 0
-    for first in range(0, 2**32, 2**26):
-        x = np.arange(first, first + 2**26, STRIDE, dtype=np.uint32).view(np.float32)
-        x = x[~np.isnan(x)]
-        got = getattr(testing, name)(x, isa)
-        worst = max(worst, int(np.abs(_ordered(got) - _ordered(_exact(name, x))).max(initial=0)))
-    return worst
-
-
-def _exact(name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    wide = x.astype(np.float64)
-    if name == "tanh":
-        return np.tanh(wide).astype(np.float32)
-    e = np.exp(-np.abs(wide))
-    return np.where(wide < 0, e / (1 + e), 1 / (1 + e)).astype(np.float32)
-
-
-def _ordered(x: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Floats as integers in the same order, neighbours one apart."""
-    bits = x.view(np.int32).astype(np.int64)
-    return np.where(bits < 0, -(2**31) - bits, bits)
+    return max(
+        worst_ulp(name, isa, np.arange(first, first + 2**26, STRIDE, np.uint32).view(np.float32))
+        for first in range(0, 2**32, 2**26)
+    )
 
 
 def main() -> None:

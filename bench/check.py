@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerances import TOLERANCES
+
 Array = NDArray[np.floating]
 
 NAMES = ("output", "h_n", "c_n")
 
 # Largest absolute error allowed in float32, with values of order one.
-OUR_TOLERANCE = 2e-5
+OUR_TOLERANCE = TOLERANCES["value"].float32
 # Peers may approximate the non-linearities more coarsely; a wrong gate order is off by 1e-2.
 PEER_TOLERANCE = 1e-4
 

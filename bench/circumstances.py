@@ -7,6 +7,7 @@ import datetime
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from bench.check import OUR_TOLERANCE, PEER_TOLERANCE
@@ -43,7 +44,7 @@ def describe_run(
 def _describe_implementations(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Versions by implementation; one that can't tell will say why when it is measured."""
     descriptions: dict[str, dict[str, Any]] = {}
-    with Crew(names) as crew:
+    with closing(Crew(names)) as crew:
         for name in names:
             try:
                 descriptions[name] = crew.request(name, "describe")

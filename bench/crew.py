@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from bench.worker_process import WorkerCrashedError, WorkerProcess
@@ -16,15 +15,7 @@ class Crew:
         self.names = tuple(names)
         self._workers: dict[str, WorkerProcess] = {}
 
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         for name in list(self._workers):
             self._dismiss(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from bench.circumstances import describe_run
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure_all(options: Options) -> Iterator[ShapeResult]:
     for threads in options.threads:
         # New processes for each number of threads: some pools can't be resized once started.
-        with Crew(options.implementations) as crew:
+        with closing(Crew(options.implementations)) as crew:
             for shape in options.shapes:
                 result = measure(shape, threads, crew, options.settings)
                 _tell(_progress(result))

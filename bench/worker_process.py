@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from types import TracebackType
 from typing import Any
 
 from bench import ROOT
@@ -47,17 +46,6 @@ class WorkerProcess:
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read_replies, daemon=True)
         self._reader.start()
-
-    def __enter__(self) -> WorkerProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def request(self, op: str, timeout_s: float = 300.0, **arguments: Any) -> dict[str, Any]:
         """Ask, wait, and return the reply; a reply that is an error is raised."""

@@ -6,38 +6,14 @@ import pytest
 
 import lstm_native
 from lstm_native._core import testing
+from ulp import FUNCTIONS, ordered, worst_ulp
 
 ISAS = lstm_native.get_config()["isa"]["supported"]
 MOST_ULP = 4
 
 
-def float64_sigmoid(x):
-    # Two forms, so that neither overflows and neither cancels.
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e / (1 + e), 1 / (1 + e))
-
-
-FUNCTIONS = {"sigmoid": (testing.sigmoid, float64_sigmoid), "tanh": (testing.tanh, np.tanh)}
 each_isa = pytest.mark.parametrize("isa", ISAS)
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
-
-
-def ordered(values):
-    """Floats as integers in the same order, neighbours one apart; both zeros are 0."""
-    bits = values.view(np.int32 if values.dtype == np.float32 else np.int64).astype(np.int64)
-    lowest = np.iinfo(np.int32 if values.dtype == np.float32 else np.int64).min
-    return np.where(bits < 0, lowest - bits, bits)
-
-
-def worst_ulp(name, isa, x):
-    ours, reference = FUNCTIONS[name]
-    got = ours(x, isa)
-    nan = np.isnan(x)
-    assert np.array_equal(np.isnan(got), nan)
-    with np.errstate(all="ignore"):
-        expected = reference(x.astype(np.float64)).astype(np.float32)
-    distance = np.abs(ordered(got[~nan]) - ordered(expected[~nan]))
-    return int(distance.max(initial=0))
 
 
 @each_function

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -492,20 +493,20 @@ class TestWorker:
 
 class TestWorkerProcess:
     def test_crash_is_told_from_an_answer(self):
-        with WorkerProcess(OURS) as process:
+        with closing(WorkerProcess(OURS)) as process:
             process._process.kill()
             with pytest.raises(WorkerCrashedError, match="exit status"):
                 process.request("describe")
 
     def test_unknown_implementation_is_a_failure(self):
-        with WorkerProcess("nonsense") as process:
+        with closing(WorkerProcess("nonsense")) as process:
             for _ in range(2):
                 with pytest.raises(RequestFailedError, match="nonsense"):
                     process.request("describe")
 
     def test_our_own_implementation_makes_the_round_trip(self):
         pytest.importorskip("lstm_native")
-        with Crew([OURS]) as crew:
+        with closing(Crew([OURS])) as crew:
             description = crew.request(OURS, "describe")
             result = measure(TINY, 1, crew, NO_WAITING)
         outcome = result.outcomes[OURS]

@@ -1,13 +1,11 @@
 """Dropout between layers: the masks, their replay, their independence of threads."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_reference, flat_weight, operator_for
+from fresh_interpreter import ask
 from lstm_native._core import testing
 from reference_dropout import drop_with, keep_mask, philox4x32_10
 from shapes import Shape, make_case
@@ -92,10 +90,8 @@ def test_without_a_seed_processes_differ():
         print(lstm_native.LSTM(4, 4, 2, True, False, 0.5)(
             a, a[:, :3], a[:, :3], np.ones(320, "f"))[4].ravel())
     """
-    runs = {
-        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
-        for _ in range(2)
-    }
+    runs = {ask(program) for _ in range(2)}
+    assert all(code == 0 for code, _, _ in runs)
     assert len(runs) == 2
 
 

@@ -1,25 +1,18 @@
 """Which instruction set is built, which this CPU can run, which is in use: three questions."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 import lstm_native
+from fresh_interpreter import ask
 
 ISA = lstm_native.get_config()["isa"]
 
 
 def with_forced(isa):
     program = "import lstm_native; print(lstm_native.get_config()['isa']['in_use'])"
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "LSTM_NATIVE_ISA": isa},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return ask(program, LSTM_NATIVE_ISA=isa)
 
 
 def test_supported_are_built_and_baseline_is_supported():
@@ -29,18 +22,18 @@ def test_supported_are_built_and_baseline_is_supported():
 
 def test_the_widest_supported_one_is_in_use_unless_forced():
     assert ISA["in_use"] == os.environ.get("LSTM_NATIVE_ISA", ISA["supported"][0])
-    assert with_forced("").stdout.strip() == ISA["supported"][0]
+    assert with_forced("")[1] == ISA["supported"][0]
 
 
 @pytest.mark.parametrize("isa", ISA["supported"])
 def test_each_supported_one_can_be_forced(isa):
-    assert with_forced(isa).stdout.strip() == isa
+    assert with_forced(isa)[1] == isa
 
 
 @pytest.mark.parametrize("isa", sorted({"sse9", "AVX2", *ISA["built"]} - set(ISA["supported"])))
 def test_a_forced_one_that_cannot_run_raises(isa):
-    done = with_forced(isa)
-    assert done.returncode != 0
-    assert "ImportError: environment variable LSTM_NATIVE_ISA: " in done.stderr
-    assert f"ISA '{isa}' can't run here" in done.stderr
-    assert f"can run {', '.join(ISA['supported'])}" in done.stderr
+    code, _, error = with_forced(isa)
+    assert code != 0
+    assert "ImportError: environment variable LSTM_NATIVE_ISA: " in error
+    assert f"ISA '{isa}' can't run here" in error
+    assert f"can run {', '.join(ISA['supported'])}" in error

@@ -1,13 +1,11 @@
 """Sizes and memory that can't be had: an exception, never a crash."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
 from calls import assert_same_bits, call_lstm
+from fresh_interpreter import ask
 from shapes import Shape, make_case
 
 LIMITED = """if True:
@@ -49,16 +47,10 @@ LIMITED = """if True:
     ],
 )
 def test_what_cannot_be_had(call):
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED.format(call=call)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={"LSTM_NATIVE_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() in ("MemoryError", "ValueError")
+    program = LIMITED.format(call=call)
+    code, output, error = ask(program, LSTM_NATIVE_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    assert code == 0, error
+    assert output in ("MemoryError", "ValueError")
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -1,7 +1,5 @@
 """The same bits for any number of threads; nothing global is changed."""
 
-import os
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +9,7 @@ import pytest
 
 import lstm_native
 from calls import assert_same_bits, call_lstm, flat_weight, operator_for
+from fresh_interpreter import ask
 from lstm_native import config
 from shapes import Shape, make_case, shapes_by_name
 
@@ -95,23 +94,6 @@ def test_set_num_threads():
     assert lstm_native.get_num_threads() == 3
     lstm_native.set_num_threads(None)
     assert lstm_native.get_num_threads() == default
-
-
-def ask(program, **environment):
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("OMP_NUM_THREADS", "LSTM_NATIVE_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env={**inherited, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.returncode, done.stdout.strip(), done.stderr
 
 
 @pytest.mark.parametrize(

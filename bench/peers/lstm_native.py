@@ -31,8 +31,7 @@ class Adapter(Peer):
         return Prepared(call, lambda answer: answer)
 
     def versions(self) -> dict[str, str]:
-        return {"lstm_native": str(getattr(lstm_native, "__version__", "unknown"))}
+        return {"lstm_native": lstm_native.__version__}
 
     def config(self) -> dict[str, Any]:
-        get_config = getattr(lstm_native, "get_config", dict)
-        return dict(get_config())
+        return lstm_native.get_config()

@@ -7,6 +7,7 @@
 #include "bindings/register.hpp"
 #include "blas/blas.hpp"
 #include "common/parallel.hpp"
+#include "common/thread_grant.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace py = pybind11;
@@ -54,6 +55,7 @@ void register_info(py::module_& module) {
   module.def("version", [] { return std::string(LSTM_NATIVE_VERSION); });
   module.def("compiler", &compiler);
   module.def("openmp_version", [] { return openmp_version; }, "The year and month of the OpenMP standard; 0: none.");
+  module.def("most_threads", [] { return most_threads; }, "How many threads of the process may compute at once.");
   module.def("blas", &blas_info);
   module.def("isa", &isa_info);
 }

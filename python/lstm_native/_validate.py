@@ -9,24 +9,19 @@ import numpy as np
 from lstm_native._arrays import RealArray, as_array
 from lstm_native._sizes import Sizes
 
-MOST_THREADS = 128  # as most_threads in csrc/common/thread_grant.hpp
 LARGEST_SIZE = 2**63 - 1
-
-
-def type_name(value: Any) -> str:
-    """Return the name of a value's type, for messages."""
-    return type(value).__name__
 
 
 def described(value: Any) -> str:
     """Return a short description of any value, for messages: its type, and a scalar's value."""
     if value is None:
         return "None"
+    type_name = type(value).__name__
     if isinstance(value, np.ndarray):
-        return f"{type_name(value)} of shape {value.shape}"
+        return f"{type_name} of shape {value.shape}"
     if isinstance(value, np.generic | int | float | complex | str | bytes):
-        return f"{type_name(value)} {_scalar(value)}"
-    return type_name(value)
+        return f"{type_name} {_scalar(value)}"
+    return type_name
 
 
 def integer(value: Any, name: str, low: int, high: int | None = None) -> int:

@@ -11,6 +11,7 @@ from lstm_native import _validate
 from lstm_native._extension import core
 
 _ENVIRONMENT = "LSTM_NATIVE_NUM_THREADS"
+_MOST_THREADS = core.most_threads()
 
 
 def set_num_threads(num_threads: int | None) -> None:
@@ -81,7 +82,7 @@ def show_config() -> None:
 
 
 def _check(num_threads: Any) -> int:
-    return _validate.integer(num_threads, "num_threads", 1, _validate.MOST_THREADS)
+    return _validate.integer(num_threads, "num_threads", 1, _MOST_THREADS)
 
 
 class _Threads:
@@ -95,17 +96,17 @@ class _Threads:
 def _default_threads() -> int:
     ours = os.environ.get(_ENVIRONMENT, "").strip()
     if ours:
-        if not ours.isdecimal() or not 1 <= int(ours) <= _validate.MOST_THREADS:
+        if not ours.isdecimal() or not 1 <= int(ours) <= _MOST_THREADS:
             raise ValueError(
                 f"environment variable {_ENVIRONMENT}: expected an int from 1 to "
-                f"{_validate.MOST_THREADS}, got {ours!r}"
+                f"{_MOST_THREADS}, got {ours!r}"
             )
         return int(ours)
     # OpenMP allows a list, one number per level of nesting. What it would ignore, we ignore.
     outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if outermost.isdecimal() and int(outermost) >= 1:
-        return min(int(outermost), _validate.MOST_THREADS)
-    return min(usable_cores(), _validate.MOST_THREADS)
+        return min(int(outermost), _MOST_THREADS)
+    return min(usable_cores(), _MOST_THREADS)
 
 
 def usable_cores() -> int:

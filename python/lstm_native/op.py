@@ -83,6 +83,7 @@ class LSTM:
     weight_layout: WeightLayout
     training: bool
     _sizes: Sizes
+    _weight_size: int
 
     def __init__(
         self,
@@ -110,7 +111,9 @@ class LSTM:
             training=_validate.boolean(training, "training"),
         )
         sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
-        vars(self).update(_sizes=sizes)
+        vars(self).update(
+            _sizes=sizes, _weight_size=flat_size(sizes, self.has_bias, self.weight_layout)
+        )
         if self.dropout > 0.0 and self.num_layers == 1 and self.training:
             _validate.warn_single_layer(self.dropout, stacklevel=2)
 
@@ -130,7 +133,7 @@ class LSTM:
     @property
     def weight_size(self) -> int:
         """The number of elements of the flat weight `w`."""
-        return flat_size(self._sizes, self.has_bias, self.weight_layout)
+        return self._weight_size
 
     def reserve_size(self, seq_len: int, batch: int) -> int:
         """Return r: `reserve` of a training call has shape (r, 1).
