@@ -20,7 +20,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isas parity bench bench-quick ragged accuracy check-wheel lint tidy clean
+.PHONY: help demo test test-slow test-isas parity bench bench-quick limits streams ragged accuracy check-wheel lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
@@ -28,8 +28,10 @@ help:
 	@echo 'make test-slow     the same with the tests that take minutes'
 	@echo 'make test-isas     the test suite once per instruction set that this CPU can run'
 	@echo 'make parity        the same calls against PyTorch'
-	@echo 'make bench         times beside PyTorch, ONNX Runtime, OpenVINO and ncnn'
-	@echo 'make bench-quick   the same with few rounds'
+	@echo 'make bench         times beside PyTorch, ONNX Runtime, OpenVINO and ncnn (some 13 minutes)'
+	@echo 'make bench-quick   the same with few rounds (under 3 minutes)'
+	@echo 'make limits        what this machine can do at most: multiply-adds, reading its caches'
+	@echo 'make streams       what a step of a stream costs beyond its share of a run'
 	@echo 'make ragged        what a packed batch costs beside the padded one'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
@@ -96,6 +98,12 @@ bench: $(BENCH_VENV)/.installed
 
 bench-quick: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python -m bench --quick
+
+limits: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.limits
+
+streams: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.streams
 
 ragged: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.ragged

@@ -18,6 +18,8 @@ NAMES = ("output", "h_n", "c_n")
 OUR_TOLERANCE = TOLERANCES["value"].float32
 # Peers may approximate the non-linearities more coarsely; a wrong gate order is off by 1e-2.
 PEER_TOLERANCE = 1e-4
+# Weights rounded to 11 bits, with the error carried from step to step.
+FLOAT16_TOLERANCE = 5e-4
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from bench.check import OUR_TOLERANCE, PEER_TOLERANCE
 from bench.crew import Crew
 from bench.machine import describe_machine
 from bench.revision import describe_revision
 from bench.rounds import Settings
+from bench.variants import tolerance_of
 from bench.worker_process import NotInstalledError, RequestFailedError, WorkerCrashedError
 
 # Variables with these beginnings change how many threads run, or which code they run.
@@ -35,7 +35,7 @@ def describe_run(
         "load_average_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "environment": _telling(os.environ),
         "settings": dataclasses.asdict(settings),
-        "tolerances": {"ours": OUR_TOLERANCE, "peers": PEER_TOLERANCE},
+        "tolerances": {name: tolerance_of(name) for name in implementations},
         "versions": {name: d["versions"] for name, d in descriptions.items()},
         "config": {name: d["config"] for name, d in descriptions.items() if d["config"]},
     }

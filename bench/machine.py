@@ -39,6 +39,10 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def default_threads() -> list[int]:
+    return [1, 2] if usable_cores() > 1 else [1]
+
+
 def _isa_flags() -> list[str]:
     present = set(_cpuinfo("flags").split())
     return [flag for flag in _ISA_FLAGS if flag in present]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from bench.peers import PEERS
+from bench.roofline import Limits
+from bench.stream_latency import StreamLatency
 from bench.timing import Turn
 from shapes import Shape
 
@@ -17,10 +18,15 @@ from shapes import Shape
 class Status(str, Enum):
     OK = "ok"
     WRONG_ANSWER = "wrong answer"
+    LEFT_OUT = "left out"
     UNSUPPORTED = "unsupported"
     NOT_INSTALLED = "not installed"
     FAILED = "failed"
     CRASHED = "crashed"
+
+
+# Depends on the shape alone, and was to be expected.
+NOT_APPLICABLE = (Status.UNSUPPORTED, Status.LEFT_OUT)
 
 
 @dataclass
@@ -45,18 +51,6 @@ class Outcome:
     def _is_timed(self) -> bool:
         return self.status is Status.OK and bool(self.turns)
 
-    def to_json(self) -> dict[str, Any]:
-        error = self.max_abs_error
-        return {
-            "status": self.status.value,
-            "detail": self.detail,
-            "min_us": self.min_us,
-            "median_us": self.median_us,
-            # JSON knows no infinity and no NaN.
-            "max_abs_error": error if error is None or math.isfinite(error) else str(error),
-            "rounds": [dataclasses.asdict(turn) for turn in self.turns],
-        }
-
 
 @dataclass(frozen=True)
 class ShapeResult:
@@ -66,26 +60,18 @@ class ShapeResult:
     threads: int
     outcomes: Mapping[str, Outcome]
 
-    def best_peer(self, ours: str) -> str | None:
-        times = {
-            name: outcome.min_us
-            for name, outcome in self.outcomes.items()
-            if name != ours and outcome.min_us is not None
-        }
+    def time_us(self, name: str | None) -> float | None:
+        return self.outcomes[name].min_us if name and name in self.outcomes else None
+
+    def best_peer(self) -> str | None:
+        """The fastest of the peers; our own variants are none."""
+        times = {name: time for name in PEERS if (time := self.time_us(name)) is not None}
         return min(times, key=lambda name: times[name]) if times else None
 
-    def ratio(self, peer: str | None, ours: str) -> float | None:
-        """How many times as long ``peer`` takes; None where either has no time."""
-        mine = self.outcomes[ours].min_us if ours in self.outcomes else None
-        theirs = self.outcomes[peer].min_us if peer and peer in self.outcomes else None
-        return theirs / mine if mine and theirs else None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "shape": dataclasses.asdict(self.shape),
-            "threads": self.threads,
-            "implementations": {name: o.to_json() for name, o in self.outcomes.items()},
-        }
+    def ratio(self, name: str | None, unit: str | None) -> float | None:
+        """How many times as long as ``unit`` ``name`` takes; None where either has no time."""
+        time, unit_time = self.time_us(name), self.time_us(unit)
+        return time / unit_time if time and unit_time else None
 
 
 @dataclass(frozen=True)
@@ -97,9 +83,18 @@ class Report:
 
     implementations: tuple[str, ...]
     results: tuple[ShapeResult, ...]
+    ragged: tuple[ShapeResult, ...] = ()
+    limits: tuple[Limits, ...] = ()
+    streams: tuple[StreamLatency, ...] = ()
+    omissions: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the benchmark that are missing, each with the reason."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {**self.context, "results": [result.to_json() for result in self.results]}
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return tuple(name for name in self.implementations if " " in name)
+
+    def limits_with(self, threads: int) -> Limits | None:
+        return next((limits for limits in self.limits if limits.threads == threads), None)
 
 
 def geometric_mean(ratios: list[float]) -> float | None:

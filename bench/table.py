@@ -5,22 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.results import Outcome, Report, ShapeResult, Status, geometric_mean
+from bench.contract import judge
+from bench.contract_table import render_contract
+from bench.limits_table import render_limits
+from bench.markdown import format_ratio, format_share, format_time, table, threads_heading
+from bench.peers import IMPLEMENTATIONS, OURS
+from bench.ragged_table import render_ragged
+from bench.ratios import share_of_limit, speedup
+from bench.results import NOT_APPLICABLE, Outcome, Report, ShapeResult, Status, geometric_mean
+from bench.roofline import Limits
+from bench.stream_latency import render_streams
 
 
-def render(report: Report, ours: str) -> str:
-    """A heading with the circumstances, one table per number of threads, then what went wrong."""
-    sections = [_circumstances(report, ours)]
+def render(report: Report, picture: str = "") -> str:
+    """The circumstances, the limits, tables per number of threads, then what is missing."""
+    sections = [_circumstances(report, picture)]
+    if report.limits:
+        sections += ["## Limits of the machine", render_limits(report.limits)]
     for threads in sorted({result.threads for result in report.results}):
-        results = [result for result in report.results if result.threads == threads]
-        sections.append(_thread_section(threads, results, report.implementations, ours))
-    problems = list(_problems(report))
-    if problems:
-        sections.append("\n".join(["## Not timed", "", *problems]))
+        sections += _thread_sections(report, threads)
+    if report.streams:
+        sections += ["## Streams, step by step", render_streams(report.streams)]
+    missing = [*_omissions(report), *_problems(report)]
+    if missing:
+        sections += ["## Not timed", "\n".join(missing)]
     return "\n\n".join(sections) + "\n"
 
 
-def _circumstances(report: Report, ours: str) -> str:
+def _circumstances(report: Report, picture: str) -> str:
     context = report.context
     machine, commit = context["machine"], context["commit"]
     versions = [
@@ -37,12 +49,15 @@ def _circumstances(report: Report, ours: str) -> str:
         f"- load average before: {'unknown' if load is None else format(load, '.2f')}",
         f"- commit: {commit['hash']}{dirty}, {context['date']}",
         f"- versions: {', '.join(dict.fromkeys(versions))}",
-        f"- {ours}: {_build(context['config'].get(ours, {}))}",
+        f"- {OURS}: {_build(context['config'].get(OURS, {}))}",
         f"- command: `{context['command']}`",
         "",
-        "Times are minima over all rounds; **bold** is the best peer. The last column is the best "
-        "peer's time divided by ours: above 1 we are faster.",
+        f"Times are minima over all rounds; **bold** is the best peer. The column best peer / ours "
+        f"is its time divided by that of {OURS} with packed weights: above 1 we are faster. The "
+        "last one is the time that the machine's limits allow (`bench/roofline.py`) over ours.",
     ]
+    if picture:
+        lines += ["", f"![Speed relative to the best peer, and beside the limits]({picture})"]
     return "\n".join(lines)
 
 
@@ -58,74 +73,98 @@ def _caches(caches: dict[str, str]) -> str:
     return ", ".join(f"{name} {size}" for name, size in caches.items()) or "caches unknown"
 
 
-def _thread_section(
-    threads: int, results: Sequence[ShapeResult], implementations: Sequence[str], ours: str
+def _thread_sections(report: Report, threads: int) -> Iterator[str]:
+    results = [result for result in report.results if result.threads == threads]
+    main = [name for name in report.implementations if name in IMPLEMENTATIONS]
+    yield f"## {threads_heading(threads)}"
+    yield _shapes_table(results, main, report.limits_with(threads))
+    if report.variants:
+        yield f"### Variants of {OURS}, {threads_heading(threads)}"
+        yield "In parentheses: the best peer's time divided by the variant's."
+        yield _variants_table(results, [OURS, *report.variants])
+    ragged = [result for result in report.ragged if result.threads == threads]
+    if ragged:
+        yield f"### Ragged batches, {threads_heading(threads)}"
+        yield render_ragged(ragged)
+    yield f"### What must be reached, {threads_heading(threads)}"
+    yield render_contract(judge(report, threads))
+
+
+def _shapes_table(
+    results: Sequence[ShapeResult], names: Sequence[str], limits: Limits | None
 ) -> str:
-    header = ["shape", "T,N,I/H", *implementations, "best peer / ours"]
-    rows = [_row(result, implementations, ours) for result in results]
-    rows.append(_mean_row(results, implementations, ours))
-    alignment = ["---", "---", *["---:"] * (len(header) - 2)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in (header, alignment, *rows))
-    return f"## {threads} {'thread' if threads == 1 else 'threads'}\n\n{table}"
+    header = ["shape", "T,N,I/H", *names, "best peer / ours", "of the limit"]
+    rows = [_shape_row(result, names, limits) for result in results]
+    return table(header, [*rows, _mean_row(results, names)], left=2)
 
 
-def _row(result: ShapeResult, implementations: Sequence[str], ours: str) -> list[str]:
-    best = result.best_peer(ours)
-    cells = [_cell(result.outcomes.get(name), name == best) for name in implementations]
-    ratio = _format_ratio(result.ratio(best, ours))
-    return [result.shape.name, result.shape.label, *cells, ratio]
+def _shape_row(result: ShapeResult, names: Sequence[str], limits: Limits | None) -> list[str]:
+    best = result.best_peer()
+    cells = [_cell(result.outcomes.get(name), name == best) for name in names]
+    share = format_share(share_of_limit(result, OURS, limits))
+    return [result.shape.name, result.shape.label, *cells, _speedup(result, OURS), share]
 
 
-def _cell(outcome: Outcome | None, is_best: bool) -> str:
+def _cell(outcome: Outcome | None, is_best: bool = False) -> str:
     if outcome is None:
         return "-"
     if outcome.min_us is None:
-        return "-" if outcome.status is Status.UNSUPPORTED else outcome.status.value
+        return "-" if outcome.status in NOT_APPLICABLE else outcome.status.value
     text = format_time(outcome.min_us)
     return f"**{text}**" if is_best else text
 
 
-def _mean_row(
-    results: Sequence[ShapeResult], implementations: Sequence[str], ours: str
-) -> list[str]:
+def _speedup(result: ShapeResult, name: str) -> str:
+    return format_ratio(speedup(result, name))
+
+
+def _mean_row(results: Sequence[ShapeResult], names: Sequence[str]) -> list[str]:
     """Geometric means: of each peer's time over ours, then of the best peer's."""
     means = [
-        "" if name == ours else _format_ratio(_mean_ratio(results, [name] * len(results), ours))
-        for name in implementations
+        "" if name == OURS else _mean([result.ratio(name, OURS) for result in results])
+        for name in names
     ]
-    best = _mean_ratio(results, [result.best_peer(ours) for result in results], ours)
-    return ["geometric mean, peer / ours", "", *means, _format_ratio(best)]
+    best = _mean([speedup(result, OURS) for result in results])
+    return ["geometric mean, peer / ours", "", *means, best, ""]
 
 
-def _mean_ratio(
-    results: Sequence[ShapeResult], peers: Sequence[str | None], ours: str
-) -> float | None:
-    ratios = [result.ratio(peer, ours) for result, peer in zip(results, peers, strict=True)]
-    return geometric_mean([ratio for ratio in ratios if ratio is not None])
+def _mean(ratios: Sequence[float | None]) -> str:
+    return format_ratio(geometric_mean([ratio for ratio in ratios if ratio is not None]))
 
 
-def _format_ratio(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
+def _variants_table(results: Sequence[ShapeResult], names: Sequence[str]) -> str:
+    rows = [
+        [result.shape.name, result.shape.label, *(_variant_cell(result, name) for name in names)]
+        for result in results
+    ]
+    means = [_mean([speedup(result, name) for result in results]) for name in names]
+    rows.append(["geometric mean over its shapes", "", *means])
+    return table(["shape", "T,N,I/H", *names], rows, left=2)
 
 
-def format_time(us: float) -> str:
-    """Three significant digits in the unit that suits them."""
-    value, unit = (us, "us") if us < 1000 else (us / 1000, "ms")
-    decimals = 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:.{decimals}f} {unit}"
+def _variant_cell(result: ShapeResult, name: str) -> str:
+    text = _cell(result.outcomes.get(name))
+    return text if result.time_us(name) is None else f"{text} ({_speedup(result, name)})"
+
+
+def _omissions(report: Report) -> Iterator[str]:
+    return (f"- {part}: {reason}" for part, reason in report.omissions.items())
 
 
 def _problems(report: Report) -> Iterator[str]:
     """One line per implementation and reason, with the shapes that it concerns."""
+    results = (*report.results, *report.ragged)
     concerned: dict[tuple[str, Status, str], list[str]] = {}
-    for result in report.results:
+    candidates: dict[str, int] = {}
+    for result in results:
         for name, outcome in result.outcomes.items():
+            candidates[name] = candidates.get(name, 0) + 1
             if outcome.status is not Status.OK:
                 where = f"{result.shape.name} ({result.threads})"
                 concerned.setdefault((name, outcome.status, outcome.detail), []).append(where)
     for (name, status, detail), places in concerned.items():
         first_line, *further_lines = f"{name}, {status.value}: {detail}".splitlines()
-        # What is unsupported depends on the shape alone, and the tables' dashes show it.
-        is_obvious = status is Status.UNSUPPORTED or len(places) == len(report.results)
+        # What doesn't apply depends on the shape alone, and the tables' dashes show it.
+        is_obvious = status in NOT_APPLICABLE or len(places) == candidates[name]
         yield f"- {first_line}" + ("" if is_obvious else f"; shapes (threads): {', '.join(places)}")
         yield from (f"      {line}" for line in further_lines)

@@ -15,10 +15,13 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from bench.peers import load_peer
+from bench.peers import load_peer, package_of
 from bench.peers.base import Peer, Prepared
+from bench.ragged_batches import RAGGED_SHAPES
 from bench.timing import time_turn
-from shapes import make_case, shapes_by_name
+from shapes import BENCH_SHAPES, TEST_SHAPES, make_case, shapes_by_name
+
+_SHAPES = shapes_by_name(BENCH_SHAPES + TEST_SHAPES + RAGGED_SHAPES)
 
 
 class Session:
@@ -44,7 +47,7 @@ class Session:
     def _prepare(self, shape: str, threads: int, seed: int) -> dict[str, Any]:
         # The previous shape's weights go first, so that two sets are never held at once.
         self._prepared = None
-        sizes = shapes_by_name()[shape]
+        sizes = _SHAPES[shape]
         unsupported = self._peer.unsupported(sizes)
         if not unsupported:
             self._prepared = self._peer.prepare(make_case(sizes, np.float32, seed), threads)
@@ -80,7 +83,7 @@ def serve(name: str, requests: TextIO, replies: TextIO) -> None:
 
 
 def _describe_error(name: str, error: Exception) -> dict[str, Any]:
-    is_missing = isinstance(error, ModuleNotFoundError) and error.name in (name, "onnx")
+    is_missing = isinstance(error, ModuleNotFoundError) and error.name in (package_of(name), "onnx")
     if is_missing:
         return {"not_installed": str(error)}
     return {"error": f"{type(error).__name__}: {error}"}

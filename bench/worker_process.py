@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 from typing import Any
 
 from bench import ROOT
+from bench.variants import environment_of
 
 _STDERR_LINES = 8
 _EXIT_TIMEOUT_S = 5.0
@@ -38,6 +40,7 @@ class WorkerProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", name],
             cwd=ROOT,
+            env={**os.environ, **environment_of(name)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -1,5 +1,6 @@
 """The benchmark's own correctness: what it reports must be what happened."""
 
+import dataclasses
 import io
 import json
 import math
@@ -10,27 +11,58 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from bench import ROOT, machine, rounds, run, worker
-from bench.check import NAMES, OUR_TOLERANCE, check_answer
+from bench import ROOT, machine, oracle, ragged, rounds, run, variants, worker
+from bench.check import FLOAT16_TOLERANCE, NAMES, OUR_TOLERANCE, PEER_TOLERANCE, check_answer
+from bench.contract import judge
+from bench.contract_table import render_contract
 from bench.crew import Crew
-from bench.options import parse
+from bench.label_placement import place_labels
+from bench.limits_table import render_limits
+from bench.markdown import format_time
+from bench.options import PARTS, parse
 from bench.oracle import expected_answer
-from bench.peers import IMPLEMENTATIONS, OURS
+from bench.output import write
+from bench.peers import OURS, PEERS
 from bench.peers.base import Peer, Prepared
+from bench.ragged_batches import (
+    RAGGED_SHAPES,
+    batch_sizes_of,
+    filled_fraction,
+    lengths_of,
+    pack,
+    unpack,
+)
+from bench.ratios import beside_ideal, share_of_limit, speedup
+from bench.record import from_record, to_record
 from bench.results import Outcome, Report, ShapeResult, Status, geometric_mean
+from bench.roofline import FLOAT16_BYTES, Bandwidth, Limits, flops, intensity, limit_us
 from bench.rounds import Settings, measure
-from bench.table import format_time, render
+from bench.side_process import SideProcessError, run_program
+from bench.stream_latency import StreamLatency, render_streams
+from bench.table import render
 from bench.timing import Turn, time_turn
+from bench.variants import (
+    FLOAT16,
+    LENGTHS,
+    PACKED_SEQUENCE,
+    PADDED,
+    PLAIN,
+    RAGGED,
+    TORCH_PACKED_SEQUENCE,
+    isa_variant,
+)
 from bench.worker_process import (
     NotInstalledError,
     RequestFailedError,
     WorkerCrashedError,
     WorkerProcess,
 )
+from bench.working_sets import parse_sizes, working_sets
 from reference_lstm import reference
 from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case, shapes_by_name
 
 TINY = shapes_by_name()["bi_two_layers"]
+KB, MB = 2**10, 2**20
 NO_WAITING = Settings(rounds=2, turn_ms=0.0, min_samples=1, pause_ms=0.0)
 
 
@@ -47,9 +79,68 @@ def made_up_report(*results: ShapeResult) -> Report:
         "machine": {"cpu": "Made-Up CPU", "cores": 2, "caches": {"L2": "512K"}},
         "load_average_before": 0.125,
         "versions": {"torch": {"torch": "2.13.0"}},
-        "config": {OURS: {"isa": {"in_use": "avx2"}, "blas": {"name": "OpenBLAS"}}},
+        "config": {
+            OURS: {
+                "isa": {"supported": ["avx2", "baseline"], "in_use": "avx2"},
+                "blas": {"name": "OpenBLAS"},
+            }
+        },
     }
     return Report(context, ("lstm_native", "torch", "ncnn"), results)
+
+
+def made_up_limits(threads: int = 1) -> Limits:
+    """Whole numbers, the same at any number of threads."""
+    return Limits(
+        threads=threads,
+        isa="avx2",
+        gflops={"avx2": 100.0, "baseline": 25.0},
+        bandwidths=(
+            Bandwidth("L1", 16 * KB, 200.0),
+            Bandwidth("L2", 256 * KB, 100.0),
+            Bandwidth("1/4 of L3", 8 * MB, 50.0),
+            Bandwidth("memory", 64 * MB, 10.0),
+        ),
+        caches={"L1d": 32 * KB, "L2": 512 * KB, "L3": 32 * MB},
+    )
+
+
+def complete_report(threads: tuple[int, ...] = (1,), **times: float) -> Report:
+    """Everything was measured: peers take 20 us, all else 10 us, or what is told.
+
+    Told times are those of names with _ for the blanks.
+    """
+
+    def results(shapes, names):
+        return tuple(
+            ShapeResult(shape, number, {name: outcome(name, shape) for name in names})
+            for number in threads
+            for shape in shapes
+        )
+
+    def outcome(name, shape):
+        if variants.why_left_out(name, shape):
+            return Outcome(Status.LEFT_OUT, variants.why_left_out(name, shape))
+        if name == "ncnn" and shape.batch > 1:
+            return Outcome(Status.UNSUPPORTED, "batch of one only")
+        usual = 20.0 if variants.package_of(name) != OURS else 10.0
+        return timed(times.get(name.replace(" ", "_"), usual))
+
+    names = (OURS, PLAIN, FLOAT16, *PEERS, isa_variant("baseline"))
+    return Report(
+        made_up_report().context,
+        names,
+        results(BENCH_SHAPES, names),
+        results(RAGGED_SHAPES, RAGGED),
+        tuple(made_up_limits(number) for number in threads),
+        tuple(StreamLatency(64, number, 6.0, 5.0, 4.0) for number in threads),
+        {"narrower-isas": "left out by --quick"},
+    )
+
+
+def row_of(report: Report, beginning: str, threads: int = 1):
+    (row,) = (row for row in judge(report, threads) if row.what.startswith(beginning))
+    return row
 
 
 def made_up_result(threads: int = 1, **outcomes: Outcome) -> ShapeResult:
@@ -137,6 +228,21 @@ class TestOracle:
             assert got.dtype == np.float64
             np.testing.assert_allclose(got, getattr(expected, name), rtol=0, atol=1e-13)
 
+    def test_sequences_of_a_ragged_batch_end_by_themselves(self, monkeypatch):
+        lengths = (5, 2)
+        monkeypatch.setattr(oracle, "lengths_of", lambda shape: lengths)
+        shape = shapes_by_name()["bi_two_layers"]
+        output, h_n, c_n = expected_answer.__wrapped__(shape, 0, is_ragged=True)
+        case = make_case(shape, np.float32)
+        for row, length in enumerate(lengths):
+            alone = slice(row, row + 1)
+            states = (case.h0[:, alone], case.c0[:, alone])
+            expected = reference(case.x[:length, alone], *states, case.all_weights, True)
+            assert (output[length:, row] == 0).all()
+            for got, name in ((output[:length], "output"), (h_n, "h_n"), (c_n, "c_n")):
+                want = getattr(expected, name)
+                np.testing.assert_allclose(got[:, alone], want, rtol=0, atol=1e-12)
+
 
 class TestCheck:
     EXPECTED = (np.zeros((2, 1, 3)), np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
@@ -199,7 +305,7 @@ def raising(error, at):
 
 @pytest.fixture
 def _zeros_expected(monkeypatch):
-    monkeypatch.setattr(rounds, "expected_answer", lambda shape, seed: [np.zeros(1)] * 3)
+    monkeypatch.setattr(rounds, "expected_answer", lambda *args, **kwargs: [np.zeros(1)] * 3)
 
 
 @pytest.mark.usefixtures("_zeros_expected")
@@ -248,6 +354,289 @@ class TestRounds:
         assert (outcome.status, outcome.detail) == (Status.UNSUPPORTED, "batch of one only")
         assert crew.times == []
 
+    def test_variant_sits_out_shapes_that_are_none_of_its_own(self):
+        crew = FakeCrew(**{PLAIN: raising(AssertionError("asked"), at="prepare"), OURS: behaving()})
+        outcome = measure(BENCH_SHAPES[0], 1, crew, NO_WAITING).outcomes[PLAIN]
+        assert (outcome.status, outcome.detail) == (Status.LEFT_OUT, "T >= 25 only")
+        assert set(crew.times) == {OURS}
+
+    @pytest.mark.parametrize(
+        ("name", "status"), [(OURS, Status.WRONG_ANSWER), (FLOAT16, Status.OK)]
+    )
+    def test_half_precision_has_a_tolerance_of_its_own(self, name, status):
+        crew = FakeCrew(**{name: behaving(save_answer=4e-4)})
+        h512 = shapes_by_name()["single_step_h512"]
+        assert measure(h512, 1, crew, NO_WAITING).outcomes[name].status is status
+
+    def test_only_those_who_heed_lengths_are_expected_to(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(
+            rounds,
+            "expected_answer",
+            lambda shape, seed, *, is_ragged: asked.append(is_ragged) or [np.zeros(1)] * 3,
+        )
+        measure(RAGGED_SHAPES[0], 1, FakeCrew(**dict.fromkeys(RAGGED, behaving())), NO_WAITING)
+        assert asked == [False, True, True, True] * 2
+
+
+class TestVariants:
+    def test_narrower_instruction_sets_are_those_below_the_one_in_use(self):
+        supported = ["avx512", "avx2", "baseline"]
+        narrower = variants.narrower_isas({"supported": supported, "in_use": "avx512"})
+        assert narrower == ("avx2", "baseline")
+        assert variants.narrower_isas({"supported": supported, "in_use": "baseline"}) == ()
+
+    def test_forced_instruction_set_is_in_the_environment(self):
+        assert variants.environment_of("lstm_native avx2") == {"LSTM_NATIVE_ISA": "avx2"}
+        for name in (OURS, PLAIN, FLOAT16, *RAGGED, *PEERS):
+            assert variants.environment_of(name) == {}
+
+    def test_tolerances(self):
+        assert variants.tolerance_of(FLOAT16) == FLOAT16_TOLERANCE == 5e-4
+        assert variants.tolerance_of(PLAIN) == OUR_TOLERANCE
+        assert variants.tolerance_of(TORCH_PACKED_SEQUENCE) == PEER_TOLERANCE
+
+    def test_shapes_of_half_precision(self):
+        labels = [shape.label for shape in BENCH_SHAPES if variants.is_float16_shape(shape)]
+        assert labels == ["1,1,512", "1,1,1024", "50,1,1536", "100,1,512 bi"]
+
+
+class TestRaggedBatches:
+    @pytest.mark.parametrize("shape", RAGGED_SHAPES, ids=lambda shape: shape.name)
+    def test_lengths_fit_the_shape(self, shape):
+        lengths = lengths_of(shape)
+        assert len(lengths) == shape.batch
+        assert list(lengths) == sorted(lengths, reverse=True)
+        assert lengths[0] == shape.seq_len
+        assert lengths[-1] >= shape.seq_len // 6
+        assert sum(batch_sizes_of(shape)) == sum(lengths)
+        assert 0.4 < filled_fraction(shape) < 0.7
+
+    def test_unpack_undoes_pack_but_for_the_padding(self):
+        shape = RAGGED_SHAPES[0]
+        padded = np.ones((shape.seq_len, shape.batch, 3), np.float32)
+        packed = pack(padded, shape)
+        assert packed.shape == (sum(lengths_of(shape)), 3)
+        again = unpack(packed, shape)
+        for row, length in enumerate(lengths_of(shape)):
+            assert (again[:length, row] == 1).all()
+            assert (again[length:, row] == 0).all()
+
+
+class TestWorkingSets:
+    def sizes(self, caches, threads):
+        return {part.level: part.num_bytes for part in working_sets(caches, threads)}
+
+    def test_sizes_are_read_as_the_kernel_writes_them(self):
+        assert parse_sizes({"L1d": "32K", "L2": "1M", "L3": "64"}) == {
+            "L1d": 32 * KB,
+            "L2": MB,
+            "L3": 64,
+        }
+        with pytest.raises(ValueError, match=r"1\.5M"):
+            parse_sizes({"L2": "1.5M"})
+
+    def test_l3_is_divided_among_threads(self):
+        own = {"L1": 16 * KB, "L2": 256 * KB}
+        shared = {"1/8 of L3": 4 * MB, "1/4 of L3": 8 * MB, "1/2 of L3": 16 * MB}
+        shared["memory"] = 64 * MB
+        assert self.sizes(made_up_limits().caches, 1) == own | shared
+        halves = {level: num_bytes // 2 for level, num_bytes in shared.items()}
+        assert self.sizes(made_up_limits().caches, 2) == own | halves
+
+    def test_part_of_l3_that_nearly_fits_l2_is_left_out(self):
+        caches = {"L1d": 48 * KB, "L2": 2 * MB, "L3": 12 * MB}
+        assert list(self.sizes(caches, 1)) == ["L1", "L2", "1/4 of L3", "1/2 of L3", "memory"]
+        assert list(self.sizes(caches, 2)) == ["L1", "L2", "1/2 of L3", "memory"]
+
+    def test_without_l3_memory_comes_next(self):
+        assert self.sizes({"L1d": 32 * KB, "L2": MB}, 2)["memory"] == 16 * MB
+
+    def test_unknown_caches_are_an_error(self):
+        with pytest.raises(ValueError, match="L1d, L2"):
+            working_sets({}, 1)
+
+
+class TestRoofline:
+    def test_operations_are_counted_twice_per_multiply_add(self):
+        assert flops(Shape("", 3, 2, 5, 7)) == 2 * 3 * 2 * 4 * 7 * (5 + 7)
+
+    def test_further_layers_read_both_directions(self):
+        two_layers = Shape("", 1, 1, 5, 7, num_layers=2, bidirectional=True)
+        assert flops(two_layers) == 2 * 2 * 4 * 7 * ((5 + 7) + (14 + 7))
+
+    def test_large_batch_is_bound_by_multiply_adds(self):
+        shape = Shape("", 10, 1000, 64, 64)
+        assert limit_us(shape, made_up_limits()) == pytest.approx(flops(shape) / 100e3)
+
+    def test_recurrent_weights_in_l1_or_l2_come_from_there(self):
+        for hidden_size, bandwidth in ((32, 200.0), (128, 100.0)):
+            shape = Shape("", 10_000, 1, 1, hidden_size)
+            unbound = dataclasses.replace(made_up_limits(), gflops={"avx2": 1e9})
+            read = shape.seq_len * 4 * hidden_size**2 * 4
+            got = limit_us(shape, unbound)
+            assert got == pytest.approx(read / bandwidth / 1e3, rel=1e-3)
+
+    def test_beyond_l2_an_l2_full_stays(self):
+        shape = Shape("", 1, 1, 512, 512)
+        in_l2, rest = 0.5 * MB, 7.5 * MB
+        expected = (in_l2 / 100 + rest / 50) / 1e3
+        assert limit_us(shape, made_up_limits()) == pytest.approx(expected)
+
+    def test_wide_layers_come_from_memory(self):
+        shape = Shape("", 1, 1, 2048, 2048)
+        in_l2, rest = 0.5 * MB, 127.5 * MB
+        expected = (in_l2 / 100 + rest / 10) / 1e3
+        assert limit_us(shape, made_up_limits()) == pytest.approx(expected)
+
+    def test_threads_share_the_reading(self):
+        # One thread's share fits L2, all of it wouldn't.
+        shape = Shape("", 1, 1, 176, 176)
+        assert 512 * KB < 4 * 176 * (176 + 176) * 4 < 1024 * KB
+        assert limit_us(shape, made_up_limits(2)) < limit_us(shape, made_up_limits(1))
+
+    def test_half_as_many_bytes_double_the_intensity(self):
+        shape = Shape("", 1, 1, 512, 512)
+        assert intensity(shape) == 0.5
+        assert intensity(shape, FLOAT16_BYTES) == 1.0
+        less = limit_us(shape, made_up_limits(), FLOAT16_BYTES)
+        assert less < limit_us(shape, made_up_limits()) / 2
+
+    def test_input_weights_are_read_once(self):
+        assert intensity(Shape("", 1000, 8, 64, 64)) == pytest.approx(8, rel=2e-3)
+
+
+class TestRatios:
+    def test_speedup_is_against_the_best_peer_and_no_variant(self):
+        result = made_up_result(**{OURS: timed(10), PLAIN: timed(5), "torch": timed(20)})
+        assert speedup(result, OURS) == 2.0
+        assert speedup(result, PLAIN) == 4.0
+        assert speedup(result, "ncnn") is None
+
+    def test_ideal_is_the_padded_time_for_the_rows_that_count(self):
+        shape = RAGGED_SHAPES[0]
+        outcomes = {PADDED: timed(100), LENGTHS: timed(100 * filled_fraction(shape))}
+        result = ShapeResult(shape, 1, outcomes)
+        assert beside_ideal(result, LENGTHS) == pytest.approx(1.0)
+        assert beside_ideal(result, PACKED_SEQUENCE) is None
+
+    def test_share_of_the_limit_knows_how_large_weights_are(self):
+        shape = shapes_by_name()["single_step_h512"]
+        result = ShapeResult(shape, 1, {OURS: timed(1000), FLOAT16: timed(1000)})
+        assert share_of_limit(result, OURS, None) is None
+        whole, half = (share_of_limit(result, n, made_up_limits()) for n in (OURS, FLOAT16))
+        assert half < whole / 2
+
+
+class TestContract:
+    def test_complete_run_is_judged_in_every_row(self):
+        rows = judge(complete_report(), 1)
+        assert len(rows) == 14
+        assert {row.verdict for row in rows} <= {"ok", "MISSED", "-"}
+        assert not any(row.figure.gaps for row in rows)
+
+    @pytest.mark.parametrize(("us", "verdict"), [(13.0, "ok"), (13.5, "MISSED")])
+    def test_geometric_mean(self, us, verdict):
+        row = row_of(complete_report(lstm_native=us), "float32, packed weights")
+        assert row.figure.value == pytest.approx(20 / us)
+        assert row.verdict == verdict
+
+    def test_single_steps_have_bounds_of_their_own(self):
+        report = complete_report(lstm_native=10.0)
+        verdicts = {
+            row.what: (row.bound, row.verdict)
+            for row in judge(report, 1)
+            if row.what.startswith("T = 1")
+        }
+        assert verdicts == {
+            "T = 1, N = 1, H = 64": (2.5, "MISSED"),
+            "T = 1, N = 1, H = 256": (1.4, "ok"),
+            "T = 1, N = 1, H = 512": (1.1, "ok"),
+        }
+
+    def test_worst_shape_is_named_with_its_share_of_the_limit(self):
+        slow = timed(40)
+        report = complete_report()
+        last = report.results[-1]
+        worst = dataclasses.replace(last, outcomes={**last.outcomes, OURS: slow})
+        report = dataclasses.replace(report, results=(*report.results[:-1], worst))
+        row = row_of(report, "every single shape")
+        assert (row.figure.value, row.verdict) == (0.5, "MISSED")
+        assert row.figure.note.startswith(f"{last.shape.name}, ")
+        assert row.figure.note.endswith("% of the limit")
+
+    def test_at_most_is_the_other_way_round(self):
+        assert row_of(complete_report(lstm_native_plain=10.9), "plain").verdict == "ok"
+        row = row_of(complete_report(lstm_native_plain=12.0), "plain")
+        assert (row.verdict, row.figure.value) == ("MISSED", pytest.approx(1.2))
+
+    def test_ragged_rows(self):
+        report = complete_report(lstm_native_packed_sequence=5.0, lstm_native_lengths=20.0)
+        worst = max(0.5 / filled_fraction(shape) for shape in RAGGED_SHAPES)
+        assert row_of(report, "ragged, packed").figure.value == pytest.approx(worst)
+        assert row_of(report, "ragged, packed").verdict == "ok"
+        assert row_of(report, "ragged, lengths").verdict == "MISSED"
+        assert row_of(report, "ragged: torch").figure.value == pytest.approx(4.0)
+
+    def test_half_precision_is_judged_by_mean_and_by_worst(self):
+        report = complete_report(lstm_native_float16=10.0)
+        mean, worst = (r for r in judge(report, 1) if "16-bit" in r.what)
+        assert (mean.figure.value, mean.figure.note) == (pytest.approx(2.0), "4 of 4 shapes")
+        assert (worst.figure.value, worst.verdict) == (pytest.approx(2.0), "ok")
+
+    def test_avx2_is_ours_where_it_is_in_use(self):
+        row = row_of(complete_report(lstm_native=10.0), "avx2 in use")
+        assert (row.figure.value, row.bound) == (pytest.approx(2.0), 1.0)
+
+    def test_avx2_is_the_forced_variant_where_more_is_in_use(self):
+        report = complete_report()
+        context = {**report.context, "config": {OURS: {"isa": {"in_use": "avx512"}}}}
+        row = row_of(dataclasses.replace(report, context=context), "avx2 forced")
+        assert (row.verdict, row.figure.value) == ("not judged", None)
+        assert row.figure.gaps == ("lstm_native avx2 not in this run (all)",)
+
+    def test_nothing_is_required_of_the_baseline(self):
+        assert row_of(complete_report(), "baseline forced").verdict == "-"
+
+    def test_missing_peer_makes_no_one_the_best(self):
+        report = complete_report()
+        absent = Outcome(Status.NOT_INSTALLED, "No module named 'ncnn'")
+        results = tuple(
+            dataclasses.replace(result, outcomes={**result.outcomes, "ncnn": absent})
+            for result in report.results
+        )
+        report = dataclasses.replace(report, results=results)
+        row = row_of(report, "float32, packed weights")
+        assert row.verdict == "not judged"
+        assert row.figure.gaps == ("ncnn not installed (all)",)
+        # What loses against the peers that were there would lose against more.
+        assert row_of(report, "T = 1, N = 1, H = 64").verdict == "MISSED"
+        assert row_of(report, "T = 1, N = 1, H = 256").verdict == "not judged"
+
+    def test_missing_shapes_are_counted(self):
+        report = complete_report()
+        report = dataclasses.replace(report, results=report.results[5:])
+        row = row_of(report, "float32, packed weights")
+        names = ", ".join(shape.name for shape in BENCH_SHAPES[:3])
+        assert row.figure.gaps == (f"shape not in this run ({names} and 2 more)",)
+        assert (row.verdict, row.figure.note) == ("not judged", "10 of 15 shapes")
+
+    def test_empty_run_judges_nothing(self):
+        rows = judge(dataclasses.replace(made_up_report(), results=()), 1)
+        assert {row.verdict for row in rows} == {"not judged"}
+        assert all(row.figure.gaps for row in rows)
+        text = render_contract(rows)
+        assert "| - | not judged; shape not in this run (all) |" in text
+
+    def test_table_says_what_was_required_and_what_was_reached(self):
+        text = render_contract(judge(complete_report(), 1))
+        assert (
+            "| float32, packed weights: geometric mean | 1.5 | 2 | 2.00 (15 of 15 shapes) | ok |"
+            in text
+        )
+        assert "| at most 1.1 | 1.03 | 1.00 (stream_h128) | ok |" in text
+        assert "training" in text
+
 
 class TestResults:
     def test_quoted_time_is_the_minimum_over_all_rounds(self):
@@ -256,7 +645,7 @@ class TestResults:
 
     def test_ratio_is_the_best_peers_time_over_ours(self):
         result = made_up_result(lstm_native=timed(10), torch=timed(30), ncnn=timed(15))
-        assert result.best_peer(OURS) == "ncnn"
+        assert result.best_peer() == "ncnn"
         assert result.ratio("ncnn", OURS) == pytest.approx(1.5)
         assert result.ratio("torch", OURS) == pytest.approx(3.0)
 
@@ -264,11 +653,11 @@ class TestResults:
         wrong = timed(1)
         wrong.status = Status.WRONG_ANSWER
         result = made_up_result(lstm_native=timed(10), torch=timed(30), ncnn=wrong)
-        assert result.best_peer(OURS) == "torch"
+        assert result.best_peer() == "torch"
 
     def test_without_a_time_there_is_no_ratio(self):
         alone = made_up_result(lstm_native=timed(10), torch=Outcome(Status.CRASHED))
-        assert alone.best_peer(OURS) is None
+        assert alone.best_peer() is None
         assert alone.ratio(None, OURS) is None
         assert made_up_result(torch=timed(1)).ratio("torch", OURS) is None
 
@@ -279,7 +668,7 @@ class TestResults:
     def test_json_is_strict_and_complete(self):
         wrong = Outcome(Status.WRONG_ANSWER, "c_n is off", max_abs_error=math.nan)
         report = made_up_report(made_up_result(lstm_native=timed(2, 1), torch=wrong))
-        read = json.loads(json.dumps(report.to_json(), allow_nan=False))
+        read = json.loads(json.dumps(to_record(report), allow_nan=False))
         (result,) = read["results"]
         ours = result["implementations"]["lstm_native"]
         assert read["commit"] == {"hash": "abc123", "dirty": True}
@@ -287,14 +676,25 @@ class TestResults:
         assert (ours["min_us"], ours["max_abs_error"], len(ours["rounds"])) == (1, 1e-7, 2)
         assert result["implementations"]["torch"]["max_abs_error"] == "nan"
 
+    def test_record_is_read_back(self):
+        report = complete_report(threads=(1, 2))
+        record = json.loads(json.dumps(to_record(report), allow_nan=False))
+        assert from_record(record) == report
+        assert record["contract"]["2"][0]["verdict"] == "ok"
+
+
+def shapes_section(*results: ShapeResult) -> str:
+    """What precedes the contract."""
+    return render(made_up_report(*results)).partition("### What must be reached")[0]
+
 
 class TestTable:
     def rows(self, *results: ShapeResult) -> list[str]:
-        return [line for line in render(made_up_report(*results), OURS).splitlines() if "|" in line]
+        return [line for line in shapes_section(*results).splitlines() if "|" in line]
 
     def test_row_gives_times_and_ratio(self):
         row = self.rows(made_up_result(lstm_native=timed(10), torch=timed(30), ncnn=timed(15)))[2]
-        assert row == "| single_step_h64 | 1,1,64 | 10.0 us | 30.0 us | **15.0 us** | 1.50 |"
+        assert row == "| single_step_h64 | 1,1,64 | 10.0 us | 30.0 us | **15.0 us** | 1.50 | - |"
 
     def test_last_row_gives_geometric_means(self):
         unsupported = Outcome(Status.UNSUPPORTED, "batch of one only")
@@ -302,33 +702,59 @@ class TestTable:
             made_up_result(lstm_native=timed(10), torch=timed(10), ncnn=unsupported),
             made_up_result(lstm_native=timed(10), torch=timed(80), ncnn=timed(40)),
         )[-1]
-        assert row == "| geometric mean, peer / ours |  |  | 2.83 | 4.00 | 2.00 |"
+        assert row == "| geometric mean, peer / ours |  |  | 2.83 | 4.00 | 2.00 |  |"
 
     def test_each_number_of_threads_has_its_table(self):
-        text = render(made_up_report(made_up_result(lstm_native=timed(1)), made_up_result(2)), OURS)
+        text = render(made_up_report(made_up_result(lstm_native=timed(1)), made_up_result(2)))
         assert text.index("## 1 thread\n") < text.index("## 2 threads\n")
 
     def test_what_was_not_timed_is_explained(self):
         crashed = Outcome(Status.CRASHED, "exit status -11\nlast words")
         missing = Outcome(Status.NOT_INSTALLED, "No module named 'ncnn'")
         result = made_up_result(lstm_native=timed(1), torch=crashed, ncnn=missing)
-        text = render(made_up_report(result), OURS)
-        assert "| 1.00 us | crashed | not installed | - |" in text
+        text = render(made_up_report(result))
+        assert "| 1.00 us | crashed | not installed | - | - |" in text
         assert "- torch, crashed: exit status -11\n      last words\n- ncnn, not installed" in text
 
     def test_shapes_are_named_where_only_some_failed(self):
         wrong = Outcome(Status.WRONG_ANSWER, "h_n is off")
         results = made_up_result(torch=timed(1)), made_up_result(2, torch=wrong)
-        text = render(made_up_report(*results), OURS)
+        text = render(made_up_report(*results))
         assert "- torch, wrong answer: h_n is off; shapes (threads): single_step_h64 (2)" in text
 
     def test_circumstances_are_given(self):
-        text = render(made_up_report(made_up_result(lstm_native=timed(1))), OURS)
+        text = render(made_up_report(made_up_result(lstm_native=timed(1))))
         assert "Made-Up CPU, 2 cores, L2 512K" in text
         assert "load average before: 0.12" in text
         assert "abc123 with uncommitted changes" in text
         assert "ISA in use avx2, BLAS OpenBLAS" in text
         assert "`python -m bench --quick`" in text
+
+    def test_complete_report_has_every_part(self):
+        text = render(complete_report(threads=(1, 2)), "x.png")
+        for part in (
+            "](x.png)",
+            "| FMA peak, avx2 | 100 GFLOP/s | 100 GFLOP/s |",
+            "| read, memory | 10 GB/s (64 MB each) |",
+            "### Variants of lstm_native, 2 threads",
+            "| 10.0 us (2.00) | - | - | 10.0 us (2.00) |",
+            "### Ragged batches, 1 thread",
+            "| ragged_tagger | 200,64,64/128 | 0.59 |",
+            "### What must be reached, 2 threads",
+            "| 64 | 1 | 6.00 us | 5.00 us | 4.00 us | 2.00 us | ok |",
+            "- narrower-isas: left out by --quick",
+            "- lstm_native plain, left out: T >= 25 only",
+        ):
+            assert part in text
+
+    def test_limits_of_different_parts_share_a_table(self):
+        fewer = dataclasses.replace(made_up_limits(2), bandwidths=made_up_limits().bandwidths[:2])
+        text = render_limits([made_up_limits(), fewer])
+        assert "| read, 1/4 of L3 | 50 GB/s (8 MB each) | - |" in text
+
+    def test_step_that_costs_too_much_is_told(self):
+        slow_into = StreamLatency(64, 1, step=6.0, step_into=8.0, run_step=4.0)
+        assert render_streams([slow_into]).endswith("| 4.00 us | MISSED |")
 
     @pytest.mark.parametrize(
         ("us", "text"),
@@ -357,12 +783,13 @@ class TestCommandLine:
     def test_defaults_are_everything(self):
         options = parse([])
         assert options.shapes == BENCH_SHAPES
-        assert options.implementations == IMPLEMENTATIONS
+        assert options.implementations == (OURS, PLAIN, FLOAT16, *PEERS)
+        assert options.omissions == {}
         assert options.settings == Settings()
 
     def test_ours_always_runs(self):
         options = parse(["--peers", "torch", "--shapes", "stream_h128"])
-        assert options.implementations == (OURS, "torch")
+        assert options.implementations == (OURS, PLAIN, FLOAT16, "torch")
         assert [shape.name for shape in options.shapes] == ["stream_h128"]
 
     @pytest.mark.parametrize(
@@ -373,20 +800,36 @@ class TestCommandLine:
             ("--threads 1 2 4", ""),
             ("--quick", "-quick"),
             ("--peers torch", "-partial"),
+            ("--without ragged", "-partial"),
+            ("--quick --without narrower-isas", "-quick"),
+            ("--quick --without ragged", "-quick-partial"),
             ("--quick --shapes stream_h128", "-quick-partial"),
         ],
     )
     def test_lesser_run_does_not_replace_a_full_one(self, line, suffix):
         assert parse(line.split()).name_suffix == suffix
 
-    @pytest.mark.parametrize("line", ["--threads 0", "--shapes nonsense", "--peers nonsense"])
+    def test_parts_can_be_left_out(self):
+        options = parse(["--quick", "--without", "plain", "limits"])
+        assert options.implementations == (OURS, FLOAT16, *PEERS)
+        assert options.omissions == {
+            "narrower-isas": "left out by --quick",
+            "plain": "left out by --without",
+            "limits": "left out by --without",
+        }
+
+    @pytest.mark.parametrize(
+        "line", ["--threads 0", "--shapes nonsense", "--peers nonsense", "--without nonsense"]
+    )
     def test_nonsense_is_refused(self, line, capsys):
         with pytest.raises(SystemExit):
             parse(line.split())
         assert line.split()[1] in capsys.readouterr().err
 
     def test_rounds_override_those_of_quick(self):
-        assert parse(["--quick"]).settings.rounds < Settings().rounds
+        quick = parse(["--quick"]).settings
+        assert quick.rounds < Settings().rounds
+        assert quick.turn_ms < Settings().turn_ms
         assert parse(["--quick", "--rounds", "99"]).settings.rounds == 99
 
     def test_cpu_gives_a_file_name(self, monkeypatch):
@@ -402,12 +845,15 @@ class TestCommandLine:
 
 
 class TestRun:
+    NO_MORE = ("--without", *PARTS)
+
     def test_results_are_written_and_printed(self, monkeypatch, tmp_path, capsys):
         result = made_up_result(lstm_native=timed(10), torch=timed(30))
         context = dict(made_up_report().context)
         monkeypatch.setattr(run, "describe_run", lambda *args: context)
         monkeypatch.setattr(run, "measure", lambda *args: result)
         arguments = ["--quick", "--threads", "1", "--peers", "torch", "--out", str(tmp_path)]
+        arguments += self.NO_MORE
         assert run.main([*arguments, "--shapes", result.shape.name]) == 0
         (table,) = tmp_path.glob("*-quick-partial.md")
         (read,) = json.loads(table.with_suffix(".json").read_text())["results"]
@@ -419,7 +865,75 @@ class TestRun:
         context = dict(made_up_report().context)
         monkeypatch.setattr(run, "describe_run", lambda *args: context)
         monkeypatch.setattr(run, "measure", lambda *args: result)
-        assert run.main(["--out", str(tmp_path)]) == 1
+        assert run.main(["--out", str(tmp_path), *self.NO_MORE]) == 1
+
+    def test_every_part_is_measured_or_said_to_be_missing(self, monkeypatch, tmp_path):
+        def program(module, arguments):
+            assert arguments == ["--threads", "1"]
+            if module == "bench.limits":
+                raise SideProcessError("ImportError: no probes")
+            return [dataclasses.asdict(StreamLatency(64, 1, 6.0, 5.0, 4.0))]
+
+        crews = []
+
+        def fake_measure(shape, threads, crew, settings):
+            crews.append(crew.names)
+            return ShapeResult(shape, threads, {name: timed(10) for name in crew.names})
+
+        monkeypatch.setattr(run, "describe_run", lambda *args: dict(made_up_report().context))
+        monkeypatch.setattr(run, "run_program", program)
+        monkeypatch.setattr(run, "measure", fake_measure)
+        monkeypatch.setattr(ragged, "measure", fake_measure)
+        arguments = ["--threads", "1", "--out", str(tmp_path), "--peers", "ncnn"]
+        assert run.main([*arguments, "--shapes", "stream_h128"]) == 0
+        (path,) = tmp_path.glob("*-partial.json")
+        record = json.loads(path.read_text())
+        assert record["omissions"] == {"limits": "ImportError: no probes"}
+        assert record["streams"][0]["step"] == 6.0
+        assert crews[0] == (OURS, PLAIN, FLOAT16, "ncnn", isa_variant("baseline"))
+        # Without torch among the peers, its ragged batches aren't timed, either.
+        assert crews[1:] == [(PADDED, PACKED_SEQUENCE, LENGTHS)] * len(RAGGED_SHAPES)
+
+
+class TestSideProcess:
+    def test_failure_is_told_by_its_last_words(self):
+        with pytest.raises(SideProcessError, match=r"bench\.nonsense"):
+            run_program("bench.nonsense", [])
+
+
+class TestPlot:
+    def test_picture_is_drawn(self, tmp_path):
+        pytest.importorskip("matplotlib")
+        text, why_no_picture = write(complete_report(threads=(1, 2)), tmp_path / "x.json")
+        assert why_no_picture == ""
+        assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+        assert "](x.png)" in text
+
+    def test_picture_of_next_to_nothing_is_drawn(self, tmp_path):
+        pytest.importorskip("matplotlib")
+        report = made_up_report(made_up_result(torch=Outcome(Status.CRASHED)))
+        _, why_no_picture = write(report, tmp_path / "x.json")
+        assert why_no_picture == ""
+
+    def test_tables_need_no_matplotlib(self, monkeypatch, tmp_path):
+        for module in ("bench.plot", "matplotlib"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        (tmp_path / "x.png").write_bytes(b"an older run's")
+        text, why_no_picture = write(complete_report(), tmp_path / "x.json")
+        assert "matplotlib" in why_no_picture
+        assert not (tmp_path / "x.png").exists()
+        assert "x.png" not in text
+
+    def test_labels_keep_clear_of_each_other_and_of_points(self):
+        points = [(0.0, 0.0), (1.0, 2.0), (2.0, -2.0), (60.0, 0.0)]
+        boxes = place_labels(points, [40.0] * len(points), 10.0)
+        for index, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:index])
+            assert not any(
+                box.left < x < box.left + box.width and box.bottom < y < box.bottom + box.height
+                for x, y in points
+            )
 
 
 class FakePeer(Peer):
@@ -505,7 +1019,6 @@ class TestWorkerProcess:
                     process.request("describe")
 
     def test_our_own_implementation_makes_the_round_trip(self):
-        pytest.importorskip("lstm_native")
         with closing(Crew([OURS])) as crew:
             description = crew.request(OURS, "describe")
             result = measure(TINY, 1, crew, NO_WAITING)
@@ -514,3 +1027,28 @@ class TestWorkerProcess:
         assert outcome.detail == ""
         assert outcome.max_abs_error <= OUR_TOLERANCE
         assert outcome.min_us > 0
+
+    @pytest.mark.parametrize(
+        ("shape", "names"),
+        [
+            (shapes_by_name()["long"], (PLAIN, isa_variant("baseline"))),
+            (shapes_by_name()["single_step_h512"], (FLOAT16,)),
+            (RAGGED_SHAPES[-1], (PADDED, PACKED_SEQUENCE, LENGTHS)),
+        ],
+        ids=lambda value: getattr(value, "name", ""),
+    )
+    def test_our_variants_make_the_round_trip(self, shape, names):
+        with closing(Crew(names)) as crew:
+            outcomes = measure(shape, 1, crew, NO_WAITING).outcomes
+        for name in names:
+            assert outcomes[name].detail == ""
+            assert outcomes[name].max_abs_error <= variants.tolerance_of(name)
+            assert outcomes[name].min_us > 0
+
+    @pytest.mark.parametrize("name", ["lstm_native nonsense", "lstm_native float17"])
+    def test_unknown_variant_is_a_failure(self, name):
+        with (
+            closing(WorkerProcess(name)) as process,
+            pytest.raises(RequestFailedError, match=name.split()[1]),
+        ):
+            process.request("describe")

@@ -59,7 +59,7 @@ def test_only_one_room_knows(path):
     if room != "bindings":
         assert "pybind11" not in text
         assert "py::" not in text
-    if path.name != "parallel.hpp":
+    if path.name != "team.hpp":
         assert "#pragma omp" not in text
         assert "omp.h" not in text
     if room != "kernels":

@@ -36,8 +36,9 @@ LIMITED = """if True:
         "lstm_native.lstm(ones(1 << 31, 1 << 30, 1), [ones(1, 1 << 30, 4)] * 2, "
         "[ones(16, 1), ones(16, 4), ones(16), ones(16)], 1, 0.0, False, False)",
         # working memory that can't be had
-        "lstm_native.lstm(ones(1 << 15, 1 << 10, 1), [ones(1, 1 << 10, 8)] * 2, "
-        "[ones(32, 1), ones(32, 8), ones(32), ones(32)], 1, 0.0, False, False)",
+        "lstm_native.lstm(ones(1 << 15, 1 << 10, 1), [ones(3, 1 << 10, 8)] * 2, "
+        "[ones(32, 1), ones(32, 8), ones(32), ones(32)] + [ones(32, 8), ones(32, 8), ones(32), "
+        "ones(32)] * 2, 3, 0.0, False, False)",
         # a tape that can't be had
         "lstm_native.LSTM(1, 8, 1, False, False, 0.0)(ones(1 << 15, 1 << 10, 1), "
         "ones(1, 1 << 10, 8), ones(1, 1 << 10, 8), ones(288))",

@@ -1,8 +1,8 @@
 """Print the polynomial coefficients of csrc/kernels/generic/activations.inl.
 
-exp(r) = 1 + r + r^2 * E(r) on |r| <= ln(2)/2, and tanh(a) = a + a * z * P(z) with z = a^2 on
-0 <= a <= 0.5625: near-minimax fits (interpolation at Chebyshev nodes, in 60 digits), with the
-relative error of the whole approximation, before any rounding to float32 or float64.
+exp(r) = 1 + r + r^2 * E(r) on |r| <= ln(2)/2: a near-minimax fit (interpolation at Chebyshev
+nodes, in 60 digits), with the relative error of the whole approximation, before any rounding to
+float32 or float64.
 
 Needs mpmath: python tools/fit_activation_polynomials.py
 """
@@ -12,8 +12,6 @@ from collections.abc import Callable
 import mpmath as mp
 
 mp.mp.dps = 60
-
-TANH_SPLIT = mp.mpf("0.5625")
 
 
 def fit(
@@ -41,31 +39,18 @@ def exp_remainder(r: mp.mpf) -> mp.mpf:
     return (mp.exp(r) - 1 - r) / r**2 if abs(r) > mp.mpf("1e-20") else mp.mpf("0.5")
 
 
-def tanh_remainder(z: mp.mpf) -> mp.mpf:
-    a = mp.sqrt(z)
-    return (mp.tanh(a) / a - 1) / z if z else -mp.mpf(1) / 3
-
-
 def main() -> None:
     half_ln2 = mp.log(2) / 2
-    for name, exp_degree, tanh_degree in (("float32", 4, 4), ("float64", 10, 11)):
-        exp_fit = fit(exp_remainder, -half_ln2, half_ln2, exp_degree)
-        tanh_fit = fit(tanh_remainder, mp.mpf(0), TANH_SPLIT**2, tanh_degree)
+    for name, degree in (("float32", 4), ("float64", 10)):
+        exp_fit = fit(exp_remainder, -half_ln2, half_ln2, degree)
         grid = [mp.mpf(k) / 500 for k in range(1, 501)]
-        exp_error = max(
+        error = max(
             abs((1 + r + r**2 * evaluate(exp_fit, r)) / mp.exp(r) - 1)
             for g in grid
             for r in (g * half_ln2, -g * half_ln2)
         )
-        tanh_error = max(
-            abs(a * (1 + a**2 * evaluate(tanh_fit, a**2)) / mp.tanh(a) - 1)
-            for a in (g * TANH_SPLIT for g in grid)
-        )
-        print(
-            f"{name}: relative error of exp {mp.nstr(exp_error, 3)}, tanh {mp.nstr(tanh_error, 3)}"
-        )
+        print(f"{name}: relative error of exp {mp.nstr(error, 3)}")
         print("  E:", ", ".join(mp.nstr(c, 20) for c in exp_fit))
-        print("  P:", ", ".join(mp.nstr(c, 20) for c in tanh_fit))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Finds the adapter of a named implementation."""
+"""Finds the adapter of a named implementation.
+
+A name is a package's, or a package's with the variant that is timed: ``lstm_native plain``.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,11 @@ IMPLEMENTATIONS = (OURS, *PEERS)
 
 
 def load_peer(name: str) -> Peer:
-    """Import the adapter ``bench/peers/<name>.py``, which imports the implementation itself."""
-    adapter: Peer = importlib.import_module(f"bench.peers.{name}").Adapter()
+    """Import the adapter ``bench/peers/<package>.py``, which imports the package itself."""
+    package, _, variant = name.partition(" ")
+    adapter: Peer = importlib.import_module(f"bench.peers.{package}").Adapter(variant)
     return adapter
+
+
+def package_of(name: str) -> str:
+    return name.partition(" ")[0]

@@ -30,6 +30,14 @@ class Prepared:
 
 
 class Peer(ABC):
+    variants: tuple[str, ...] = ()
+    """Other ways than the usual one in which this implementation can be run."""
+
+    def __init__(self, variant: str = "") -> None:
+        if variant and variant not in self.variants:
+            raise ValueError(f"no variant {variant!r}; there are {self.variants}")
+        self.variant = variant
+
     def unsupported(self, shape: Shape) -> str:
         """Why this implementation can't run ``shape``; empty if it can."""
         return ""

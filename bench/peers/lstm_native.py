@@ -6,32 +6,65 @@ from typing import Any
 
 import lstm_native
 from bench.peers.base import Answer, Peer, Prepared
+from bench.ragged_batches import batch_sizes_of, lengths_of, pack, unpack
+from bench.variants import ISAS
 from shapes import Case
 
 
 class Adapter(Peer):
+    """Weights are packed beforehand, except in the variant that gives them plain at each call."""
+
+    variants = ("plain", "float16", "padded", "packed sequence", "lengths", *ISAS)
+
+    def __init__(self, variant: str = "") -> None:
+        super().__init__(variant)
+        in_use = lstm_native.get_config()["isa"]["in_use"]
+        if variant in ISAS and variant != in_use:
+            raise RuntimeError(f"{in_use} is in use, not {variant}")
+
     def prepare(self, case: Case, threads: int) -> Prepared:
         shape = case.shape
+        weights = case.all_weights if self.variant == "plain" else self._pack_weights(case)
+        features, raggedness = self._sequences(case)
 
         def call() -> Answer:
             answer: Answer = lstm_native.lstm(
-                case.x,
+                features,
                 (case.h0, case.c0),
-                case.all_weights,
+                weights,
                 shape.num_layers,
                 0.0,
                 False,
                 shape.bidirectional,
-                has_ih_bias=case.has_ih_bias,
-                has_hh_bias=case.has_hh_bias,
                 num_threads=threads,
+                **raggedness,
             )
             return answer
 
-        return Prepared(call, lambda answer: answer)
+        def to_answer(answer: Answer) -> Answer:
+            output, h_n, c_n = answer
+            return (unpack(output, shape) if "batch_sizes" in raggedness else output), h_n, c_n
+
+        return Prepared(call, to_answer)
 
     def versions(self) -> dict[str, str]:
         return {"lstm_native": lstm_native.__version__}
 
     def config(self) -> dict[str, Any]:
         return lstm_native.get_config()
+
+    def _pack_weights(self, case: Case) -> Any:
+        return lstm_native.pack_weights(
+            case.all_weights,
+            case.shape.num_layers,
+            case.shape.bidirectional,
+            weight_dtype="float16" if self.variant == "float16" else None,
+        )
+
+    def _sequences(self, case: Case) -> tuple[Any, dict[str, Any]]:
+        """The input with the arguments that tell its sequences' lengths."""
+        if self.variant == "packed sequence":
+            return pack(case.x, case.shape), {"batch_sizes": batch_sizes_of(case.shape)}
+        if self.variant == "lengths":
+            return case.x, {"lengths": lengths_of(case.shape)}
+        return case.x, {}

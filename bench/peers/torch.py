@@ -7,14 +7,20 @@ from typing import Any
 import torch
 
 from bench.peers.base import Answer, Peer, Prepared
+from bench.ragged_batches import lengths_of
 from shapes import Case
 
 
 class Adapter(Peer):
+    variants = ("packed sequence",)
+
     def prepare(self, case: Case, threads: int) -> Prepared:
         torch.set_num_threads(threads)
         module = _module(case)
-        x = torch.from_numpy(case.x)
+        x: Any = torch.from_numpy(case.x)
+        if self.variant:
+            lengths = torch.tensor(lengths_of(case.shape))
+            x = torch.nn.utils.rnn.pack_padded_sequence(x, lengths)
         state = (torch.from_numpy(case.h0), torch.from_numpy(case.c0))
 
         def call() -> Any:
@@ -48,4 +54,6 @@ def _module(case: Case) -> torch.nn.LSTM:
 
 def _to_answer(returned: Any) -> Answer:
     output, (h_n, c_n) = returned
+    if isinstance(output, torch.nn.utils.rnn.PackedSequence):
+        output, _ = torch.nn.utils.rnn.pad_packed_sequence(output)
     return output.numpy(), h_n.numpy(), c_n.numpy()

@@ -41,6 +41,13 @@ Real* require_output(py::array& array, std::initializer_list<index_t> shape, boo
 }
 
 template <class Real>
+void require_contiguous_rows(const py::array& array, const char* name) {
+  const index_t last = array.ndim() - 1;
+  const bool unused = array.size() == 0 || array.shape(last) == 1;
+  if (!unused && stride_of<Real>(array, last) != 1) refuse(name, "rows must be contiguous");
+}
+
+template <class Real>
 MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name) {
   require_array<Real>(array, {rows, columns}, name);
   // The stride of an axis of size 1 is never used and may be anything; here it becomes what it would be in C order.
@@ -61,11 +68,13 @@ template <class Real>
 StateView<const Real> state_view(const py::array& array, index_t states, index_t batch, index_t units,
                                  const char* name) {
   require_array<Real>(array, {states, batch, units}, name);
-  return {read_only<Real>(array), stride_of<Real>(array, 0), stride_of<Real>(array, 1), stride_of<Real>(array, 2)};
+  require_contiguous_rows<Real>(array, name);
+  return {read_only<Real>(array), stride_of<Real>(array, 0), stride_of<Real>(array, 1), 1};
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                  \
   template void require_array<Real>(const py::array&, std::initializer_list<index_t>, const char*);    \
+  template void require_contiguous_rows<Real>(const py::array&, const char*);                          \
   template Real* require_output<Real>(py::array&, std::initializer_list<index_t>, bool, const char*);  \
   template MatrixView<const Real> matrix_view<Real>(const py::array&, index_t, index_t, const char*);  \
   template VectorView<const Real> optional_vector_view<Real>(const py::object&, index_t, const char*); \
@@ -73,5 +82,6 @@ StateView<const Real> state_view(const py::array& array, index_t states, index_t
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE
+template MatrixView<const std::uint16_t> matrix_view<std::uint16_t>(const py::array&, index_t, index_t, const char*);
 
 }  // namespace lstm_native::bindings

@@ -22,6 +22,10 @@ void require_array(const py::array& array, std::initializer_list<index_t> shape,
 template <class Real>
 Real* require_output(py::array& array, std::initializer_list<index_t> shape, bool contiguous, const char* name);
 
+// std::invalid_argument unless the last axis has no gaps.
+template <class Real>
+void require_contiguous_rows(const py::array& array, const char* name);
+
 // In elements.
 template <class Real>
 index_t stride_of(const py::array& array, index_t axis) {

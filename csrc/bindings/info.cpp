@@ -6,7 +6,7 @@
 
 #include "bindings/register.hpp"
 #include "blas/blas.hpp"
-#include "common/parallel.hpp"
+#include "common/team.hpp"
 #include "common/thread_grant.hpp"
 #include "kernels/dispatch.hpp"
 

@@ -5,6 +5,7 @@
 PYBIND11_MODULE(_core, module) {
   module.doc() = "lstm_native's C++ core. Private: use the functions of lstm_native.";
   lstm_native::kernels::in_use();  // so that a forced ISA that can't run fails at import
+  lstm_native::bindings::register_weights(module);
   lstm_native::bindings::register_run(module);
   lstm_native::bindings::register_info(module);
   lstm_native::bindings::register_testing(module);

@@ -1,132 +1,300 @@
 #include "driver/layer_forward.hpp"
 
 #include <algorithm>
-#include <climits>
 
 #include "blas/blas.hpp"
-#include "common/parallel.hpp"
+#include "plan/packed_weights.hpp"
 
 namespace lstm_native::driver {
 namespace {
 
+using kernels::StepRow;
 using plan::Plan;
 using plan::Span;
 
-template <class Real>
-void add_biases(const DirectionForward<Real>& direction, index_t count) {
-  const VectorView<const Real>& a = direction.weights->input_bias;
-  const VectorView<const Real>& b = direction.weights->recurrent_bias;
-  for (index_t k = 0; k < count; ++k) {
-    direction.bias[k] =
-        (a.data != nullptr ? a.data[k * a.stride] : Real{0}) + (b.data != nullptr ? b.data[k * b.stride] : Real{0});
-  }
-}
+// BLAS may round a row differently in a block of another size, so the blocks of its products depend on the shape alone.
+constexpr index_t blas_block_columns = 512;
 
-// Copies time-major rows of a scattered sequence side by side.
+// One thread's share of one direction.
 template <class Real>
-void gather(const Plan& plan, const SequenceView<const Real>& input, index_t width, Span rows, Real* to) {
-  index_t step = plan.rows.step_of(rows.begin);
-  index_t row = rows.begin - plan.rows.offset(step);
-  for (index_t k = 0; k < rows.size(); ++k, ++row, to += width) {
-    while (row == plan.rows.count(step)) {
-      row = 0;
-      ++step;
+struct Share {
+  const Plan& plan;
+  const LayerForward<Real>& layer;
+  const DirectionForward<Real>& direction;
+  Span rows;    // of the batch
+  Span blocks;  // of units
+  Barrier* direction_barrier;
+  int direction_threads;
+  int index_in_direction;
+  Barrier* group_barrier;
+  int group_threads;
+  StepRow<Real>* table;
+
+  bool projects_with_blas() const { return direction.input_path == WeightPath::blas; }
+  // In memory, a row's pre-activations are packed, or as BLAS writes them.
+  index_t pre_row_stride() const {
+    return projects_with_blas() ? gate_count * plan.problem.cell_size : plan.row_elements();
+  }
+  index_t pre_block_stride() const { return projects_with_blas() ? plan.lanes : plan.block_elements(); }
+  index_t pre_gate_stride() const { return projects_with_blas() ? plan.problem.cell_size : plan.lanes; }
+  Real* pre_activations(Span chunk, index_t step, index_t row) const {
+    if (direction.pre_activations == nullptr) return nullptr;
+    return direction.pre_activations +
+           (plan.rows.offset(step) - plan.rows.offset(chunk.begin) + row) * pre_row_stride();
+  }
+  Span active(index_t step) const {
+    return {rows.begin, std::max(rows.begin, std::min(plan.rows.count(step), rows.end))};
+  }
+};
+
+// --- weights --------------------------------------------------------------------------------------------------------
+
+// Packs what the paths want packed; the threads take blocks in turn.
+template <class Real>
+void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team) {
+  index_t turn = 0;
+  const auto mine = [&] { return turn++ % team.size == team.index; };
+  const auto pack = [&](const MatrixView<const Real>& matrix, Real* to) {
+    for (index_t block = 0; block < plan.blocks; ++block) {
+      if (mine()) plan::pack_block(matrix, plan.lanes, block, to + block * matrix.columns * plan.block_elements());
     }
-    const Real* from = plan.rows.locate(input, step, row);
-    for (index_t feature = 0; feature < width; ++feature) to[feature] = from[feature * input.feature_stride];
+  };
+  for (index_t d = 0; d < plan.problem.num_directions; ++d) {
+    const DirectionForward<Real>& direction = layer.directions[d];
+    if (direction.weights.packed()) continue;
+    if (direction.input_path == WeightPath::packed_per_call) pack(direction.weights.input, direction.packed_input);
+    if (direction.hidden_path == WeightPath::packed_per_call) pack(direction.weights.hidden, direction.packed_hidden);
+    if (mine()) {
+      plan::pack_bias(direction.weights.input_bias, direction.weights.hidden_bias, plan.problem.cell_size, plan.lanes,
+                      direction.bias_panel);
+    }
   }
 }
 
 template <class Real>
-MatrixView<const Real> rows_of(MatrixView<const Real> matrix, Span rows) {
-  matrix.data += rows.begin * matrix.row_stride;
-  matrix.rows = rows.size();
-  return matrix;
+const void* input_panels(const DirectionForward<Real>& direction) {
+  if (direction.weights.packed()) return direction.weights.input_panels;
+  return direction.input_path == WeightPath::packed_per_call ? direction.packed_input : nullptr;
 }
 
-// gates = input * W_ih^T, for all steps and directions.
 template <class Real>
-void project_input(const Plan& plan, const LayerForward<Real>& layer) {
-  const index_t width = plan.problem.layer_input_size(layer.layer);
-  const index_t gates_width = gate_count * plan.problem.cell_size;
-  const index_t columns = plan.projection_columns.count();
-  const index_t per_direction = plan.projection_rows.count() * columns;
-  parallel_for(plan.problem.num_directions * per_direction, plan.projection_threads(layer.layer),
-               [&](index_t item, int thread) noexcept {
-                 const DirectionForward<Real>& direction = layer.directions[item / per_direction];
-                 const Span rows = plan.projection_rows[item % per_direction / columns];
-                 const Span outputs = plan.projection_columns[item % columns];
-                 const Real* input = layer.input.data;
-                 index_t stride = width;
-                 if (layer.gathered_input != nullptr) {
-                   Real* gathered = layer.gathered_input + thread * layer.gathered_input_stride;
-                   gather(plan, layer.input, width, rows, gathered);
-                   input = gathered;
-                 } else {
-                   stride = plan.rows.even_stride(layer.input);
-                   input += rows.begin * stride;
-                 }
-                 blas::multiply_transposed(rows.size(), input, stride, rows_of(direction.weights->input, outputs),
-                                           direction.gates + rows.begin * gates_width + outputs.begin, gates_width,
-                                           /*accumulate=*/false);
-               });
+const void* hidden_panels(const DirectionForward<Real>& direction) {
+  if (direction.weights.packed()) return direction.weights.hidden_panels;
+  return direction.hidden_path == WeightPath::packed_per_call ? direction.packed_hidden : nullptr;
 }
 
-// One direction's walk through the steps, for some rows of the batch.
 template <class Real>
-void recur(const Plan& plan, const DirectionForward<Real>& direction, bool keep_gates, Span rows) {
+const Real* bias_panel(const DirectionForward<Real>& direction) {
+  return direction.weights.packed() ? direction.weights.bias_panel : direction.bias_panel;
+}
+
+// --- the input projection -------------------------------------------------------------------------------------------
+
+template <class Real>
+void project_with_blas(const Share<Real>& share, Span chunk) {
+  const Plan& plan = share.plan;
+  const index_t rows = plan.rows.offset(chunk.end) - plan.rows.offset(chunk.begin);
+  const index_t outputs = gate_count * plan.problem.cell_size;
+  const Rows<const Real>& input = share.layer.input;
+  const index_t stride = input.storage != nullptr ? input.width : plan.rows.even_stride(input.view);
+  const index_t tasks = (outputs + blas_block_columns - 1) / blas_block_columns;
+  share.direction_barrier->wait(share.direction_threads);  // until all have used the last chunk's
+  for (index_t task = share.index_in_direction; task < tasks && rows > 0; task += share.direction_threads) {
+    MatrixView<const Real> weight = share.direction.weights.input;
+    const index_t first = task * blas_block_columns;
+    weight.data += first * weight.row_stride;
+    weight.rows = std::min(blas_block_columns, outputs - first);
+    blas::multiply_transposed(rows, input.at(plan.rows, chunk.begin, 0), stride, weight,
+                              share.direction.pre_activations + first, outputs, /*accumulate=*/false);
+  }
+  share.direction_barrier->wait(share.direction_threads);
+}
+
+template <class Real>
+void project_own_blocks(const Share<Real>& share, Span chunk) {
+  const Plan& plan = share.plan;
+  StepRow<Real>* row = share.table;
+  for (index_t step = chunk.begin; step < chunk.end; ++step) {
+    const Span active = share.active(step);
+    for (index_t r = active.begin; r < active.end; ++r, ++row) {
+      row->input = share.layer.input.at(plan.rows, step, r);
+      row->pre_activations = share.pre_activations(chunk, step, r);
+    }
+  }
+  const index_t input_size = plan.problem.layer_input_size(share.layer.layer);
+  if (share.direction.input_path == WeightPath::in_place) {
+    kernels::ProductInPlace<Real> product;
+    product.rows = share.table;
+    product.row_count = row - share.table;
+    product.units = plan.problem.cell_size;
+    product.first_block = share.blocks.begin;
+    product.end_block = share.blocks.end;
+    product.weights = share.direction.weights.input.data;
+    product.row_stride = share.direction.weights.input.row_stride;
+    product.size = input_size;
+    product.bias = bias_panel(share.direction);
+    product.pre_block_stride = share.pre_block_stride();
+    product.pre_gate_stride = share.pre_gate_stride();
+    plan::kernels_of<Real>(plan).product_in_place(product);
+    return;
+  }
+  kernels::StepForward<Real> projection;
+  projection.rows = share.table;
+  projection.row_count = row - share.table;
+  projection.units = plan.problem.cell_size;
+  projection.first_block = share.blocks.begin;
+  projection.end_block = share.blocks.end;
+  projection.input_size = input_size;
+  projection.input_weights = input_panels(share.direction);
+  projection.bias = bias_panel(share.direction);
+  plan::step_kernels_of<Real>(plan).project(projection);
+}
+
+// --- the steps ------------------------------------------------------------------------------------------------------
+
+// Where each active row's operands of a step lie.
+template <class Real>
+index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
+  const Plan& plan = share.plan;
+  const DirectionForward<Real>& direction = share.direction;
+  const Span active = share.active(step);
   const index_t units = plan.problem.cell_size;
-  const index_t outputs = plan.problem.output_size;
-  const index_t gates_width = gate_count * units;
-  Real* hidden = direction.hidden + rows.begin * outputs;
-  for (index_t k = 0; k < plan.problem.seq_len; ++k) {
-    const index_t step = direction.reverse ? plan.problem.seq_len - 1 - k : k;
-    const index_t active = std::min(plan.rows.count(step), rows.end) - rows.begin;
-    if (active <= 0) continue;
-    const index_t stored = plan.rows.offset(step) + rows.begin;
-    Real* gates = direction.gates + stored * gates_width;
-    blas::multiply_transposed(active, hidden, outputs, direction.weights->recurrent, gates, gates_width,
-                              /*accumulate=*/true);
-    kernels::GatesForward<Real> arguments;
-    arguments.rows = active;
-    arguments.units = units;
-    arguments.gates = gates;
-    arguments.bias = direction.bias;
-    arguments.cell = direction.cell + rows.begin * units;
-    arguments.hidden = hidden;
-    arguments.output = plan.rows.locate(direction.output, step, rows.begin);
-    arguments.output_stride = direction.output.row_stride;
-    arguments.cell_tape = direction.cell_tape != nullptr ? direction.cell_tape + stored * units : nullptr;
-    arguments.keep_gates = keep_gates;
-    plan::kernels_of<Real>(plan).gates_forward(arguments);
+  StepRow<Real>* row = share.table;
+  for (index_t r = active.begin; r < active.end; ++r, ++row) {
+    const index_t state_row = plan.rows.callers_row(r);
+    const index_t stored = plan.rows.offset(step) + r;
+    const bool first = direction.reverse ? step + 1 == plan.rows.length(r) : step == 0;
+    row->input = share.layer.input.at(plan.rows, step, r);
+    row->pre_activations = share.pre_activations(chunk, step, r);
+    row->hidden = first ? direction.hidden_initial.data + state_row * direction.hidden_initial.row_stride
+                        : direction.output.at(plan.rows, direction.reverse ? step + 1 : step - 1, r);
+    row->next_hidden = direction.output.at(plan.rows, step, r);
+    row->cell = direction.cell_final + state_row * units;
+    row->gates_tape = direction.gates_tape != nullptr ? direction.gates_tape + stored * gate_count * units : nullptr;
+    row->cell_tape = direction.cell_tape != nullptr ? direction.cell_tape + stored * units : nullptr;
   }
+  return row - share.table;
+}
+
+template <class Real>
+void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
+  const Plan& plan = share.plan;
+  const DirectionForward<Real>& direction = share.direction;
+  const bool fused = direction.pre_activations == nullptr;
+  kernels::StepForward<Real> step;
+  step.rows = share.table;
+  step.units = plan.problem.cell_size;
+  step.first_block = share.blocks.begin;
+  step.end_block = share.blocks.end;
+  step.input_size = plan.problem.layer_input_size(share.layer.layer);
+  step.hidden_size = plan.problem.output_size;
+  step.input_weights = fused ? input_panels(direction) : nullptr;
+  step.hidden_weights = hidden_panels(direction);
+  step.bias = fused || share.projects_with_blas() ? bias_panel(direction) : nullptr;
+  step.pre_block_stride = share.pre_block_stride();
+  step.pre_gate_stride = share.pre_gate_stride();
+  kernels::ProductInPlace<Real> product;
+  product.rows = share.table;
+  product.units = plan.problem.cell_size;
+  product.first_block = share.blocks.begin;
+  product.end_block = share.blocks.end;
+  product.of_hidden = true;
+  product.weights = direction.weights.hidden.data;
+  product.row_stride = direction.weights.hidden.row_stride;
+  product.size = plan.problem.output_size;
+  product.pre_block_stride = share.pre_block_stride();
+  product.pre_gate_stride = share.pre_gate_stride();
+  for (index_t k = 0; k < chunk.size(); ++k) {
+    const index_t at = direction.reverse ? chunk.end - 1 - k : chunk.begin + k;
+    step.row_count = place_rows(share, chunk, at);
+    step.backwards = share.layer.backwards != (at % 2 == 1);
+    if (step.row_count > 0) {
+      if (direction.hidden_path == WeightPath::in_place) {
+        product.row_count = step.row_count;
+        plan::kernels_of<Real>(plan).product_in_place(product);
+      }
+      plan::step_kernels_of<Real>(plan).step(step);
+    }
+    if (!(last_chunk && k + 1 == chunk.size())) share.group_barrier->wait(share.group_threads);
+  }
+}
+
+// --- states ---------------------------------------------------------------------------------------------------------
+
+template <class Real>
+Span own_units(const Share<Real>& share) {
+  return {share.blocks.begin * share.plan.lanes,
+          std::min(share.blocks.end * share.plan.lanes, share.plan.problem.cell_size)};
+}
+
+template <class Real>
+void begin_cells(const Share<Real>& share) {
+  const Span units = own_units(share);
+  const StateView<const Real>& initial = share.direction.cell_initial;
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    const index_t row = share.plan.rows.callers_row(r);
+    const Real* from = initial.data + row * initial.row_stride;
+    std::copy(from + units.begin, from + units.end,
+              share.direction.cell_final + row * share.plan.problem.cell_size + units.begin);
+  }
+}
+
+template <class Real>
+void finish_hidden(const Share<Real>& share) {
+  const Span units = own_units(share);
+  const StateView<const Real>& initial = share.direction.hidden_initial;
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    const index_t row = share.plan.rows.callers_row(r);
+    const index_t length = share.plan.rows.length(r);
+    const Real* from = length == 0
+                           ? initial.data + row * initial.row_stride
+                           : share.direction.output.at(share.plan.rows, share.direction.reverse ? 0 : length - 1, r);
+    std::copy(from + units.begin, from + units.end,
+              share.direction.hidden_final + row * share.plan.problem.output_size + units.begin);
+  }
+}
+
+template <class Real>
+void walk(const Share<Real>& share) {
+  begin_cells(share);
+  const index_t chunks = share.plan.chunks();
+  for (index_t k = 0; k < chunks; ++k) {
+    const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
+    if (share.projects_with_blas()) {
+      project_with_blas(share, chunk);
+    } else if (share.direction.pre_activations != nullptr) {
+      project_own_blocks(share, chunk);
+    }
+    run_steps(share, chunk, k + 1 == chunks);
+  }
+  finish_hidden(share);
 }
 
 }  // namespace
 
 template <class Real>
-bool projects_in_place(const Plan& plan, const SequenceView<const Real>& input) {
-  const index_t stride = plan.rows.even_stride(input);
-  const bool contiguous_rows = input.feature_stride == 1 || plan.problem.input_size == 1;
-  const bool evenly_spaced = stride >= plan.problem.input_size && stride <= INT_MAX;
-  return contiguous_rows && (evenly_spaced || plan.rows.total() <= 1);
-}
-
-template <class Real>
-void layer_forward(const Plan& plan, const LayerForward<Real>& layer) {
-  for (index_t d = 0; d < plan.problem.num_directions; ++d) {
-    add_biases(layer.directions[d], gate_count * plan.problem.cell_size);
+void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
+                   StepRow<Real>* table) {
+  if (!layer.directions[0].weights.packed()) {
+    prepare_weights(plan, layer, team);
+    meeting.team->wait(team.size);
   }
-  project_input(plan, layer);
-  const index_t blocks = plan.recurrence_rows.count();
-  parallel_for(plan.problem.num_directions * blocks, plan.recurrence_threads(), [&](index_t item, int) noexcept {
-    recur(plan, layer.directions[item / blocks], layer.keep_gates, plan.recurrence_rows[item % blocks]);
-  });
+  const plan::Split split = plan.split(layer.layer, team.size);
+  if (team.index >= split.threads()) return;
+  const int per_direction = split.rows * split.units;
+  const int direction_group = team.index / per_direction;
+  const int in_direction = team.index % per_direction;
+  const int row_group = in_direction / split.units;
+  for (index_t d = direction_group; d < plan.problem.num_directions; d += split.directions) {
+    walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, row_group),
+                     plan::part_of(plan.blocks, split.units, in_direction % split.units), &meeting.directions[d],
+                     per_direction, in_direction, &meeting.groups[team.index / split.units], split.units, table});
+  }
 }
 
-template bool projects_in_place<float>(const Plan&, const SequenceView<const float>&);
-template bool projects_in_place<double>(const Plan&, const SequenceView<const double>&);
-template void layer_forward<float>(const Plan&, const LayerForward<float>&);
-template void layer_forward<double>(const Plan&, const LayerForward<double>&);
+template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Meeting&,
+                                   StepRow<float>*);
+template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Meeting&,
+                                    StepRow<double>*);
 
 }  // namespace lstm_native::driver

@@ -1,47 +1,66 @@
 // driver: one layer, all its directions, over a whole sequence.
 #pragma once
 
+#include "common/team.hpp"
 #include "common/views.hpp"
+#include "driver/weight_path.hpp"
 #include "plan/plan.hpp"
 
 namespace lstm_native::driver {
 
+// A sequence that the caller holds (view), or that we store between layers (storage, contiguous rows of `width`).
 template <class Real>
-struct DirectionWeights {
-  MatrixView<const Real> input;           // (4 * cell_size, layer's input size), blas::readable
-  MatrixView<const Real> recurrent;       // (4 * cell_size, output_size), blas::readable
-  VectorView<const Real> input_bias;      // (4 * cell_size), or absent
-  VectorView<const Real> recurrent_bias;  // (4 * cell_size), or absent
+struct Rows {
+  SequenceView<Real> view;
+  Real* storage = nullptr;
+  index_t width = 0;
+  index_t first_feature = 0;
+
+  Real* at(const plan::ActiveRows& active, index_t step, index_t row) const {
+    Real* begin = storage != nullptr ? active.locate_stored(storage, width, step, row) : active.locate(view, step, row);
+    return begin + first_feature;
+  }
 };
 
 // What one direction of a layer reads and writes. No two of its pointers may overlap.
 template <class Real>
 struct DirectionForward {
-  const DirectionWeights<Real>* weights;
+  CellWeights<Real> weights;
+  WeightPath input_path;
+  WeightPath hidden_path;
+  Real* packed_input;   // scratch for the panels, where the path says packed_per_call
+  Real* packed_hidden;  // the same
+  Real* bias_panel;     // scratch, where the weights are not packed
   bool reverse;
-  Real* bias;                 // (4, cell_size): overwritten with both biases, added
-  Real* gates;                // (rows, 4, cell_size): overwritten; activated gates if keep_gates, else unspecified
-  Real* hidden;               // (batch, output_size): initial state in, final state out
-  Real* cell;                 // (batch, cell_size): initial state in, final state out
-  SequenceView<Real> output;  // this direction's columns; feature_stride 1; overwritten
-  Real* cell_tape;            // (rows, cell_size): overwritten; null: not kept
+  StateView<const Real> hidden_initial;  // of this direction alone: layer_stride unused; unit_stride 1
+  StateView<const Real> cell_initial;
+  Real* hidden_final;     // (batch, output_size): overwritten
+  Real* cell_final;       // (batch, cell_size): overwritten, with every step's cell state on the way
+  Rows<Real> output;      // this direction's features; overwritten
+  Real* pre_activations;  // (chunk's rows, ...): scratch; null where the input projection is part of the step
+  Real* gates_tape;       // (rows, 4, cell_size): overwritten with activated gates; null: not kept
+  Real* cell_tape;        // (rows, cell_size): overwritten; null: not kept
 };
 
 template <class Real>
 struct LayerForward {
   index_t layer;
-  SequenceView<const Real> input;
-  Real* gathered_input;  // per thread, gathered_input_stride apart; null: input's rows are evenly spaced
-  index_t gathered_input_stride;
+  Rows<const Real> input;
   DirectionForward<Real> directions[2];
-  bool keep_gates;
+  bool backwards;  // which end of the weights the first step begins with
 };
 
-// Whether the input projection can read the sequence where it lies.
-template <class Real>
-bool projects_in_place(const plan::Plan& plan, const SequenceView<const Real>& input);
+// Where the threads of a team meet.
+struct Meeting {
+  Barrier* team;
+  Barrier* directions;  // one per direction
+  Barrier* groups;      // one per group of threads that share batch rows; as many as the team has threads
+};
 
+// One thread's part. Every thread of the team calls it with the same arguments but `team` and `table`; whoever reads
+// the layer's results must meet the others first. table: StepRows, as many as plan::ScratchLayout says.
 template <class Real>
-void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer);
+void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
+                   kernels::StepRow<Real>* table);
 
 }  // namespace lstm_native::driver

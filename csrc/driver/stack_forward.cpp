@@ -1,9 +1,8 @@
 #include "driver/stack_forward.hpp"
 
 #include <algorithm>
+#include <memory>
 
-#include "common/parallel.hpp"
-#include "plan/scratch.hpp"
 #include "plan/tape.hpp"
 
 namespace lstm_native::driver {
@@ -11,87 +10,143 @@ namespace {
 
 using plan::Plan;
 
+bool fuses_input(const Plan& plan, const WeightPaths& paths) {
+  const auto is_packed = [](WeightPath path) {
+    return path == WeightPath::packed || path == WeightPath::packed_per_call;
+  };
+  return plan.fused_input && is_packed(paths.input) && is_packed(paths.hidden);
+}
+
 template <class Real>
-void copy_states(const StateView<const Real>& from, index_t states, index_t rows, index_t units, Real* to) {
-  for (index_t state = 0; state < states; ++state) {
-    for (index_t row = 0; row < rows; ++row) {
-      const Real* source = from.data + state * from.layer_stride + row * from.row_stride;
-      for (index_t unit = 0; unit < units; ++unit) *to++ = source[unit * from.unit_stride];
+StateView<const Real> state_of(StateView<const Real> states, index_t state) {
+  states.data += state * states.layer_stride;
+  return states;
+}
+
+template <class Real>
+LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
+                                  index_t index) {
+  const plan::Problem& problem = plan.problem;
+  const plan::ScratchLayout<Real>& at = scratch.layout();
+  const bool last = index + 1 == problem.num_layers;
+  const index_t width = problem.layer_output_size();
+  LayerForward<Real> layer{};
+  layer.layer = index;
+  layer.backwards = stack.backwards;
+  if (index == 0) {
+    layer.input.view = stack.input;
+  } else {
+    layer.input.storage = scratch.at(at.layer_outputs[(index - 1) % 2]);
+    layer.input.width = width;
+  }
+  for (index_t d = 0; d < problem.num_directions; ++d) {
+    const index_t state = index * problem.num_directions + d;
+    DirectionForward<Real>& direction = layer.directions[d];
+    direction.weights = stack.weights[state];
+    const WeightPaths paths = weight_paths(plan, index, stack.input, direction.weights.packed());
+    direction.input_path = paths.input;
+    direction.hidden_path = paths.hidden;
+    direction.packed_input = scratch.at(at.input_panels + d * at.input_panels_size);
+    direction.packed_hidden = scratch.at(at.hidden_panels + d * plan.row_elements() * problem.output_size);
+    direction.bias_panel = scratch.at(at.bias + d * plan.row_elements());
+    direction.reverse = d == 1;
+    direction.hidden_initial = state_of(stack.hidden_initial, state);
+    direction.cell_initial = state_of(stack.cell_initial, state);
+    direction.hidden_final = stack.hidden_final + state * problem.batch * problem.output_size;
+    direction.cell_final = stack.cell_final + state * problem.batch * problem.cell_size;
+    direction.output.view = stack.output;
+    direction.output.storage = last ? nullptr : scratch.at(at.layer_outputs[index % 2]);
+    direction.output.width = width;
+    direction.output.first_feature = d * problem.output_size;
+    direction.pre_activations =
+        fuses_input(plan, paths) ? nullptr : scratch.at(at.pre_activations + d * at.pre_activations_size);
+    if (stack.tape != nullptr) {
+      const plan::TapeLayout tape(problem, plan.rows.total());
+      direction.gates_tape = stack.tape + tape.gates(index, d);
+      direction.cell_tape = stack.tape + tape.cells(index, d);
     }
   }
-}
-
-// Time-major storage, contiguous, seen as a sequence.
-template <class Real>
-SequenceView<Real> contiguous_sequence(const Plan& plan, Real* data, index_t width) {
-  return {data, plan.problem.batch * width, width, 1};
+  return layer;
 }
 
 template <class Real>
-void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, index_t layer, Real* outputs) {
+void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, index_t layer, Real* outputs,
+                         const Team& team) {
   const index_t elements = plan.rows.total() * plan.problem.layer_output_size();
-  constexpr index_t block = 4096;  // small enough to share out, large enough to forget the region's cost
-  const plan::Blocks blocks{elements, block};
-  const index_t first = layer * elements;
-  parallel_for(blocks.count(), plan.recurrence_threads(), [&](index_t item, int) noexcept {
-    const plan::Span span = blocks[item];
-    rng::apply_dropout(outputs + span.begin, span.size(), static_cast<std::uint64_t>(first + span.begin),
-                       stack.dropout);
-  });
+  const plan::Span mine = plan::part_of(elements, team.size, team.index);
+  const auto first = static_cast<std::uint64_t>(layer * elements + mine.begin);
+  rng::apply_dropout(outputs + mine.begin, mine.size(), first, stack.dropout);
 }
 
 }  // namespace
 
 template <class Real>
-void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
-  const plan::Problem& problem = plan.problem;
-  const bool scattered = !projects_in_place(plan, stack.input);
-  const bool keeps_tape = stack.tape != nullptr;
-  const plan::TapeLayout tape(problem, plan.rows.total());
-  const plan::Scratch<Real> scratch(plan, scattered, keeps_tape);
-  const plan::ScratchLayout<Real>& at = scratch.layout();
-  const index_t states = problem.num_layers * problem.num_directions;
-  const index_t gates_width = gate_count * problem.cell_size;
-
-  copy_states(stack.hidden_initial, states, problem.batch, problem.output_size, stack.hidden_final);
-  copy_states(stack.cell_initial, states, problem.batch, problem.cell_size, stack.cell_final);
-  if (keeps_tape) {
-    plan::write_header(stack.tape, problem, plan.rows.total(), stack.dropout.key, stack.dropout.counter);
-  }
-
-  LayerForward<Real> layer{};
-  layer.input = stack.input;
-  layer.gathered_input = scattered ? scratch.at(at.gathered_input) : nullptr;
-  layer.gathered_input_stride = at.gathered_input_stride;
-  layer.keep_gates = keeps_tape;
-  for (layer.layer = 0; layer.layer < problem.num_layers; ++layer.layer) {
-    const bool last = layer.layer + 1 == problem.num_layers;
-    Real* between = last ? nullptr : scratch.at(at.layer_outputs[layer.layer % 2]);
-    const SequenceView<Real> output =
-        last ? stack.output : contiguous_sequence(plan, between, problem.layer_output_size());
-    for (index_t d = 0; d < problem.num_directions; ++d) {
-      const index_t state = layer.layer * problem.num_directions + d;
-      DirectionForward<Real>& direction = layer.directions[d];
-      direction.weights = &stack.weights[state];
-      direction.reverse = d == 1;
-      direction.bias = scratch.at(at.bias + d * gates_width);
-      direction.gates = keeps_tape ? stack.tape + tape.gates(layer.layer, d)
-                                   : scratch.at(at.gates + d * plan.rows.total() * gates_width);
-      direction.cell_tape = keeps_tape ? stack.tape + tape.cells(layer.layer, d) : nullptr;
-      direction.hidden = stack.hidden_final + state * problem.batch * problem.output_size;
-      direction.cell = stack.cell_final + state * problem.batch * problem.cell_size;
-      direction.output = output;
-      direction.output.data += d * problem.output_size;
-    }
-    layer_forward(plan, layer);
-    if (last) break;
-    if (stack.dropout.probability > 0.0) drop_between_layers(plan, stack, layer.layer, between);
-    layer.input = contiguous_sequence<const Real>(plan, between, problem.layer_output_size());
-    layer.gathered_input = nullptr;
-  }
+WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
+  if (packed) return {WeightPath::packed, WeightPath::packed};
+  const bool even_rows = layer > 0 || plan.rows.even_stride(input) >= plan.problem.input_size;
+  return {input_path(plan, layer, even_rows), hidden_path(plan)};
 }
 
-template void stack_forward<float>(const Plan&, const StackForward<float>&);
-template void stack_forward<double>(const Plan&, const StackForward<double>&);
+template <class Real>
+plan::ScratchNeeds scratch_needs(const Plan& plan, const CellWeights<Real>* weights,
+                                 const SequenceView<const Real>& input) {
+  const plan::Problem& problem = plan.problem;
+  plan::ScratchNeeds needs;
+  for (index_t state = 0; state < problem.num_layers * problem.num_directions; ++state) {
+    const index_t layer = state / problem.num_directions;
+    const WeightPaths paths = weight_paths(plan, layer, input, weights[state].packed());
+    if (paths.input == WeightPath::packed_per_call) {
+      needs.packed_input_columns = std::max(needs.packed_input_columns, problem.layer_input_size(layer));
+    }
+    needs.packed_hidden |= paths.hidden == WeightPath::packed_per_call;
+    needs.bias |= !weights[state].packed();
+    needs.pre_activations |= !fuses_input(plan, paths);
+  }
+  return needs;
+}
+
+template <class Real>
+void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
+                   const Meeting& meeting) {
+  const plan::Problem& problem = plan.problem;
+  if (problem.batch == 0) return;
+  with_team(plan.threads, [&](const Team& team) noexcept {
+    for (index_t k = 0; k < problem.num_layers; ++k) {
+      const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);
+      layer_forward(plan, layer, team, meeting, scratch.step_rows(team.index));
+      if (k + 1 == problem.num_layers) break;
+      meeting.team->wait(team.size);
+      if (stack.dropout.probability > 0.0) {
+        drop_between_layers(plan, stack, k, layer.directions[0].output.storage, team);
+        meeting.team->wait(team.size);
+      }
+    }
+  });
+}
+
+template <class Real>
+void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
+  const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
+  const auto threads = static_cast<std::size_t>(plan.threads);
+  const std::unique_ptr<Barrier[]> barriers(threads > 1 ? new Barrier[threads + 3] : nullptr);
+  Barrier none;
+  const Meeting meeting =
+      threads > 1 ? Meeting{&barriers[0], &barriers[1], &barriers[3]} : Meeting{&none, &none, &none};
+  if (stack.tape != nullptr) {
+    plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.dropout.key, stack.dropout.counter);
+  }
+  stack_forward(plan, stack, scratch, meeting);
+}
+
+#define LSTM_NATIVE_INSTANTIATE(Real)                                                                   \
+  template WeightPaths weight_paths<Real>(const Plan&, index_t, const SequenceView<const Real>&, bool); \
+  template plan::ScratchNeeds scratch_needs<Real>(const Plan&, const CellWeights<Real>*,                \
+                                                  const SequenceView<const Real>&);                     \
+  template void stack_forward<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&, \
+                                    const Meeting&);                                                    \
+  template void stack_forward<Real>(const Plan&, const StackForward<Real>&);
+LSTM_NATIVE_INSTANTIATE(float)
+LSTM_NATIVE_INSTANTIATE(double)
+#undef LSTM_NATIVE_INSTANTIATE
 
 }  // namespace lstm_native::driver

@@ -3,6 +3,7 @@
 
 #include "driver/layer_forward.hpp"
 #include "plan/plan.hpp"
+#include "plan/scratch.hpp"
 #include "rng/dropout.hpp"
 
 namespace lstm_native::driver {
@@ -10,17 +11,37 @@ namespace lstm_native::driver {
 // Inputs are read only. No output may overlap an input or another output.
 template <class Real>
 struct StackForward {
-  SequenceView<const Real> input;                      // any strides
-  StateView<const Real> hidden_initial, cell_initial;  // any strides
-  const DirectionWeights<Real>* weights;               // num_layers * num_directions of them
+  SequenceView<const Real> input;                      // feature_stride 1
+  StateView<const Real> hidden_initial, cell_initial;  // unit_stride 1
+  const CellWeights<Real>* weights;                    // num_layers * num_directions of them, all packed or none
   SequenceView<Real> output;                           // feature_stride 1; overwritten
   Real* hidden_final;  // (layers * directions, batch, output_size), contiguous; overwritten
   Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten
   Real* tape;          // plan::TapeLayout's elements, overwritten; null: keep nothing
   rng::DropoutStream dropout;
+  bool backwards;  // which end of the weights to begin with: the one where the last call ended
 };
 
-// Throws std::bad_alloc or std::length_error before it has written anything.
+struct WeightPaths {
+  WeightPath input;
+  WeightPath hidden;
+};
+
+// packed: the weights are PackedWeights.
+template <class Real>
+WeightPaths weight_paths(const plan::Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed);
+
+// Scratch that calls of the same plan and weight layout can share, one after the other.
+template <class Real>
+plan::ScratchNeeds scratch_needs(const plan::Plan& plan, const CellWeights<Real>* weights,
+                                 const SequenceView<const Real>& input);
+
+// Allocates nothing that grows with the sizes. `meeting` has barriers for plan.threads threads.
+template <class Real>
+void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
+                   const Meeting& meeting);
+
+// With scratch of its own. Throws std::bad_alloc or std::length_error before it has written anything.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack);
 

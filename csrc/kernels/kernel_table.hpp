@@ -1,33 +1,80 @@
 // kernels: what a driver sees of them: argument structs with their contracts, and one table of function pointers per
 // ISA. Per-ISA units include this file, so it holds plain data only: no inline function that a linker could keep in an
 // AVX-512 copy for an older CPU.
+//
+// Units come in blocks of as many as a vector has lanes. A packed weight matrix is [unit block][k][gate][lane]: a block
+// is one contiguous read, in which the four gates of a unit lie side by side. Lanes past the last unit hold zeros.
+// Pre-activations and biases are [unit block][gate][lane].
 #pragma once
 
 #include "common/types.hpp"
 
 namespace lstm_native::kernels {
 
-// One step's gates for `rows` batch rows of `units` units:
-//   i, f, o = sigmoid(pre-activation + bias), g = tanh(pre-activation + bias)
-//   cell = f * cell + i * g, hidden = o * tanh(cell)
-// No two pointers may overlap. All rows are contiguous in their units.
+// One batch row at one step. No two pointers that are written may overlap anything else.
 template <class Real>
-struct GatesForward {
-  index_t rows = 0;
+struct StepRow {
+  const Real* input = nullptr;      // (input_size): x_t, or the output of the layer below
+  Real* pre_activations = nullptr;  // (unit blocks, gate, lane), or as StepForward's strides say
+  const Real* hidden = nullptr;     // (hidden_size): h_(t-1)
+  Real* next_hidden = nullptr;      // (units): overwritten with h_t
+  Real* cell = nullptr;             // (units): c_(t-1), overwritten with c_t
+  Real* gates_tape = nullptr;       // (4, units): overwritten with the activated gates; null: not kept
+  Real* cell_tape = nullptr;        // (units): overwritten with c_t; null: not kept
+};
+
+// Some rows of one step, for unit blocks [first_block, end_block):
+//   pre-activations = bias + W_ih x_t + W_hh h_(t-1)
+//   i, f, o = sigmoid(...), g = tanh(...), c_t = f * c_(t-1) + i * g, h_t = o * tanh(c_t)
+// Each sum runs over k in order, whatever the rows and blocks of a call: a row's result does not depend on its company.
+template <class Real>
+struct StepForward {
+  const StepRow<Real>* rows = nullptr;
+  index_t row_count = 0;
+  index_t units = 0;  // of the whole layer
+  index_t first_block = 0;
+  index_t end_block = 0;
+  index_t input_size = 0;
+  index_t hidden_size = 0;
+  const void* input_weights = nullptr;   // packed; null: StepRow::pre_activations hold this product, to start from
+  const void* hidden_weights = nullptr;  // packed; null: they hold this product, too (then input_weights is null)
+  const Real* bias = nullptr;            // packed; null: they hold it, too (then input_weights is null)
+  index_t pre_block_stride = 0;          // in elements, of StepRow::pre_activations where step() reads them
+  index_t pre_gate_stride = 0;
+  bool backwards = false;  // walk through the blocks from the last: what a cache still holds is then used first
+};
+
+// A product with a matrix that is not packed: pre_activations = bias + W x, or += W x where bias is null, for the same
+// rows and blocks. Vector lanes run along k.
+template <class Real>
+struct ProductInPlace {
+  const StepRow<Real>* rows = nullptr;
+  index_t row_count = 0;
   index_t units = 0;
-  Real* gates = nullptr;  // (rows, 4, units) in the order i, f, g, o: pre-activations in; activations out if keep_gates
-  const Real* bias = nullptr;  // (4, units), read
-  Real* cell = nullptr;        // (rows, units): the cell state, read, overwritten
-  Real* hidden = nullptr;      // (rows, units): overwritten with the hidden state
-  Real* output = nullptr;      // (rows, units), rows output_stride apart: overwritten with the hidden state
-  index_t output_stride = 0;
-  Real* cell_tape = nullptr;  // (rows, units): overwritten with the cell state; null: not kept
-  bool keep_gates = false;
+  index_t first_block = 0;
+  index_t end_block = 0;
+  bool of_hidden = false;         // the vector is StepRow::hidden, else StepRow::input
+  const Real* weights = nullptr;  // (4 * units, size), contiguous rows
+  index_t row_stride = 0;
+  index_t size = 0;
+  const Real* bias = nullptr;  // packed
+  index_t pre_block_stride = 0;
+  index_t pre_gate_stride = 0;
+};
+
+template <class Real>
+struct StepKernels {
+  // pre_activations = bias + W_ih x_t, packed, for all rows of the call.
+  void (*project)(const StepForward<Real>&) = nullptr;
+  void (*step)(const StepForward<Real>&) = nullptr;
 };
 
 template <class Real>
 struct KernelsOf {
-  void (*gates_forward)(const GatesForward<Real>&);
+  StepKernels<Real> native;    // weights of type Real
+  StepKernels<Real> float16;   // weights in 16 bits, sums in Real; float only
+  StepKernels<Real> bfloat16;  // the same
+  void (*product_in_place)(const ProductInPlace<Real>&);
   // out[k] = f(in[k]), k in [0, count); in and out may be equal.
   void (*sigmoid)(const Real* in, Real* out, index_t count);
   void (*tanh)(const Real* in, Real* out, index_t count);
@@ -36,8 +83,15 @@ struct KernelsOf {
 struct KernelTable {
   const char* isa;
   int vector_bytes;
+  int tile_rows;  // batch rows that the step kernels hold in registers at once
   KernelsOf<float> float32;
   KernelsOf<double> float64;
+  // For benchmarks: what the machine can do. Both return something that depends on all of the work.
+  // rounds * 2 * probe_accumulators * lanes floating-point operations
+  float (*multiply_adds)(index_t rounds);
+  float (*read)(const float* from, index_t count);  // all of count, which is a multiple of 256
 };
+
+inline constexpr index_t probe_accumulators = 12;
 
 }  // namespace lstm_native::kernels

@@ -9,6 +9,8 @@
 
 namespace lstm_native::plan {
 
+// Rows are numbered by falling length, so that the active ones are always the first. Storage of our own (between
+// layers, on the tape) holds the active rows alone, step after step.
 class ActiveRows {
  public:
   explicit ActiveRows(const Problem& problem);
@@ -16,27 +18,38 @@ class ActiveRows {
   // Rows [0, count(step)) are active at a step.
   index_t count(index_t step) const { return offsets_.empty() ? batch_ : offset(step + 1) - offset(step); }
 
-  // The rows of all earlier steps together: a step's first row in time-major storage.
+  // The rows of all earlier steps together: a step's first row in storage.
   index_t offset(index_t step) const {
     return offsets_.empty() ? step * batch_ : offsets_[static_cast<std::size_t>(step)];
   }
 
   index_t total() const { return offset(steps_); }
 
-  // The step that a row of time-major storage belongs to.
-  index_t step_of(index_t stored_row) const;
+  // The steps that a row takes part in are [0, length(row)).
+  index_t length(index_t row) const { return lengths_.empty() ? steps_ : lengths_[static_cast<std::size_t>(row)]; }
+
+  // The row's place in the caller's batch.
+  index_t callers_row(index_t row) const { return order_.empty() ? row : order_[static_cast<std::size_t>(row)]; }
 
   // Where row `row` of step `step` begins in a caller's sequence.
   template <class Real>
   Real* locate(const SequenceView<Real>& sequence, index_t step, index_t row) const {
-    return offsets_.empty() ? sequence.data + step * sequence.time_stride + row * sequence.row_stride
-                            : sequence.data + (offset(step) + row) * sequence.row_stride;
+    return packed_ ? sequence.data + (offset(step) + row) * sequence.row_stride
+                   : sequence.data + step * sequence.time_stride + callers_row(row) * sequence.row_stride;
   }
 
-  // The distance between consecutive rows of time-major storage in a caller's sequence; 0: they are not evenly spaced.
+  // Where it begins in storage of our own.
+  template <class Real>
+  Real* locate_stored(Real* storage, index_t width, index_t step, index_t row) const {
+    return storage + (offset(step) + row) * width;
+  }
+
+  // The distance between consecutive active rows in a caller's sequence; 0: they are not evenly spaced.
   template <class Real>
   index_t even_stride(const SequenceView<Real>& sequence) const {
-    if (!offsets_.empty() || steps_ == 1) return sequence.row_stride;
+    if (packed_) return sequence.row_stride;
+    if (!offsets_.empty()) return 0;
+    if (steps_ == 1) return sequence.row_stride;
     if (batch_ == 1) return sequence.time_stride;
     return sequence.time_stride == batch_ * sequence.row_stride ? sequence.row_stride : 0;
   }
@@ -44,7 +57,10 @@ class ActiveRows {
  private:
   index_t steps_;
   index_t batch_;
+  bool packed_;                   // the caller's sequence holds the active rows alone
   std::vector<index_t> offsets_;  // steps_ + 1 of them; empty: every row is active at every step
+  std::vector<index_t> lengths_;  // per row, falling; empty: all are steps_
+  std::vector<index_t> order_;    // the caller's row of each of ours; empty: the same
 };
 
 }  // namespace lstm_native::plan

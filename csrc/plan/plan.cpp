@@ -8,18 +8,9 @@
 namespace lstm_native::plan {
 namespace {
 
-// BLAS packs the weights anew for every block, so blocks are large; four of them leave work for four threads per
-// direction, and more than 64 rows gain nothing.
-constexpr index_t recurrence_blocks = 4;
-constexpr index_t fewest_recurrence_rows = 8;
-constexpr index_t most_recurrence_rows = 64;
-
-// The same trade for the input projection, which has many more rows.
-constexpr index_t projection_block_rows = 128;
-constexpr index_t projection_block_columns = 512;
-
-// A parallel region costs 0.6 us on two cores of an Ice Lake Xeon, in which one core does some 50,000 multiply-adds.
-constexpr double multiply_adds_per_thread = 50e3;
+// Rows of an input projection that read the weights once. More gain nothing, and their pre-activations leave the cache
+// before the steps read them.
+constexpr index_t projected_rows = 256;
 
 Problem checked(Problem problem) {
   check(problem);
@@ -28,26 +19,71 @@ Problem checked(Problem problem) {
 
 }  // namespace
 
-Plan::Plan(Problem unchecked_problem)
-    : problem(checked(std::move(unchecked_problem))), rows(problem), kernels(kernels::in_use()) {
-  const index_t quarter = (problem.batch + recurrence_blocks - 1) / recurrence_blocks;
-  recurrence_rows = {problem.batch, std::clamp(quarter, fewest_recurrence_rows, most_recurrence_rows)};
-  projection_rows = {rows.total(), projection_block_rows};
-  projection_columns = {gate_count * problem.cell_size, projection_block_columns};
+Span part_of(index_t total, int parts, int k) {
+  const index_t size = total / parts;
+  const index_t longer = total % parts;  // so many parts are longer by one
+  const index_t begin = k * size + std::min<index_t>(k, longer);
+  return {begin, begin + size + (k < longer ? 1 : 0)};
 }
 
-int Plan::projection_threads(index_t layer) const {
-  return worthwhile_threads(static_cast<double>(rows.total()) * static_cast<double>(problem.layer_input_size(layer)) *
-                            static_cast<double>(gate_count * problem.cell_size * problem.num_directions));
+Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_weights)
+    : problem(checked(std::move(unchecked_problem))),
+      rows(problem),
+      kernels(kernels::in_use()),
+      dtype(dtype_of_call),
+      weight_dtype(dtype_of_weights),
+      lanes(kernels.vector_bytes / static_cast<index_t>(dtype_of_call)),
+      blocks((problem.cell_size + lanes - 1) / lanes),
+      fused_input(problem.seq_len == 1),
+      chunk_rows(0) {
+  chunk_starts.push_back(0);
+  while (chunk_starts.back() < problem.seq_len) {
+    const index_t first = chunk_starts.back();
+    index_t end = first + 1;
+    if (!problem.ragged()) {
+      end =
+          std::min(problem.seq_len, first + (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1));
+    } else {
+      while (end < problem.seq_len && rows.offset(end) - rows.offset(first) < projected_rows) ++end;
+    }
+    end = std::max(end, first + 1);
+    chunk_rows = std::max(chunk_rows, rows.offset(end) - rows.offset(first));
+    chunk_starts.push_back(end);
+  }
+  threads = 1;
+  if (problem.threads == 1 || rows.total() == 0) return;
+  for (index_t layer = 0; layer < std::min<index_t>(problem.num_layers, 2); ++layer) {
+    threads = std::max(threads, split(layer, problem.threads).threads());
+  }
 }
 
-int Plan::recurrence_threads() const {
-  return worthwhile_threads(static_cast<double>(rows.total()) * static_cast<double>(problem.output_size) *
-                            static_cast<double>(gate_count * problem.cell_size * problem.num_directions));
+LayerWork Plan::work(index_t layer) const {
+  LayerWork work{};
+  work.steps = problem.seq_len;
+  work.active_rows = static_cast<double>(rows.total()) / static_cast<double>(problem.seq_len);
+  work.input_size = problem.layer_input_size(layer);
+  work.hidden_size = problem.output_size;
+  work.blocks = blocks;
+  work.lanes = lanes;
+  work.directions = problem.num_directions;
+  work.element_bytes = static_cast<index_t>(dtype);
+  work.weight_bytes = weight_dtype == WeightDtype::native ? work.element_bytes : 2;
+  work.fused_input = fused_input;
+  return work;
 }
 
-int Plan::worthwhile_threads(double multiply_adds) const {
-  return std::clamp(static_cast<int>(std::min(multiply_adds / multiply_adds_per_thread, 1e6)), 1, problem.threads);
+Span Plan::batch_rows(int parts, int k) const {
+  if (!problem.ragged()) return part_of(problem.batch, parts, k);
+  // The first row with which the rows up to it have at least that part of all steps.
+  const auto boundary = [&](int part) {
+    if (part == parts) return problem.batch;
+    const index_t wanted = part_of(rows.total(), parts, part).begin;
+    index_t steps = 0;
+    index_t row = 0;
+    while (steps < wanted) steps += rows.length(row++);
+    return row;
+  };
+  return {boundary(k), boundary(k + 1)};
 }
 
 }  // namespace lstm_native::plan

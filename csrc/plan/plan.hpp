@@ -1,13 +1,16 @@
-// plan: everything about one call that is decided before it runs: the kernels, how the work is cut, how many threads.
+// plan: everything about one call that is decided before it runs: the kernels, how the steps are cut, how the threads
+// share each layer.
 //
-// The cuts depend on the shape alone, never on the number of threads: BLAS may round a row differently in a block of
-// another size, and results must be the same bits for any number of threads.
+// What could change a result's bits depends on the shape and the weights' layout alone, never on the number of threads.
 #pragma once
+
+#include <vector>
 
 #include "common/types.hpp"
 #include "kernels/kernel_table.hpp"
 #include "plan/active_rows.hpp"
 #include "plan/problem.hpp"
+#include "plan/split.hpp"
 
 namespace lstm_native::plan {
 
@@ -18,31 +21,37 @@ struct Span {
   index_t size() const { return end - begin; }
 };
 
-// A range cut into blocks of one size, the last of which may be shorter.
-struct Blocks {
-  index_t total = 0;
-  index_t block = 1;
-  index_t count() const { return (total + block - 1) / block; }
-  Span operator[](index_t k) const {
-    const index_t begin = k * block;
-    return {begin, begin + block < total ? begin + block : total};
-  }
-};
+// The k-th of `parts` nearly equal parts of [0, total).
+Span part_of(index_t total, int parts, int k);
+
+enum class WeightDtype { native, float16, bfloat16 };
 
 struct Plan {
-  explicit Plan(Problem unchecked_problem);  // throws as check() does
+  // Throws as check() does.
+  Plan(Problem unchecked_problem, Dtype dtype, WeightDtype weight_dtype);
 
   Problem problem;
   ActiveRows rows;
   const kernels::KernelTable& kernels;
-  Blocks recurrence_rows;     // batch rows that walk through the steps together
-  Blocks projection_rows;     // time-major rows of one input-projection product
-  Blocks projection_columns;  // pre-activations of one input-projection product
-  int projection_threads(index_t layer) const;
-  int recurrence_threads() const;
+  Dtype dtype;
+  WeightDtype weight_dtype;
+  index_t lanes;                      // units per block
+  index_t blocks;                     // of units, per direction
+  bool fused_input;                   // the input projection is part of the step, where the weights are packed
+  std::vector<index_t> chunk_starts;  // steps; the input is projected for a chunk of steps at a time; ends with seq_len
+  index_t chunk_rows;                 // of the largest chunk
+  int threads;                        // that the layers can use, at most problem.threads
 
- private:
-  int worthwhile_threads(double multiply_adds) const;
+  index_t block_elements() const { return gate_count * lanes; }  // of one row's pre-activations
+  index_t row_elements() const { return blocks * block_elements(); }
+  index_t chunks() const { return static_cast<index_t>(chunk_starts.size()) - 1; }
+  Span chunk(index_t k) const {
+    return {chunk_starts[static_cast<std::size_t>(k)], chunk_starts[static_cast<std::size_t>(k) + 1]};
+  }
+  LayerWork work(index_t layer) const;
+  Split split(index_t layer, int team) const { return choose_split(work(layer), team); }
+  // The k-th of `parts` ranges of batch rows with about the same number of steps to do.
+  Span batch_rows(int parts, int k) const;
 };
 
 template <class Real>
@@ -54,6 +63,20 @@ inline const kernels::KernelsOf<float>& kernels_of<float>(const Plan& plan) {
 template <>
 inline const kernels::KernelsOf<double>& kernels_of<double>(const Plan& plan) {
   return plan.kernels.float64;
+}
+
+template <class Real>
+const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
+  const kernels::KernelsOf<Real>& kernels = kernels_of<Real>(plan);
+  switch (plan.weight_dtype) {
+    case WeightDtype::float16:
+      return kernels.float16;
+    case WeightDtype::bfloat16:
+      return kernels.bfloat16;
+    case WeightDtype::native:
+      break;
+  }
+  return kernels.native;
 }
 
 }  // namespace lstm_native::plan

@@ -21,6 +21,13 @@ void check(const Problem& problem) {
   require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
   require(problem.dropout >= 0.0 && problem.dropout <= 1.0, "dropout must be in [0, 1]");
   require(problem.threads >= 1, "num_threads must be at least 1");
+  require(!problem.packed() || problem.lengths.empty(), "batch_sizes and lengths exclude each other");
+  if (!problem.lengths.empty()) {
+    require(static_cast<index_t>(problem.lengths.size()) == problem.batch, "lengths must have batch items");
+    for (const index_t length : problem.lengths) {
+      require(length >= 0 && length <= problem.seq_len, "lengths must be in [0, seq_len]");
+    }
+  }
   if (!problem.packed()) return;
   require(static_cast<index_t>(problem.batch_sizes.size()) == problem.seq_len, "batch_sizes must have seq_len items");
   index_t previous = problem.batch;

@@ -15,11 +15,14 @@ struct Problem {
   index_t output_size = 0;  // units of the hidden state; apart from cell_size for the sake of projections
   index_t num_layers = 0;
   index_t num_directions = 0;
-  std::vector<index_t> batch_sizes;  // active rows per step of a packed sequence; empty: every row at every step
+  // At most one of the two. Both empty: every row takes part in every step.
+  std::vector<index_t> batch_sizes;  // active rows per step of a packed sequence
+  std::vector<index_t> lengths;      // steps per row of a padded sequence, in any order, 0 allowed
   double dropout = 0.0;
   int threads = 1;
 
   bool packed() const { return !batch_sizes.empty(); }
+  bool ragged() const { return packed() || !lengths.empty(); }
   index_t layer_output_size() const { return num_directions * output_size; }
   index_t layer_input_size(index_t layer) const { return layer == 0 ? input_size : layer_output_size(); }
 };

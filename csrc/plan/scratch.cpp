@@ -7,7 +7,7 @@
 namespace lstm_native::plan {
 
 template <class Real>
-ScratchLayout<Real>::ScratchLayout(const Plan& plan, bool input_needs_gathering, bool keeps_tape) {
+ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) {
   const Problem& problem = plan.problem;
   constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
   const auto whole_lines = [](index_t count) { return checked_sum({count, line - 1}) / line * line; };
@@ -16,18 +16,26 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, bool input_needs_gathering,
     elements = checked_sum({elements, whole_lines(count)});
     return offset;
   };
-  const index_t width = checked_product({gate_count, problem.cell_size});
-  bias = take(checked_product({problem.num_directions, width}));
-  if (!keeps_tape) gates = take(checked_product({problem.num_directions, plan.rows.total(), width}));
+  const index_t directions = problem.num_directions;
+  const index_t width = checked_product({plan.blocks, gate_count, plan.lanes});
+  if (needs.bias) bias = take(checked_product({directions, width}));
+  if (needs.packed_input_columns > 0) {
+    input_panels_size = checked_product({width, needs.packed_input_columns});
+    input_panels = take(checked_product({directions, input_panels_size}));
+  }
+  if (needs.packed_hidden) hidden_panels = take(checked_product({directions, width, problem.output_size}));
+  if (needs.pre_activations) {
+    // BLAS writes rows of 4 * cell_size; the last vector of the last one is read as a whole.
+    pre_activations_size = checked_sum({checked_product({plan.chunk_rows, width}), plan.lanes});
+    pre_activations = take(checked_product({directions, pre_activations_size}));
+  }
   const index_t between_layers = std::min<index_t>(problem.num_layers - 1, 2);
   for (index_t k = 0; k < between_layers; ++k) {
     layer_outputs[k] = take(checked_product({plan.rows.total(), problem.layer_output_size()}));
   }
-  if (input_needs_gathering) {
-    const index_t block_rows = std::min(plan.projection_rows.block, plan.projection_rows.total);
-    gathered_input_stride = whole_lines(checked_product({block_rows, problem.input_size}));
-    gathered_input = take(checked_product({plan.projection_threads(0), gathered_input_stride}));
-  }
+  step_row_count = std::max(needs.pre_activations ? plan.chunk_rows : 0, problem.batch);
+  constexpr auto step_row_elements = static_cast<index_t>(sizeof(kernels::StepRow<Real>) / sizeof(Real));
+  step_rows = take(checked_product({plan.threads, step_row_count, step_row_elements}));
   checked_product({elements, static_cast<index_t>(sizeof(Real))});
 }
 

@@ -1,36 +1,48 @@
 // plan: scratch: the memory that one call uses and throws away.
 #pragma once
 
-#include <utility>
-
 #include "common/aligned_buffer.hpp"
 #include "common/types.hpp"
 #include "plan/plan.hpp"
 
 namespace lstm_native::plan {
 
+// What a call's weights and input projection need.
+struct ScratchNeeds {
+  bool bias = false;                 // the biases are not packed yet
+  bool pre_activations = false;      // the input is projected before the steps
+  index_t packed_input_columns = 0;  // of the widest input matrix that is packed for the call; 0: none
+  bool packed_hidden = false;
+};
+
 // Offsets in elements; each part begins on a cache line.
 template <class Real>
 struct ScratchLayout {
-  ScratchLayout(const Plan& plan, bool input_needs_gathering, bool keeps_tape);
+  ScratchLayout(const Plan& plan, const ScratchNeeds& needs);
 
-  index_t bias = 0;                   // (directions, 4, cell_size): both biases of a layer, added
-  index_t gates = 0;                  // (directions, rows, 4, cell_size); absent where the tape holds them
-  index_t layer_outputs[2] = {};      // (rows, directions * output_size) each: a layer's input and its output
-  index_t gathered_input = 0;         // per thread: the rows of one projection block, where the caller's are scattered
-  index_t gathered_input_stride = 0;  // from one thread's rows to the next
+  index_t bias = 0;                  // (directions, blocks, 4, lanes)
+  index_t input_panels = 0;          // (directions, blocks, columns, 4, lanes)
+  index_t input_panels_size = 0;     // of one direction
+  index_t hidden_panels = 0;         // (directions, blocks, output_size, 4, lanes)
+  index_t pre_activations = 0;       // (directions, chunk's rows, blocks, 4, lanes)
+  index_t pre_activations_size = 0;  // of one direction
+  index_t layer_outputs[2] = {};     // (rows, directions * output_size) each: a layer's input and its output
+  index_t step_rows = 0;             // (threads, step_row_count) of kernels::StepRow
+  index_t step_row_count = 0;
   index_t elements = 0;
 };
 
 template <class Real>
 class Scratch {
  public:
-  Scratch(const Plan& plan, bool input_needs_gathering, bool keeps_tape)
-      : layout_(plan, input_needs_gathering, keeps_tape),
-        memory_(layout_.elements * static_cast<index_t>(sizeof(Real))) {}
+  Scratch(const Plan& plan, const ScratchNeeds& needs)
+      : layout_(plan, needs), memory_(layout_.elements * static_cast<index_t>(sizeof(Real))) {}
 
   const ScratchLayout<Real>& layout() const { return layout_; }
   Real* at(index_t offset) const { return reinterpret_cast<Real*>(memory_.data()) + offset; }
+  kernels::StepRow<Real>* step_rows(int thread) const {
+    return reinterpret_cast<kernels::StepRow<Real>*>(at(layout_.step_rows)) + thread * layout_.step_row_count;
+  }
 
  private:
   ScratchLayout<Real> layout_;

@@ -37,6 +37,7 @@ class ForwardCall(NamedTuple):
     threads: int
     batch_first: bool = False
     batch_sizes: Sequence[int] = ()
+    lengths: Sequence[int] = ()
     dropout: Dropout = NO_DROPOUT
     tape_elements: int | None = None
 
@@ -52,16 +53,18 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
     if call.tape_elements is not None:
         tape = np.empty(call.tape_elements, dtype)
     # The core is time-major; batch-first arrays are the same memory with two axes exchanged.
+    x = _contiguous_rows(call.input)
     core.forward(
-        call.input.swapaxes(0, 1) if call.batch_first else call.input,
-        call.h_0,
-        call.c_0,
+        x.swapaxes(0, 1) if call.batch_first else x,
+        _contiguous_rows(call.h_0),
+        _contiguous_rows(call.c_0),
         call.weights,
         output.swapaxes(0, 1) if call.batch_first else output,
         h_n,
         c_n,
         bidirectional=call.bidirectional,
         batch_sizes=call.batch_sizes,
+        lengths=call.lengths,
         dropout=call.dropout.rate,
         dropout_key=call.dropout.key,
         dropout_counter=call.dropout.counter,
@@ -69,3 +72,10 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
         threads=call.threads,
     )
     return output, h_n, c_n, tape
+
+
+def _contiguous_rows(array: RealArray) -> RealArray:
+    """Return the array, or a copy of it where its last axis has gaps."""
+    if array.strides[-1] == array.itemsize or array.shape[-1] == 1:
+        return array
+    return np.ascontiguousarray(array)

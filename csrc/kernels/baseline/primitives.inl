@@ -4,3 +4,14 @@ template <class AnyVector>
 inline AnyVector multiply_add(AnyVector a, AnyVector b, AnyVector c) {
   return a * b + c;
 }
+// Comparisons are false where x is NaN, which stays.
+template <class AnyVector>
+inline AnyVector at_least(AnyVector limit, AnyVector x) {
+  return x < limit ? limit : x;
+}
+template <class AnyVector>
+inline AnyVector at_most(AnyVector limit, AnyVector x) {
+  return x > limit ? limit : x;
+}
+inline Vector<float> widen_float16(const void* from) { return float16_to_float(from); }
+inline Vector<float> widen_bfloat16(const void* from) { return bfloat16_to_float(from); }

@@ -1,6 +1,7 @@
 // kernels/generic: sigmoid and tanh on vectors. Within 4 ulp of the correctly rounded value, results below the smallest
 // normal number included (tests try every float32, and samples of float64); NaN gives NaN. Included inside an ISA's
-// namespace, which supplies multiply_add(a, b, c) = a * b + c.
+// namespace, which supplies multiply_add(a, b, c) = a * b + c, and at_least() and at_most(), which give their second
+// argument where it is NaN.
 
 // The coefficients come from tools/fit_activation_polynomials.py.
 template <class Real>
@@ -8,29 +9,31 @@ struct ActivationConstants;
 
 template <>
 struct ActivationConstants<float> {
-  static constexpr float exp_zero_from = 104.0F;     // exp(-104) is below half of the smallest subnormal number
-  static constexpr float round_magic = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
-  static constexpr float ln2_high = 0.693359375F;    // 10 bits, so that its product with n <= 151 is exact
+  static constexpr float sigmoid_zero_below = -104.0F;  // exp(-104) is below half of the smallest subnormal number
+  static constexpr float sigmoid_one_above = 20.0F;     // exp(-20) is below half of the last place of 1
+  static constexpr float tanh_one_above = 20.0F;
+  static constexpr float tanh_near_zero_below = 0.5625F;
+  // 1.5 * 2^23 rounds what is added to an integer in the low bits; with the exponent's bias on top, these bits are the
+  // exponent field of 2^integer.
+  static constexpr float round_magic = 12582912.0F + 127.0F;
+  static constexpr float ln2_high = 0.693359375F;  // 10 bits, so that its product with n <= 151 is exact
   static constexpr float ln2_low = -2.12194440e-4F;
   static constexpr float log2_e = 1.44269504F;
-  static constexpr int exponent_bias = 127;
   static constexpr int mantissa_bits = 23;
   static constexpr float exp_polynomial[] = {1.3926176119935578884e-3F, 8.3631730745137109028e-3F,
                                              4.1666554662050533982e-2F, 1.6666577025597988190e-1F, 0.5F};
-  static constexpr float tanh_polynomial_below = 0.5625F;
-  static constexpr float tanh_polynomial[] = {-6.5255721689981483556e-3F, 2.1263353447151622097e-2F,
-                                              -5.3901753164581233464e-2F, 1.3333073813501169266e-1F,
-                                              -3.333333169526054732e-1F};
 };
 
 template <>
 struct ActivationConstants<double> {
-  static constexpr double exp_zero_from = 746.0;
-  static constexpr double round_magic = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr double ln2_high = 0x1.62e42fefap-1;       // 37 bits, so that its product with n <= 1077 is exact
+  static constexpr double sigmoid_zero_below = -746.0;
+  static constexpr double sigmoid_one_above = 40.0;
+  static constexpr double tanh_one_above = 20.0;
+  static constexpr double tanh_near_zero_below = 0.5625;
+  static constexpr double round_magic = 6755399441055744.0 + 1023.0;  // 1.5 * 2^52
+  static constexpr double ln2_high = 0x1.62e42fefap-1;  // 37 bits, so that its product with n <= 1077 is exact
   static constexpr double ln2_low = 0x1.cf79abc9e3b398p-40;
   static constexpr double log2_e = 1.4426950408889634074;
-  static constexpr int exponent_bias = 1023;
   static constexpr int mantissa_bits = 52;
   static constexpr double exp_polynomial[] = {2.09146793765839351e-9,
                                               2.5105206373957011116e-8,
@@ -43,76 +46,121 @@ struct ActivationConstants<double> {
                                               4.1666666666666669752e-2,
                                               1.6666666666666670986e-1,
                                               0.5};
-  static constexpr double tanh_polynomial_below = 0.5625;
-  static constexpr double tanh_polynomial[] = {
-      7.6344141851187133225e-6, -3.3330620139971521292e-5, 9.4277788283195029801e-5, -2.3836459039376215278e-4,
-      5.8987881875023410623e-4, -1.455814943624965443e-3,  3.5921263528222338178e-3, -8.8632354371203770329e-3,
-      2.1869488533130331948e-2, -5.3968253968202909387e-2, 1.3333333333333299517e-1, -3.3333333333333333296e-1};
 };
 
-// Horner's rule, highest coefficient first.
+// Several vectors that go through the same operations side by side: each operation depends on the one before it, so one
+// vector by itself would mostly wait.
 template <class Real, int count>
-inline Vector<Real> polynomial(const Real (&coefficients)[count], Vector<Real> x) {
-  Vector<Real> value = broadcast(coefficients[0]);
-  for (int k = 1; k < count; ++k) value = multiply_add(value, x, broadcast(coefficients[k]));
-  return value;
-}
+struct Vectors {
+  Vector<Real> of[count];
+};
+
+// exp(-y) = scale + scale * series, times 2^-64 for a sigmoid: so 2^n stays among the normal numbers where the result,
+// a quotient of two such values, is subnormal.
+template <class Real, int count>
+struct Exponentials {
+  Vectors<Real, count> scale, series;
+};
+
+constexpr int sigmoid_shift = 64;
+
+enum class Activation { sigmoid, tanh };
+
+template <class Real, Activation kind>
+constexpr Real magic_of =
+    ActivationConstants<Real>::round_magic - (kind == Activation::sigmoid ? Real{sigmoid_shift} : Real{0});
 
 template <class Real>
-inline Vector<Real> magnitude(Vector<Real> x) {
+[[gnu::always_inline]] inline Vector<Real> magnitude(Vector<Real> x) {
   const auto sign_bit = reinterpret_cast<Bits<Real>>(broadcast(-Real{0}));
   return reinterpret_cast<Vector<Real>>(reinterpret_cast<Bits<Real>>(x) & ~sign_bit);
 }
 
-// 2^n for n within the normal exponents.
-template <class Real>
-inline Vector<Real> power_of_two(Bits<Real> n) {
+// The y of an activation's exp(-y), held where its result changes with it: x, or 2 |x|. NaN stays.
+template <class Real, Activation kind>
+[[gnu::always_inline]] inline Vector<Real> exponent_of(Vector<Real> x) {
   using Constants = ActivationConstants<Real>;
-  return reinterpret_cast<Vector<Real>>((n + Constants::exponent_bias) << Constants::mantissa_bits);
+  if constexpr (kind == Activation::sigmoid) {
+    return at_most(broadcast(Constants::sigmoid_one_above), at_least(broadcast(Constants::sigmoid_zero_below), x));
+  }
+  return at_most(broadcast(2 * Constants::tanh_one_above), magnitude<Real>(x + x));
 }
 
-// exp(-a) for a >= 0. x = -a = n * ln 2 + r with |r| <= ln(2) / 2.
-template <class Real>
-inline Vector<Real> exp_of_minus(Vector<Real> a) {
+// -y = n * ln 2 + r with |r| <= ln(2) / 2; series = exp(r) - 1, scale = 2^n. magics: magic_of each vector's activation.
+template <class Real, int count>
+[[gnu::always_inline]] inline Exponentials<Real, count> exponentials(const Vectors<Real, count>& y,
+                                                                     const Vectors<Real, count>& magics) {
   using Constants = ActivationConstants<Real>;
-  const Vector<Real> limit = broadcast(Constants::exp_zero_from);
-  a = a > limit ? limit : a;  // false for NaN, which stays
-  const Vector<Real> magic = broadcast(Constants::round_magic);
-  const Vector<Real> shifted = multiply_add(a, broadcast(-Constants::log2_e), magic);
-  const Vector<Real> n = shifted - magic;
-  Vector<Real> r = multiply_add(n, broadcast(-Constants::ln2_high), -a);
-  r = multiply_add(n, broadcast(-Constants::ln2_low), r);
-  const Vector<Real> series = multiply_add(polynomial(Constants::exp_polynomial, r), r * r, r) + Real{1};
-  // 2^n in two factors, because n reaches below the smallest normal exponent.
-  const Bits<Real> exponent = reinterpret_cast<Bits<Real>>(shifted) - reinterpret_cast<Bits<Real>>(magic);
-  const Bits<Real> half = exponent >> 1;
-  return series * power_of_two<Real>(half) * power_of_two<Real>(exponent - half);
+  constexpr int terms = sizeof(Constants::exp_polynomial) / sizeof(Real);
+  Vectors<Real, count> shifted;
+  Vectors<Real, count> r;
+  Vectors<Real, count> polynomial;
+  for (int v = 0; v < count; ++v) {
+    shifted.of[v] = multiply_add(y.of[v], broadcast(-Constants::log2_e), magics.of[v]);
+  }
+  for (int v = 0; v < count; ++v) {
+    const Vector<Real> n = shifted.of[v] - magics.of[v];
+    r.of[v] = multiply_add(n, broadcast(-Constants::ln2_high), -y.of[v]);
+    r.of[v] = multiply_add(n, broadcast(-Constants::ln2_low), r.of[v]);
+  }
+  for (int v = 0; v < count; ++v) polynomial.of[v] = broadcast(Constants::exp_polynomial[0]);
+  for (int k = 1; k < terms; ++k) {  // Horner's rule, highest coefficient first
+    const Vector<Real> coefficient = broadcast(Constants::exp_polynomial[k]);
+    for (int v = 0; v < count; ++v) polynomial.of[v] = multiply_add(polynomial.of[v], r.of[v], coefficient);
+  }
+  Exponentials<Real, count> result;
+  for (int v = 0; v < count; ++v) {
+    result.series.of[v] = multiply_add(polynomial.of[v], r.of[v] * r.of[v], r.of[v]);
+    const auto exponent_field = reinterpret_cast<Bits<Real>>(shifted.of[v]) << Constants::mantissa_bits;
+    result.scale.of[v] = reinterpret_cast<Vector<Real>>(exponent_field);
+  }
+  return result;
 }
 
-// exp(-a) / (1 + exp(-a)) = sigmoid(-a), for a >= 0. Both activations subtract a multiple of it from 1 where it is
-// small, so that its rounding errors are scaled down.
+// sigmoid(x) = 1 / (1 + exp(-x)), both sides of the fraction times 2^-64.
 template <class Real>
-inline Vector<Real> sigmoid_of_minus(Vector<Real> a) {
-  const Vector<Real> e = exp_of_minus<Real>(a);
-  return e / (e + Real{1});
+[[gnu::always_inline]] inline Vector<Real> sigmoid_from(Vector<Real> scale, Vector<Real> series) {
+  const Vector<Real> one = broadcast(static_cast<Real>(0x1p-64));
+  return one / (one + multiply_add(series, scale, scale));
 }
 
+// With e = exp(-2 |x|), |tanh(x)| is (1 - e) / (1 + e), whose numerator is (1 - scale) - scale * series: near 0, where
+// scale is 1, it cancels nothing. Farther out it is 1 - 2 e / (1 + e): there the fraction's rounding errors are scaled
+// down.
 template <class Real>
-inline Vector<Real> sigmoid(Vector<Real> x) {
-  const Vector<Real> q = sigmoid_of_minus<Real>(magnitude<Real>(x));
-  return x < Real{0} ? q : Real{1} - q;
-}
-
-template <class Real>
-inline Vector<Real> tanh(Vector<Real> x) {
-  using Constants = ActivationConstants<Real>;
+[[gnu::always_inline]] inline Vector<Real> tanh_from(Vector<Real> x, Vector<Real> scale, Vector<Real> series) {
   const Vector<Real> a = magnitude<Real>(x);
-  const Vector<Real> q = sigmoid_of_minus<Real>(a + a);
-  const Vector<Real> large = Real{1} - (q + q);
-  // Near 0 the difference cancels.
-  const Vector<Real> z = a * a;
-  const Vector<Real> small = multiply_add(polynomial(Constants::tanh_polynomial, z) * z, a, a);
-  const Vector<Real> positive = a < Constants::tanh_polynomial_below ? small : large;
+  const auto near_zero = a < ActivationConstants<Real>::tanh_near_zero_below;
+  const Vector<Real> e = multiply_add(series, scale, scale);
+  const Vector<Real> small = multiply_add(-series, scale, Real{1} - scale);
+  const Vector<Real> fraction = (near_zero ? small : e + e) / (e + Real{1});
+  const Vector<Real> positive = near_zero ? fraction : Real{1} - fraction;
   const Bits<Real> sign = reinterpret_cast<Bits<Real>>(x) ^ reinterpret_cast<Bits<Real>>(a);
   return reinterpret_cast<Vector<Real>>(reinterpret_cast<Bits<Real>>(positive) | sign);
+}
+
+template <class Real, int count>
+[[gnu::always_inline]] inline Vectors<Real, count> tanh(const Vectors<Real, count>& x) {
+  Vectors<Real, count> y;
+  Vectors<Real, count> magics;
+  for (int v = 0; v < count; ++v) {
+    y.of[v] = exponent_of<Real, Activation::tanh>(x.of[v]);
+    magics.of[v] = broadcast(magic_of<Real, Activation::tanh>);
+  }
+  const Exponentials<Real, count> e = exponentials(y, magics);
+  Vectors<Real, count> result;
+  for (int v = 0; v < count; ++v) result.of[v] = tanh_from<Real>(x.of[v], e.scale.of[v], e.series.of[v]);
+  return result;
+}
+
+template <class Real>
+[[gnu::always_inline]] inline Vector<Real> tanh(Vector<Real> x) {
+  return tanh(Vectors<Real, 1>{{x}}).of[0];
+}
+
+template <class Real>
+[[gnu::always_inline]] inline Vector<Real> sigmoid(Vector<Real> x) {
+  const Exponentials<Real, 1> e = exponentials(Vectors<Real, 1>{{exponent_of<Real, Activation::sigmoid>(x)}},
+                                               Vectors<Real, 1>{{broadcast(magic_of<Real, Activation::sigmoid>)}});
+  return sigmoid_from<Real>(e.scale.of[0], e.series.of[0]);
 }

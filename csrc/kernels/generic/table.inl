@@ -2,6 +2,7 @@
 
 namespace {
 
+#include "kernels/generic/halves.inl"
 #include "kernels/generic/vector.inl"
 
 // The ISA's own primitives come between the vector types and their users.
@@ -9,7 +10,12 @@ namespace {
 
 #include "kernels/generic/activations.inl"
 #include "kernels/generic/elementwise.inl"
-#include "kernels/generic/gates_forward.inl"
+#include "kernels/generic/gates.inl"
+#include "kernels/generic/probes.inl"
+#include "kernels/generic/product_in_place.inl"
+#include "kernels/generic/step_forward.inl"
+#include "kernels/generic/tile.inl"
+#include "kernels/generic/weights.inl"
 
 }  // namespace
 
@@ -17,6 +23,19 @@ extern const KernelTable table;
 const KernelTable table = {
     isa_name,
     vector_bytes,
-    {gates_forward<float>, sigmoid_array<float>, tanh_array<float>},
-    {gates_forward<double>, sigmoid_array<double>, tanh_array<double>},
+    tile_rows,
+    {{project<float, float>, step_forward<float, float>},
+     {project<float, Float16>, step_forward<float, Float16>},
+     {project<float, BFloat16>, step_forward<float, BFloat16>},
+     product_in_place<float>,
+     sigmoid_array<float>,
+     tanh_array<float>},
+    {{project<double, double>, step_forward<double, double>},
+     {},
+     {},
+     product_in_place<double>,
+     sigmoid_array<double>,
+     tanh_array<double>},
+    multiply_adds,
+    read,
 };

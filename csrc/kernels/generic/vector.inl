@@ -7,12 +7,14 @@ struct VectorTypes;
 template <>
 struct VectorTypes<float> {
   typedef float Vector __attribute__((vector_size(vector_bytes)));
+  typedef float Anywhere __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
   typedef std::int32_t Bits __attribute__((vector_size(vector_bytes)));
 };
 
 template <>
 struct VectorTypes<double> {
   typedef double Vector __attribute__((vector_size(vector_bytes)));
+  typedef double Anywhere __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
   typedef std::int64_t Bits __attribute__((vector_size(vector_bytes)));
 };
 
@@ -31,14 +33,12 @@ inline Vector<Real> broadcast(Real value) {
 
 template <class Real>
 inline Vector<Real> load(const Real* from) {
-  Vector<Real> values;
-  __builtin_memcpy(&values, from, sizeof values);
-  return values;
+  return *reinterpret_cast<const typename VectorTypes<Real>::Anywhere*>(from);
 }
 
 template <class Real>
 inline void store(Real* to, Vector<Real> values) {
-  __builtin_memcpy(to, &values, sizeof values);
+  *reinterpret_cast<typename VectorTypes<Real>::Anywhere*>(to) = values;
 }
 
 // The first `count` lanes; the others are zero.
@@ -52,4 +52,15 @@ inline Vector<Real> load_some(const Real* from, index_t count) {
 template <class Real>
 inline void store_some(Real* to, Vector<Real> values, index_t count) {
   __builtin_memcpy(to, &values, static_cast<std::size_t>(count) * sizeof(Real));
+}
+
+// Pairs of halves, so that the order of the sum does not depend on the compiler.
+template <class Real>
+inline Real sum_of_lanes(Vector<Real> values) {
+  Real parts[lanes<Real>];
+  store(parts, values);
+  for (index_t half = lanes<Real> / 2; half > 0; half /= 2) {
+    for (index_t k = 0; k < half; ++k) parts[k] += parts[k + half];
+  }
+  return parts[0];
 }

@@ -1,0 +1,98 @@
+"""The form in which a report is kept as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from bench.contract import Row, judge
+from bench.results import Outcome, Report, ShapeResult, Status
+from bench.roofline import Bandwidth, Limits
+from bench.stream_latency import StreamLatency
+from bench.timing import Turn
+from shapes import Shape
+
+
+def to_record(report: Report) -> dict[str, Any]:
+    threads = sorted({result.threads for result in report.results})
+    return {
+        **report.context,
+        "implementations": list(report.implementations),
+        "omissions": dict(report.omissions),
+        "limits": [dataclasses.asdict(limits) for limits in report.limits],
+        "results": [_result_record(result) for result in report.results],
+        "ragged": [_result_record(result) for result in report.ragged],
+        "streams": [dataclasses.asdict(stream) for stream in report.streams],
+        "contract": {
+            str(number): [_row_record(row) for row in judge(report, number)] for number in threads
+        },
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> Report:
+    """What ``to_record`` was made from; the contract is judged anew when it is needed."""
+    parts = ("implementations", "omissions", "limits", "results", "ragged", "streams", "contract")
+    return Report(
+        context={name: value for name, value in record.items() if name not in parts},
+        implementations=tuple(record["implementations"]),
+        results=tuple(_read_result(result) for result in record["results"]),
+        ragged=tuple(_read_result(result) for result in record["ragged"]),
+        limits=tuple(read_limits(limits) for limits in record["limits"]),
+        streams=tuple(StreamLatency(**stream) for stream in record["streams"]),
+        omissions=record["omissions"],
+    )
+
+
+def read_limits(record: Mapping[str, Any]) -> Limits:
+    bandwidths = tuple(Bandwidth(**bandwidth) for bandwidth in record["bandwidths"])
+    return Limits(**{**record, "bandwidths": bandwidths})
+
+
+def _result_record(result: ShapeResult) -> dict[str, Any]:
+    return {
+        "shape": dataclasses.asdict(result.shape),
+        "threads": result.threads,
+        "implementations": {name: _outcome_record(o) for name, o in result.outcomes.items()},
+    }
+
+
+def _read_result(record: Mapping[str, Any]) -> ShapeResult:
+    outcomes = {name: _read_outcome(o) for name, o in record["implementations"].items()}
+    return ShapeResult(Shape(**record["shape"]), record["threads"], outcomes)
+
+
+def _outcome_record(outcome: Outcome) -> dict[str, Any]:
+    error = outcome.max_abs_error
+    return {
+        "status": outcome.status.value,
+        "detail": outcome.detail,
+        "min_us": outcome.min_us,
+        "median_us": outcome.median_us,
+        # JSON knows no infinity and no NaN.
+        "max_abs_error": error if error is None or math.isfinite(error) else str(error),
+        "rounds": [dataclasses.asdict(turn) for turn in outcome.turns],
+    }
+
+
+def _read_outcome(record: Mapping[str, Any]) -> Outcome:
+    error = record["max_abs_error"]
+    return Outcome(
+        Status(record["status"]),
+        record["detail"],
+        None if error is None else float(error),
+        [Turn(**turn) for turn in record["rounds"]],
+    )
+
+
+def _row_record(row: Row) -> dict[str, Any]:
+    return {
+        "what": row.what,
+        "at_most" if row.is_at_most else "at_least": row.bound,
+        "aim": row.aim,
+        "reached": row.figure.value,
+        "note": row.figure.note,
+        "gaps": list(row.figure.gaps),
+        "verdict": row.verdict,
+    }

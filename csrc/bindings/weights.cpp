@@ -1,0 +1,173 @@
+#include "bindings/weights.hpp"
+
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <stdexcept>
+
+#include "bindings/register.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+plan::WeightDtype weight_dtype_named(const std::string& name) {
+  if (name == "native") return plan::WeightDtype::native;
+  if (name == "float16") return plan::WeightDtype::float16;
+  if (name == "bfloat16") return plan::WeightDtype::bfloat16;
+  throw std::invalid_argument("weight_dtype: unexpected name");
+}
+
+// Sizes as the arrays have them; whether they agree is checked when the views are made.
+WeightSizes sizes_of(const std::vector<WeightArrays>& weights, bool bidirectional) {
+  if (weights.empty()) throw std::invalid_argument("weights: none");
+  const auto& [w_ih, w_hh, b_ih, b_hh] = weights.front();
+  if (w_ih.ndim() != 2 || w_hh.ndim() != 2) throw std::invalid_argument("weights: matrices are needed");
+  const index_t directions = bidirectional ? 2 : 1;
+  const auto cells = static_cast<index_t>(weights.size());
+  if (cells % directions != 0) throw std::invalid_argument("weights: one entry is needed per layer and direction");
+  if (w_ih.shape(1) < 1 || w_hh.shape(1) < 1) throw std::invalid_argument("weights: sizes of at least 1 are needed");
+  return {w_ih.shape(1), w_hh.shape(1), cells / directions, directions};
+}
+
+// Of the biases where there are any, since 16-bit matrices don't tell: the caller says what it computes in.
+Dtype dtype_of_arrays(const std::vector<WeightArrays>& weights, plan::WeightDtype weight_dtype) {
+  if (weight_dtype != plan::WeightDtype::native) return Dtype::float32;
+  const py::array& first = std::get<0>(weights.front());
+  if (py::isinstance<py::array_t<float>>(first)) return Dtype::float32;
+  if (py::isinstance<py::array_t<double>>(first)) return Dtype::float64;
+  throw std::invalid_argument("weights: unexpected dtype");
+}
+
+// A matrix that its path can't read is copied, into its own place in `array`, for the time of the call.
+template <class Real>
+MatrixView<const Real> readable_matrix(py::array& array, index_t rows, index_t columns, driver::WeightPath path,
+                                       const char* name) {
+  const MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
+  if (driver::reads_in_place(path, view)) return view;
+  array = py::array_t<Real, py::array::c_style | py::array::forcecast>(array);  // throws where memory is short
+  return matrix_view<Real>(array, rows, columns, name);
+}
+
+index_t lanes_of(Dtype dtype) { return kernels::in_use().vector_bytes / static_cast<index_t>(dtype); }
+
+index_t weight_bytes_of(Dtype dtype, plan::WeightDtype weight_dtype) {
+  return weight_dtype == plan::WeightDtype::native ? static_cast<index_t>(dtype) : index_t{2};
+}
+
+}  // namespace
+
+PackedWeights::PackedWeights(const std::vector<WeightArrays>& weights, bool bidirectional,
+                             const std::string& weight_dtype)
+    : sizes_(sizes_of(weights, bidirectional)),
+      dtype_(dtype_of_arrays(weights, weight_dtype_named(weight_dtype))),
+      weight_dtype_(weight_dtype_named(weight_dtype)),
+      layout_(sizes_.input_size, sizes_.hidden_size, sizes_.num_layers, sizes_.num_directions, lanes_of(dtype_),
+              static_cast<index_t>(dtype_), weight_bytes_of(dtype_, weight_dtype_)),
+      memory_(layout_.bytes()) {
+  std::memset(memory_.data(), 0, static_cast<std::size_t>(layout_.bytes()));  // the gaps between parts, too
+  if (dtype_ == Dtype::float64) {
+    fill<double, double>(weights, float64_cells_);
+  } else if (weight_dtype_ == plan::WeightDtype::native) {
+    fill<float, float>(weights, float32_cells_);
+  } else {
+    fill<float, std::uint16_t>(weights, float32_cells_);
+  }
+}
+
+template <class Real, class Element>
+void PackedWeights::fill(const std::vector<WeightArrays>& weights, std::vector<driver::CellWeights<Real>>& cells) {
+  const index_t lanes = layout_.lanes();
+  const index_t blocks = (sizes_.hidden_size + lanes - 1) / lanes;
+  const index_t rows = gate_count * sizes_.hidden_size;
+  for (index_t cell = 0; cell < static_cast<index_t>(weights.size()); ++cell) {
+    const auto& [w_ih, w_hh, b_ih, b_hh] = weights[static_cast<std::size_t>(cell)];
+    const auto input = matrix_view<Element>(w_ih, rows, layout_.cell_input_size(cell), "w_ih");
+    const auto hidden = matrix_view<Element>(w_hh, rows, sizes_.hidden_size, "w_hh");
+    auto* input_panels = reinterpret_cast<Element*>(memory_.data() + layout_.input(cell));
+    auto* hidden_panels = reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell));
+    auto* bias = reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell));
+    for (index_t block = 0; block < blocks; ++block) {
+      plan::pack_block(input, lanes, block, input_panels + block * input.columns * gate_count * lanes);
+      plan::pack_block(hidden, lanes, block, hidden_panels + block * hidden.columns * gate_count * lanes);
+    }
+    plan::pack_bias(optional_vector_view<Real>(b_ih, rows, "b_ih"), optional_vector_view<Real>(b_hh, rows, "b_hh"),
+                    sizes_.hidden_size, lanes, bias);
+    driver::CellWeights<Real> packed;
+    packed.input_panels = input_panels;
+    packed.hidden_panels = hidden_panels;
+    packed.bias_panel = bias;
+    cells.push_back(packed);
+  }
+}
+
+template <>
+const std::vector<driver::CellWeights<float>>& PackedWeights::cells<float>() const {
+  return float32_cells_;
+}
+template <>
+const std::vector<driver::CellWeights<double>>& PackedWeights::cells<double>() const {
+  return float64_cells_;
+}
+
+template <class Element>
+py::array PackedWeights::unpacked(index_t offset, index_t size) const {
+  py::array_t<Element> matrix({gate_count * sizes_.hidden_size, size});
+  plan::unpack_matrix(reinterpret_cast<const Element*>(memory_.data() + offset), sizes_.hidden_size, size,
+                      layout_.lanes(), matrix.mutable_data());
+  return std::move(matrix);
+}
+
+py::tuple PackedWeights::matrices(index_t cell) const {
+  if (cell < 0 || cell >= sizes_.num_layers * sizes_.num_directions) throw std::out_of_range("cell");
+  const auto both = [&](auto unpack) {
+    return py::make_tuple(unpack(layout_.input(cell), layout_.cell_input_size(cell)),
+                          unpack(layout_.hidden(cell), sizes_.hidden_size));
+  };
+  if (weight_dtype_ != plan::WeightDtype::native) {
+    return both([&](index_t offset, index_t size) { return unpacked<std::uint16_t>(offset, size); });
+  }
+  if (dtype_ == Dtype::float64) {
+    return both([&](index_t offset, index_t size) { return unpacked<double>(offset, size); });
+  }
+  return both([&](index_t offset, index_t size) { return unpacked<float>(offset, size); });
+}
+
+template <class Real>
+std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, const SequenceView<const Real>& input,
+                                                     std::vector<WeightArrays>& arrays) {
+  const plan::Problem& problem = plan.problem;
+  std::vector<driver::CellWeights<Real>> weights;
+  weights.reserve(arrays.size());
+  const index_t width = gate_count * problem.cell_size;
+  for (std::size_t k = 0; k < arrays.size(); ++k) {
+    auto& [w_ih, w_hh, b_ih, b_hh] = arrays[k];
+    const index_t layer = static_cast<index_t>(k) / problem.num_directions;
+    const driver::WeightPaths paths = driver::weight_paths(plan, layer, input, /*packed=*/false);
+    driver::CellWeights<Real> cell;
+    cell.input = readable_matrix<Real>(w_ih, width, problem.layer_input_size(layer), paths.input, "w_ih");
+    cell.hidden = readable_matrix<Real>(w_hh, width, problem.output_size, paths.hidden, "w_hh");
+    cell.input_bias = optional_vector_view<Real>(b_ih, width, "b_ih");
+    cell.hidden_bias = optional_vector_view<Real>(b_hh, width, "b_hh");
+    weights.push_back(cell);
+  }
+  return weights;
+}
+
+template std::vector<driver::CellWeights<float>> plain_weights<float>(const plan::Plan&,
+                                                                      const SequenceView<const float>&,
+                                                                      std::vector<WeightArrays>&);
+template std::vector<driver::CellWeights<double>> plain_weights<double>(const plan::Plan&,
+                                                                        const SequenceView<const double>&,
+                                                                        std::vector<WeightArrays>&);
+
+void register_weights(py::module_& module) {
+  using namespace py::literals;
+  py::class_<PackedWeights>(module, "PackedWeights", "A stack's weights in the order that the kernels read them in.")
+      .def(py::init<const std::vector<WeightArrays>&, bool, const std::string&>(), "weights"_a, "bidirectional"_a,
+           "weight_dtype"_a)
+      .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
+      .def_property_readonly("nbytes", &PackedWeights::bytes);
+}
+
+}  // namespace lstm_native::bindings

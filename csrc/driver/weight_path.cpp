@@ -1,0 +1,49 @@
+#include "driver/weight_path.hpp"
+
+#include <climits>
+
+#include "blas/blas.hpp"
+
+namespace lstm_native::driver {
+namespace {
+
+// Packing reads and writes each weight once, at about the cost of using it for 8 rows (AMD EPYC Zen 3, `python -m
+// bench` with "plain" weights).
+constexpr index_t uses_worth_packing = 24;
+
+// Few rows per step are bound by reading the weights, which is no faster where they are packed, except that short rows
+// end in a sum over lanes.
+constexpr index_t few_rows = 2;
+constexpr index_t long_row = 192;
+
+// BLAS packs for itself, and needs as many rows as make that worthwhile.
+constexpr index_t rows_worth_blas = 24;
+
+bool fits_blas(index_t size) { return size <= INT_MAX; }
+
+}  // namespace
+
+WeightPath input_path(const plan::Plan& plan, index_t layer, bool even_rows) {
+  const index_t uses = plan.rows.total();
+  const index_t columns = plan.problem.layer_input_size(layer);
+  const bool fits = fits_blas(gate_count * plan.problem.cell_size) && fits_blas(columns);
+  if (even_rows && fits && uses >= rows_worth_blas) return WeightPath::blas;
+  return uses < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
+}
+
+WeightPath hidden_path(const plan::Plan& plan) {
+  const bool bound_by_reading = plan.problem.batch <= few_rows && plan.problem.output_size >= long_row;
+  const bool few_uses = plan.rows.total() < uses_worth_packing;
+  return bound_by_reading || few_uses ? WeightPath::in_place : WeightPath::packed_per_call;
+}
+
+template <class Real>
+bool reads_in_place(WeightPath path, const MatrixView<const Real>& matrix) {
+  if (path == WeightPath::in_place) return matrix.column_stride == 1;
+  return path != WeightPath::blas || blas::readable(matrix);
+}
+
+template bool reads_in_place<float>(WeightPath, const MatrixView<const float>&);
+template bool reads_in_place<double>(WeightPath, const MatrixView<const double>&);
+
+}  // namespace lstm_native::driver

@@ -1,0 +1,105 @@
+#include "plan/packed_weights.hpp"
+
+#include <algorithm>
+
+#include "common/checked_size.hpp"
+
+namespace lstm_native::plan {
+namespace {
+
+constexpr index_t whole_lines(index_t bytes) {
+  constexpr auto line = static_cast<index_t>(cache_line_bytes);
+  return (bytes + line - 1) / line * line;
+}
+
+}  // namespace
+
+template <class Element>
+void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to) {
+  // Columns in short runs, so that what is written stays in the L1 cache until its lines are full.
+  constexpr index_t run = 64;
+  const index_t units = matrix.rows / gate_count;
+  const index_t first_unit = block * lanes;
+  for (index_t begin = 0; begin < matrix.columns; begin += run) {
+    const index_t end = std::min(begin + run, matrix.columns);
+    for (index_t gate = 0; gate < gate_count; ++gate) {
+      for (index_t lane = 0; lane < lanes; ++lane) {
+        Element* target = to + gate * lanes + lane;
+        if (first_unit + lane >= units) {
+          for (index_t k = begin; k < end; ++k) target[k * gate_count * lanes] = Element{};
+          continue;
+        }
+        const Element* source = matrix.data + (gate * units + first_unit + lane) * matrix.row_stride;
+        for (index_t k = begin; k < end; ++k) target[k * gate_count * lanes] = source[k * matrix.column_stride];
+      }
+    }
+  }
+}
+
+template <class Element>
+void unpack_matrix(const Element* packed, index_t units, index_t size, index_t lanes, Element* to) {
+  for (index_t gate = 0; gate < gate_count; ++gate) {
+    for (index_t unit = 0; unit < units; ++unit) {
+      const Element* from = packed + (unit / lanes * size * gate_count + gate) * lanes + unit % lanes;
+      for (index_t k = 0; k < size; ++k) *to++ = from[k * gate_count * lanes];
+    }
+  }
+}
+
+template <class Real>
+void pack_bias(const VectorView<const Real>& input_bias, const VectorView<const Real>& hidden_bias, index_t units,
+               index_t lanes, Real* to) {
+  const index_t blocks = (units + lanes - 1) / lanes;
+  std::fill(to, to + blocks * gate_count * lanes, Real{0});
+  for (const VectorView<const Real>* bias : {&input_bias, &hidden_bias}) {
+    if (bias->data == nullptr) continue;
+    for (index_t gate = 0; gate < gate_count; ++gate) {
+      for (index_t unit = 0; unit < units; ++unit) {
+        to[(unit / lanes * gate_count + gate) * lanes + unit % lanes] +=
+            bias->data[(gate * units + unit) * bias->stride];
+      }
+    }
+  }
+}
+
+PackedLayout::PackedLayout(index_t input_size, index_t hidden_size, index_t num_layers, index_t num_directions,
+                           index_t lanes, index_t element_bytes, index_t weight_bytes)
+    : input_size_(input_size),
+      hidden_size_(hidden_size),
+      directions_(num_directions),
+      lanes_(lanes),
+      blocks_((hidden_size + lanes - 1) / lanes),
+      element_bytes_(element_bytes),
+      weight_bytes_(weight_bytes),
+      bytes_(0) {
+  const index_t widest = std::max(input_size, checked_product({num_directions, hidden_size}));
+  const index_t columns = checked_sum({widest, hidden_size, index_t{64}});
+  checked_product({num_layers, num_directions, blocks_, gate_count, lanes, columns, element_bytes});
+  bytes_ = first(num_layers * num_directions);
+}
+
+index_t PackedLayout::panel_bytes(index_t size) const {
+  return whole_lines(blocks_ * gate_count * lanes_ * size * weight_bytes_);
+}
+
+index_t PackedLayout::bias_bytes() const { return whole_lines(blocks_ * gate_count * lanes_ * element_bytes_); }
+
+index_t PackedLayout::first(index_t cell) const {
+  const index_t of_first_layer = std::min(cell, directions_);
+  return of_first_layer * panel_bytes(input_size_) + (cell - of_first_layer) * panel_bytes(directions_ * hidden_size_) +
+         cell * (panel_bytes(hidden_size_) + bias_bytes());
+}
+
+#define LSTM_NATIVE_INSTANTIATE(Element)                                                           \
+  template void pack_block<Element>(const MatrixView<const Element>&, index_t, index_t, Element*); \
+  template void unpack_matrix<Element>(const Element*, index_t, index_t, index_t, Element*);
+LSTM_NATIVE_INSTANTIATE(float)
+LSTM_NATIVE_INSTANTIATE(double)
+LSTM_NATIVE_INSTANTIATE(std::uint16_t)
+#undef LSTM_NATIVE_INSTANTIATE
+template void pack_bias<float>(const VectorView<const float>&, const VectorView<const float>&, index_t, index_t,
+                               float*);
+template void pack_bias<double>(const VectorView<const double>&, const VectorView<const double>&, index_t, index_t,
+                                double*);
+
+}  // namespace lstm_native::plan

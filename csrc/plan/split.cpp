@@ -1,0 +1,85 @@
+#include "plan/split.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lstm_native::plan {
+namespace {
+
+// Two cores of an AMD EPYC (Zen 3), AVX2, by `python -m bench.limits` and bench/split.py. Other machines differ by
+// factors that seldom change which split is the fastest.
+constexpr double vector_multiply_add = 0.16e-9;  // of seconds, 32 bytes of lanes
+constexpr double one_row_excess = 1.15;          // a row alone loads every weight for a single multiply-add
+constexpr double l2_byte = 1.0 / 90e9;
+constexpr double l3_byte = 1.0 / 72e9;
+constexpr double memory_byte = 1.0 / 22e9;
+constexpr double vector_of_gates = 25e-9;
+constexpr double row_of_step = 4e-9;
+constexpr double barrier = 250e-9;
+constexpr double parallel_region = 1.2e-6;
+constexpr double thread_gain = 0.97;  // a split must gain 3 % to be worth its threads
+
+double cache_bytes(int name, double otherwise) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? static_cast<double>(bytes) : otherwise;
+}
+
+double seconds_per_byte(double share, double all) {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const double l2 = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 512e3);
+  static const double l3 = cache_bytes(_SC_LEVEL3_CACHE_SIZE, 32e6);
+#else
+  constexpr double l2 = 512e3;
+  constexpr double l3 = 32e6;
+#endif
+  if (share < 0.9 * l2) return l2_byte;
+  return all < 0.6 * l3 ? l3_byte : memory_byte;
+}
+
+}  // namespace
+
+double estimated_seconds(const LayerWork& work, const Split& split) {
+  const double rows = std::max(1.0, std::ceil(work.active_rows / split.rows));
+  const auto blocks = static_cast<double>((work.blocks + split.units - 1) / split.units);
+  const auto lanes = static_cast<double>(work.lanes);
+  const double vectors = lanes * static_cast<double>(work.element_bytes) / 32.0;
+  const auto hidden = static_cast<double>(work.hidden_size);
+  const auto input = static_cast<double>(work.input_size);
+  const double per_column = 4.0 * blocks * vectors;
+  const double excess = rows == 1.0 ? one_row_excess : 1.0;
+  const double recurrent_columns = work.fused_input ? hidden + input : hidden;
+  const double multiply_adds = per_column * recurrent_columns * rows * vector_multiply_add * excess;
+  const double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
+  const double all = share * split.units * static_cast<double>(work.directions);
+  const double reading = share * seconds_per_byte(share, all);
+  const double gates = rows * (blocks * vectors * vector_of_gates + row_of_step);
+  const double projection = work.fused_input ? 0.0 : per_column * input * rows * vector_multiply_add;
+  double step = std::max(multiply_adds, reading) + gates + projection;
+  if (split.units > 1) step += barrier;
+  const auto turns = static_cast<double>((work.directions + split.directions - 1) / split.directions);
+  return static_cast<double>(work.steps) * turns * step + (split.threads() > 1 ? parallel_region : 0.0);
+}
+
+Split choose_split(const LayerWork& work, int threads) {
+  Split best;
+  double least = estimated_seconds(work, best);
+  for (int directions = 1; directions <= std::min<index_t>(threads, work.directions); ++directions) {
+    const int most_rows = static_cast<int>(std::min(static_cast<double>(threads / directions), work.active_rows));
+    for (int rows = 1; rows <= std::max(1, most_rows); rows = rows < 8 ? rows + 1 : rows * 2) {
+      const int most_units = static_cast<int>(std::min<index_t>(threads / directions / rows, work.blocks));
+      for (const int units : {1, most_units}) {
+        const Split split{directions, rows, units};
+        const double seconds = estimated_seconds(work, split);
+        if (seconds < least * (split.threads() > best.threads() ? thread_gain : 1.0)) {
+          best = split;
+          least = seconds;
+        }
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace lstm_native::plan

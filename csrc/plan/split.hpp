@@ -1,0 +1,41 @@
+// plan: how the threads of a call share one layer.
+//
+// The rule: of all ways to split, the one with the least estimated time, of the fewest threads where equal. The
+// estimate says what bounds a step: multiply-adds, reading the recurrent weights from the cache that one thread's share
+// of them fits, the non-linearities, and a barrier per step where units are split. So few rows split units, many rows
+// split rows (and never meet), and small layers run one direction per thread.
+#pragma once
+
+#include "common/types.hpp"
+
+namespace lstm_native::plan {
+
+// Thread groups, one inside the other: a direction is one group's, a range of batch rows within it one smaller group's,
+// a range of unit blocks one thread's.
+struct Split {
+  int directions = 1;
+  int rows = 1;
+  int units = 1;
+  int threads() const { return directions * rows * units; }
+};
+
+// What there is to share, of one layer.
+struct LayerWork {
+  index_t steps;
+  double active_rows;  // per step, on average
+  index_t input_size;
+  index_t hidden_size;
+  index_t blocks;  // of units
+  index_t lanes;   // units per block
+  index_t directions;
+  index_t weight_bytes;  // of one recurrent weight
+  index_t element_bytes;
+  bool fused_input;  // W_ih is read in each step, as W_hh is
+};
+
+// Seconds, on a machine like those whose figures the estimate is made of.
+double estimated_seconds(const LayerWork& work, const Split& split);
+
+Split choose_split(const LayerWork& work, int threads);
+
+}  // namespace lstm_native::plan
