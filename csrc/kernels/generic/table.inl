@@ -2,10 +2,11 @@
 
 namespace {
 
+// Each part uses those above it, so the blank lines matter: they keep the formatter from sorting.
+
 #include "kernels/generic/halves.inl"
 #include "kernels/generic/vector.inl"
 
-// The ISA's own primitives come between the vector types and their users.
 #include LSTM_NATIVE_ISA_PRIMITIVES
 
 #include "kernels/generic/activations.inl"
