@@ -2,21 +2,19 @@
 
 namespace {
 
-// Each part uses those above it, so the blank lines matter: they keep the formatter from sorting.
-
-#include "kernels/generic/halves.inl"
+// clang-format off: each part uses those above it
 #include "kernels/generic/vector.inl"
-
+#include "kernels/generic/halves.inl"
 #include LSTM_NATIVE_ISA_PRIMITIVES
-
 #include "kernels/generic/activations.inl"
 #include "kernels/generic/elementwise.inl"
 #include "kernels/generic/gates.inl"
+#include "kernels/generic/weights.inl"
+#include "kernels/generic/tile.inl"
 #include "kernels/generic/probes.inl"
 #include "kernels/generic/product_in_place.inl"
 #include "kernels/generic/step_forward.inl"
-#include "kernels/generic/tile.inl"
-#include "kernels/generic/weights.inl"
+// clang-format on
 
 }  // namespace
 
