@@ -72,8 +72,25 @@ StateView<const Real> state_view(const py::array& array, index_t states, index_t
   return {read_only<Real>(array), stride_of<Real>(array, 0), stride_of<Real>(array, 1), 1};
 }
 
+template <class Real>
+const Real* usual_array(py::handle object, std::initializer_list<index_t> shape) {
+  static const auto* const ndarray =
+      reinterpret_cast<PyTypeObject*>(py::object(py::module_::import("numpy").attr("ndarray")).release().ptr());
+  if (Py_TYPE(object.ptr()) != ndarray) return nullptr;
+  if (!py::isinstance<py::array_t<Real, py::array::c_style>>(object)) return nullptr;
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  if (array.ndim() != static_cast<index_t>(shape.size())) return nullptr;
+  index_t axis = 0;
+  for (const index_t size : shape) {
+    if (array.shape(axis++) != size) return nullptr;
+  }
+  const auto* data = static_cast<const Real*>(array.data());
+  return reinterpret_cast<std::uintptr_t>(data) % alignof(Real) == 0 ? data : nullptr;
+}
+
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                  \
   template void require_array<Real>(const py::array&, std::initializer_list<index_t>, const char*);    \
+  template const Real* usual_array<Real>(py::handle, std::initializer_list<index_t>);                  \
   template void require_contiguous_rows<Real>(const py::array&, const char*);                          \
   template Real* require_output<Real>(py::array&, std::initializer_list<index_t>, bool, const char*);  \
   template MatrixView<const Real> matrix_view<Real>(const py::array&, index_t, index_t, const char*);  \

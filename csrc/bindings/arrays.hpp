@@ -26,6 +26,11 @@ Real* require_output(py::array& array, std::initializer_list<index_t> shape, boo
 template <class Real>
 void require_contiguous_rows(const py::array& array, const char* name);
 
+// The data of an array (not a masked one, nor of another subclass) of this element type and shape, in C order, aligned;
+// null for anything else: the quick way in for calls that need no conversion.
+template <class Real>
+const Real* usual_array(py::handle object, std::initializer_list<index_t> shape);
+
 // In elements.
 template <class Real>
 index_t stride_of(const py::array& array, index_t axis) {

@@ -6,6 +6,8 @@
 namespace lstm_native::bindings {
 
 void register_run(pybind11::module_& module);
+void register_stream(pybind11::module_& module);
+void register_explain(pybind11::module_& module);
 void register_weights(pybind11::module_& module);
 void register_info(pybind11::module_& module);
 void register_testing(pybind11::module_& module);

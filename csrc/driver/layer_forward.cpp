@@ -234,6 +234,7 @@ void begin_cells(const Share<Real>& share) {
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = initial.data + row * initial.row_stride;
+    if (from == share.direction.cell_final + row * share.plan.problem.cell_size) continue;  // a stream's own
     std::copy(from + units.begin, from + units.end,
               share.direction.cell_final + row * share.plan.problem.cell_size + units.begin);
   }

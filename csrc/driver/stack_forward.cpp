@@ -80,6 +80,10 @@ void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, inde
 
 }  // namespace
 
+std::size_t barriers_for(int threads) { return static_cast<std::size_t>(threads) + 3; }
+
+Meeting meeting_of(Barrier* barriers) { return {barriers, barriers + 1, barriers + 3}; }
+
 template <class Real>
 WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
   if (packed) return {WeightPath::packed, WeightPath::packed};
@@ -127,15 +131,11 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
 template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
   const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
-  const auto threads = static_cast<std::size_t>(plan.threads);
-  const std::unique_ptr<Barrier[]> barriers(threads > 1 ? new Barrier[threads + 3] : nullptr);
-  Barrier none;
-  const Meeting meeting =
-      threads > 1 ? Meeting{&barriers[0], &barriers[1], &barriers[3]} : Meeting{&none, &none, &none};
+  const std::unique_ptr<Barrier[]> barriers(new Barrier[barriers_for(plan.threads)]);
   if (stack.tape != nullptr) {
     plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.dropout.key, stack.dropout.counter);
   }
-  stack_forward(plan, stack, scratch, meeting);
+  stack_forward(plan, stack, scratch, meeting_of(barriers.get()));
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                   \

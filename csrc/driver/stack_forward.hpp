@@ -16,7 +16,7 @@ struct StackForward {
   const CellWeights<Real>* weights;                    // num_layers * num_directions of them, all packed or none
   SequenceView<Real> output;                           // feature_stride 1; overwritten
   Real* hidden_final;  // (layers * directions, batch, output_size), contiguous; overwritten
-  Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten
+  Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten; may be cell_initial's memory
   Real* tape;          // plan::TapeLayout's elements, overwritten; null: keep nothing
   rng::DropoutStream dropout;
   bool backwards;  // which end of the weights to begin with: the one where the last call ended
@@ -36,7 +36,11 @@ template <class Real>
 plan::ScratchNeeds scratch_needs(const plan::Plan& plan, const CellWeights<Real>* weights,
                                  const SequenceView<const Real>& input);
 
-// Allocates nothing that grows with the sizes. `meeting` has barriers for plan.threads threads.
+// How many barriers the threads of a call need, and which is for what.
+std::size_t barriers_for(int threads);
+Meeting meeting_of(Barrier* barriers);
+
+// Allocates nothing. `meeting` has barriers for plan.threads threads.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
                    const Meeting& meeting);

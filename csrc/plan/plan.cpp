@@ -1,6 +1,7 @@
 #include "plan/plan.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "kernels/dispatch.hpp"
@@ -18,6 +19,13 @@ Problem checked(Problem problem) {
 }
 
 }  // namespace
+
+WeightDtype weight_dtype_named(const std::string& name) {
+  if (name == "native") return WeightDtype::native;
+  if (name == "float16") return WeightDtype::float16;
+  if (name == "bfloat16") return WeightDtype::bfloat16;
+  throw std::invalid_argument("weight_dtype: unexpected name");
+}
 
 Span part_of(index_t total, int parts, int k) {
   const index_t size = total / parts;

@@ -4,6 +4,7 @@
 // What could change a result's bits depends on the shape and the weights' layout alone, never on the number of threads.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "common/types.hpp"
@@ -25,6 +26,9 @@ struct Span {
 Span part_of(index_t total, int parts, int k);
 
 enum class WeightDtype { native, float16, bfloat16 };
+
+// std::invalid_argument for any other name.
+WeightDtype weight_dtype_named(const std::string& name);
 
 struct Plan {
   // Throws as check() does.

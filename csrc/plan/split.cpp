@@ -38,9 +38,14 @@ double seconds_per_byte(double share, double all) {
   return all < 0.6 * l3 ? l3_byte : memory_byte;
 }
 
-}  // namespace
+// One thread's parts of one step.
+struct Step {
+  double multiply_adds;
+  double reading;
+  double others;
+};
 
-double estimated_seconds(const LayerWork& work, const Split& split) {
+Step step_of(const LayerWork& work, const Split& split) {
   const double rows = std::max(1.0, std::ceil(work.active_rows / split.rows));
   const auto blocks = static_cast<double>((work.blocks + split.units - 1) / split.units);
   const auto lanes = static_cast<double>(work.lanes);
@@ -50,16 +55,29 @@ double estimated_seconds(const LayerWork& work, const Split& split) {
   const double per_column = 4.0 * blocks * vectors;
   const double excess = rows == 1.0 ? one_row_excess : 1.0;
   const double recurrent_columns = work.fused_input ? hidden + input : hidden;
-  const double multiply_adds = per_column * recurrent_columns * rows * vector_multiply_add * excess;
   const double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
   const double all = share * split.units * static_cast<double>(work.directions);
-  const double reading = share * seconds_per_byte(share, all);
-  const double gates = rows * (blocks * vectors * vector_of_gates + row_of_step);
-  const double projection = work.fused_input ? 0.0 : per_column * input * rows * vector_multiply_add;
-  double step = std::max(multiply_adds, reading) + gates + projection;
-  if (split.units > 1) step += barrier;
+  Step step{};
+  step.multiply_adds = per_column * recurrent_columns * rows * vector_multiply_add * excess;
+  step.reading = share * seconds_per_byte(share, all);
+  step.others = rows * (blocks * vectors * vector_of_gates + row_of_step);
+  if (!work.fused_input) step.others += per_column * input * rows * vector_multiply_add;
+  if (split.units > 1) step.others += barrier;
+  return step;
+}
+
+}  // namespace
+
+double estimated_seconds(const LayerWork& work, const Split& split) {
+  const Step step = step_of(work, split);
   const auto turns = static_cast<double>((work.directions + split.directions - 1) / split.directions);
-  return static_cast<double>(work.steps) * turns * step + (split.threads() > 1 ? parallel_region : 0.0);
+  return static_cast<double>(work.steps) * turns * (std::max(step.multiply_adds, step.reading) + step.others) +
+         (split.threads() > 1 ? parallel_region : 0.0);
+}
+
+bool bound_by_reading(const LayerWork& work, const Split& split) {
+  const Step step = step_of(work, split);
+  return step.reading > step.multiply_adds;
 }
 
 Split choose_split(const LayerWork& work, int threads) {

@@ -36,6 +36,9 @@ struct LayerWork {
 // Seconds, on a machine like those whose figures the estimate is made of.
 double estimated_seconds(const LayerWork& work, const Split& split);
 
+// Whether a step waits for weights rather than for multiply-adds.
+bool bound_by_reading(const LayerWork& work, const Split& split);
+
 Split choose_split(const LayerWork& work, int threads);
 
 }  // namespace lstm_native::plan

@@ -1,24 +1,34 @@
 """A fast LSTM for CPUs, without a framework.
 
 `lstm` is a function on arrays, with the signature of `ivy.lstm`; `LSTM` is an operator with one
-flat weight, with the interface of `mindspore.ops.LSTM`.
+flat weight, with the interface of `mindspore.ops.LSTM`. `pack_weights` prepares weights for many
+calls, `Stream` runs a stack step by step, `explain` says what a call does and what bounds it.
 """
 
 from lstm_native._extension import core as _loaded_core
 from lstm_native.config import get_config, get_num_threads, set_num_threads, show_config
+from lstm_native.explanation import Explanation, LayerExplanation, explain
 from lstm_native.functional import lstm
 from lstm_native.op import LSTM
+from lstm_native.packing import PackedWeights, pack_weights
 from lstm_native.random import manual_seed
+from lstm_native.stream import Stream
 
 __version__: str = _loaded_core.version()
 
 __all__ = [
     "LSTM",
+    "Explanation",
+    "LayerExplanation",
+    "PackedWeights",
+    "Stream",
     "__version__",
+    "explain",
     "get_config",
     "get_num_threads",
     "lstm",
     "manual_seed",
+    "pack_weights",
     "set_num_threads",
     "show_config",
 ]

@@ -3,11 +3,56 @@ from typing import Any
 
 import numpy.typing as npt
 
+class PackedWeights:
+    def __init__(
+        self,
+        weights: Sequence[
+            tuple[
+                npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None
+            ]
+        ],
+        bidirectional: bool,
+        weight_dtype: str,
+    ) -> None: ...
+    def matrices(self, cell: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
+    def run(
+        self, input: object, initial_states: object, threads: int
+    ) -> tuple[Any, Any, Any] | None: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def weight_dtype(self) -> str | None: ...
+
+class Stream:
+    def __init__(self, packed: PackedWeights, batch: int, threads: int) -> None: ...
+    def run(self, x: object, out: object, several: bool) -> Any: ...
+    def state(self) -> tuple[Any, Any]: ...
+    def set_state(self, hidden: npt.NDArray[Any], cell: npt.NDArray[Any]) -> None: ...
+    def reset(self) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def explain(
+    seq_len: int,
+    batch: int,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bidirectional: bool,
+    batch_sizes: Sequence[int],
+    lengths: Sequence[int],
+    threads: int,
+    element_bytes: int,
+    weight_dtype: str,
+    packed: bool,
+    even_rows: bool,
+) -> dict[str, Any]: ...
 def forward(
     input: npt.NDArray[Any],
     hidden_initial: npt.NDArray[Any],
     cell_initial: npt.NDArray[Any],
-    weights: Sequence[
+    weights: PackedWeights
+    | Sequence[
         tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None]
     ],
     output: npt.NDArray[Any],
@@ -16,6 +61,7 @@ def forward(
     *,
     bidirectional: bool,
     batch_sizes: Sequence[int],
+    lengths: Sequence[int],
     dropout: float,
     dropout_key: int,
     dropout_counter: int,

@@ -26,13 +26,14 @@ NO_DROPOUT = Dropout(0.0, 0, 0)
 class ForwardCall(NamedTuple):
     """One call, validated: all arrays of one dtype, all shapes in agreement.
 
-    `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`.
+    `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. Of
+    `batch_sizes` and `lengths` at most one is not empty.
     """
 
     input: RealArray
     h_0: RealArray
     c_0: RealArray
-    weights: list[DirectionWeights]
+    weights: "list[DirectionWeights] | core.PackedWeights"
     bidirectional: bool
     threads: int
     batch_first: bool = False
@@ -46,7 +47,9 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
     """Return output, h_n, c_n, and the tape as one flat array, or None where none is asked for."""
     dtype = call.input.dtype
     features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
-    output: RealArray = np.empty((*call.input.shape[:-1], features), dtype)
+    # What lies past a sequence's end is zero; the core writes the rest.
+    allocate = np.zeros if call.lengths else np.empty
+    output: RealArray = allocate((*call.input.shape[:-1], features), dtype)
     h_n: RealArray = np.empty(call.h_0.shape, dtype)
     c_n: RealArray = np.empty(call.c_0.shape, dtype)
     tape: RealArray | None = None
@@ -78,4 +81,5 @@ def _contiguous_rows(array: RealArray) -> RealArray:
     """Return the array, or a copy of it where its last axis has gaps."""
     if array.strides[-1] == array.itemsize or array.shape[-1] == 1:
         return array
-    return np.ascontiguousarray(array)
+    copy: RealArray = array.copy(order="C")
+    return copy

@@ -156,6 +156,27 @@ def batch_sizes(value: Any, x: RealArray) -> list[int]:
     return sizes
 
 
+def lengths(value: Any, seq_len: int, batch: int) -> list[int]:
+    """Return the lengths of a padded batch's sequences, each from 0 to seq_len."""
+    name = "lengths"
+    array = as_array(value, name)
+    if array.ndim == 0:
+        raise TypeError(
+            f"{name}: expected a sequence of ints, one per batch row, got {described(value)}"
+        )
+    shape(array, name, (batch,), ("batch",))
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
+    listed: list[int] = array.tolist()
+    for row, length in enumerate(listed):
+        if not 0 <= length <= seq_len:
+            raise ValueError(
+                f"{name}: expected lengths from 0 to {seq_len}, the seq_len of input, "
+                f"got {length} for row {row}"
+            )
+    return listed
+
+
 def _scalar(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 128:  # str() refuses very long ones
         power = f"2**{value.bit_length() - 1}"

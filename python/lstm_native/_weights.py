@@ -22,7 +22,7 @@ _ROLES = {
 
 def from_sequence(
     all_weights: Any,
-    like: RealArray,
+    like: RealArray | None,
     num_layers: int,
     bidirectional: bool,
     transposed: bool,
@@ -31,12 +31,17 @@ def from_sequence(
     """Check `lstm`'s flat sequence of weights; return the sizes that it has, and the weights.
 
     The weights define hidden_size and input_size: the first w_hh gives the one, the first w_ih the
-    other.
+    other. like: the input, whose dtype they must have; without one, the first array's.
     """
     roles = _ROLES[biases]
     arrays = _listed(all_weights, roles, num_layers, bidirectional, biases)
     names = _names(roles, num_layers, bidirectional)
-    reals = [as_real(array, name, like, "input") for array, name in zip(arrays, names, strict=True)]
+    like_name = "input"
+    if like is None:
+        like, like_name = as_real(arrays[0], names[0]), names[0]
+    reals = [
+        as_real(array, name, like, like_name) for array, name in zip(arrays, names, strict=True)
+    ]
     sizes = _sizes(reals, names, num_layers, bidirectional, transposed)
     gates, hidden_size = sizes.gates, sizes.hidden_size
     weights: list[DirectionWeights] = []
@@ -129,6 +134,13 @@ def _listed(
             f"has_hh_bias={biases[1]}), got {len(all_weights)}"
         )
     return list(all_weights)
+
+
+def sequence_names(
+    num_layers: int, bidirectional: bool, biases: tuple[bool, bool]
+) -> tuple[str, ...]:
+    """Return what messages call each array of `lstm`'s flat sequence."""
+    return _names(_ROLES[biases], num_layers, bidirectional)
 
 
 @lru_cache(maxsize=64)

@@ -5,9 +5,11 @@ from typing import Any
 from lstm_native import _validate, config
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._run import NO_DROPOUT, Dropout, ForwardCall, forward
+from lstm_native._extension import core
+from lstm_native._run import NO_DROPOUT, DirectionWeights, Dropout, ForwardCall, forward
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
+from lstm_native.packing import PackedWeights, from_packed
 
 
 def lstm(
@@ -26,6 +28,7 @@ def lstm(
     *,
     seed: int | None = None,
     num_threads: int | None = None,
+    lengths: Any = None,
 ) -> tuple[RealArray, RealArray, RealArray]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -48,10 +51,12 @@ def lstm(
     initial_states : tuple of two arrays
         (h_0, c_0), both of shape (L * D, N, H). Row l * D + d is layer l, direction d
         (0 forward, 1 reverse). For a packed sequence N is batch_sizes[0].
-    all_weights : sequence of arrays
+    all_weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih of shape (4 * H, I), or
         (4 * H, D * H) from the second layer on; w_hh (4 * H, H); b_ih (4 * H,) if `has_ih_bias`;
-        b_hh (4 * H,) if `has_hh_bias`.
+        b_hh (4 * H,) if `has_hh_bias`. Packed once by `pack_weights`, they are ready at each call:
+        `num_layers` and `bidirectional` must then be those that were packed, and
+        `weights_transposed`, `has_ih_bias` and `has_hh_bias` those or the defaults.
     num_layers : int
         Number of stacked layers, at least 1.
     dropout : float
@@ -75,15 +80,20 @@ def lstm(
         process-wide generator, see `manual_seed`.
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
+    lengths : sequence of int, optional
+        Says that the batch is padded: the steps of each of the N sequences, from 0 to T, in any
+        order. Steps past a sequence's end are not computed, whatever input holds there, so the cost
+        is that of the sum of the lengths. Not together with `batch_sizes`.
 
     Returns
     -------
     output : numpy.ndarray
         The last layer's hidden states: shape (T, N, D * H), or (N, T, D * H) if `batch_first`, or
-        (sum(batch_sizes), D * H) for a packed sequence.
+        (sum(batch_sizes), D * H) for a packed sequence. Zero past a sequence's end.
     h_outs, c_outs : numpy.ndarray
-        Final hidden and cell state, shape (L * D, N, H); of a packed sequence, each sequence's
-        state after its own last step (in the reverse direction, after its first).
+        Final hidden and cell state, shape (L * D, N, H); of a packed sequence or with `lengths`,
+        each sequence's state after its own last step (in the reverse direction, after its first);
+        the initial state where a length is 0.
 
     Raises
     ------
@@ -120,34 +130,100 @@ def lstm(
     >>> output.shape, h_n.shape
     ((5, 2, 2), (1, 2, 2))
     """
+    if (  # nothing to convert, nothing unusual: the way of a call that counts in microseconds
+        type(all_weights) is PackedWeights
+        and dropout == 0.0
+        and type(dropout) is float
+        and type(num_layers) is int
+        and num_layers == all_weights.num_layers
+        and bidirectional is all_weights.bidirectional
+        and (train is False or train is True)
+        and batch_first is False
+        and batch_sizes is lengths is seed is num_threads is None
+        and weights_transposed is False
+        and has_ih_bias is has_hh_bias is True
+    ):
+        results = all_weights._core.run(input, initial_states, config.get_num_threads())
+        if results is not None:
+            return results
+    call = prepare(
+        input,
+        initial_states,
+        all_weights,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        batch_first,
+        batch_sizes,
+        weights_transposed,
+        has_ih_bias,
+        has_hh_bias,
+        seed=seed,
+        num_threads=num_threads,
+        lengths=lengths,
+    )
+    if call.dropout.rate > 0.0:
+        if len(call.h_0) == (2 if call.bidirectional else 1):
+            _validate.warn_single_layer(call.dropout.rate, stacklevel=2)
+            call = call._replace(dropout=NO_DROPOUT)
+        elif seed is None:
+            key, counter = dropout_random.generator.take()
+            call = call._replace(dropout=Dropout(call.dropout.rate, key, counter))
+    output, h_n, c_n, _ = forward(call)
+    return output, h_n, c_n
+
+
+def prepare(
+    input: Any,
+    initial_states: Any,
+    all_weights: Any,
+    num_layers: Any,
+    dropout: Any,
+    train: Any,
+    bidirectional: Any,
+    batch_first: Any = False,
+    batch_sizes: Any = None,
+    weights_transposed: Any = False,
+    has_ih_bias: Any = True,
+    has_hh_bias: Any = True,
+    *,
+    seed: Any = None,
+    num_threads: Any = None,
+    lengths: Any = None,
+) -> ForwardCall:
+    """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
     num_layers = _validate.integer(num_layers, "num_layers", 1)
     rate = _validate.dropout_rate(dropout, "dropout", integers=True)
     train = _validate.boolean(train, "train")
     bidirectional = _validate.boolean(bidirectional, "bidirectional")
     batch_first = _validate.boolean(batch_first, "batch_first")
-    weights_transposed = _validate.boolean(weights_transposed, "weights_transposed")
-    biases = (
+    flags = (
+        _validate.boolean(weights_transposed, "weights_transposed"),
         _validate.boolean(has_ih_bias, "has_ih_bias"),
         _validate.boolean(has_hh_bias, "has_hh_bias"),
     )
-    if seed is not None:
-        seed = dropout_random.check_seed(seed)
+    key = 0 if seed is None else dropout_random.check_seed(seed)
     threads = config.threads_for_call(num_threads)
 
     x = as_real(input, "input")
     packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
     _validate.input_rank(x, batch_first, packed)
-    sizes, weights = from_sequence(
-        all_weights, x, num_layers, bidirectional, weights_transposed, biases
-    )
+    weights: list[DirectionWeights] | core.PackedWeights
+    if isinstance(all_weights, PackedWeights):
+        sizes, weights = from_packed(all_weights, x, num_layers, bidirectional, flags)
+    else:
+        sizes, weights = from_sequence(
+            all_weights, x, num_layers, bidirectional, flags[0], flags[1:]
+        )
     batch = _validate.input_shape(x, sizes, batch_first, packed)
+    padded: list[int] = []
+    if lengths is not None:
+        if packed is not None:
+            raise ValueError("lengths: expected None together with batch_sizes, got both")
+        padded = _validate.lengths(lengths, x.shape[1 if batch_first else 0], batch)
     h_0, c_0 = _states(initial_states, x, sizes, batch)
-
-    drops = train and rate > 0.0
-    if drops and num_layers == 1:
-        _validate.warn_single_layer(rate, stacklevel=2)
-        drops = False
-    call = ForwardCall(
+    return ForwardCall(
         input=x,
         h_0=h_0,
         c_0=c_0,
@@ -156,10 +232,9 @@ def lstm(
         threads=threads,
         batch_first=batch_first and packed is None,
         batch_sizes=packed or (),
-        dropout=_dropout(rate, seed) if drops else NO_DROPOUT,
+        lengths=padded,
+        dropout=Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT,
     )
-    output, h_n, c_n, _ = forward(call)
-    return output, h_n, c_n
 
 
 def _states(
@@ -181,8 +256,3 @@ def _states(
     _validate.state_shape(h_0, names[0], sizes, batch)
     _validate.state_shape(c_0, names[1], sizes, batch)
     return h_0, c_0
-
-
-def _dropout(rate: float, seed: int | None) -> Dropout:
-    key, counter = dropout_random.generator.take() if seed is None else (seed, 0)
-    return Dropout(rate, key, counter)

@@ -10,9 +10,10 @@ from lstm_native import _validate, config
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native._run import Dropout, ForwardCall, forward
+from lstm_native._run import DirectionWeights, Dropout, ForwardCall, forward
 from lstm_native._sizes import Sizes
 from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
+from lstm_native.packing import PackedWeights, check_dtype
 
 
 class LSTM:
@@ -174,8 +175,9 @@ class LSTM:
             Shape (T, N, I), or (N, T, I) if `batch_first`. T is at least 1; N may be 0.
         h, c : array
             Initial hidden and cell state, shape (L * D, N, H).
-        w : array
-            The flat weight: any shape with `weight_size` elements, read in C order.
+        w : array, or PackedWeights
+            The flat weight: any shape with `weight_size` elements, read in C order. Or what
+            `pack_weights` made of the same sizes, with biases if `has_bias`.
         state : array, optional
             The `state` that an earlier call returned: its dropout masks are used again. Without it,
             masks come from the process-wide generator, see `manual_seed`.
@@ -218,12 +220,7 @@ class LSTM:
         _validate.state_shape(h_0, "h", self._sizes, batch)
         c_0 = as_real(c, "c", x, "input")
         _validate.state_shape(c_0, "c", self._sizes, batch)
-        weights = from_flat(
-            self._checked_weight(as_real(w, "w", x, "input")),
-            self._sizes,
-            self.has_bias,
-            self.weight_layout,
-        )
+        weights = self._weights_of(w, x)
 
         drops = training and self.dropout > 0.0 and self.num_layers > 1
         key, counter = _stream(given, drops)
@@ -242,6 +239,18 @@ class LSTM:
         output, h_n, c_n, tape = forward(call)
         reserve: RealArray = np.empty(0, x.dtype) if tape is None else tape
         return output, h_n, c_n, reserve.reshape(-1, 1), dropout_random.to_state(key, counter)
+
+    def _weights_of(self, w: Any, x: RealArray) -> "list[DirectionWeights] | core.PackedWeights":
+        if isinstance(w, PackedWeights):
+            check_dtype(w, "w", x)
+            if w._sizes != self._sizes or self.has_bias != (w.has_ih_bias or w.has_hh_bias):
+                raise ValueError(
+                    f"w: expected PackedWeights of the sizes of {self}, got {w} with "
+                    f"has_ih_bias={w.has_ih_bias}, has_hh_bias={w.has_hh_bias}"
+                )
+            return w._core
+        flat = self._checked_weight(as_real(w, "w", x, "input"))
+        return from_flat(flat, self._sizes, self.has_bias, self.weight_layout)
 
     def _checked_weight(self, w: RealArray) -> RealArray:
         if w.size != self.weight_size:

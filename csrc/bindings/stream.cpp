@@ -1,0 +1,169 @@
+// bindings: streams.
+#include "driver/stream.hpp"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <variant>
+
+#include "bindings/arrays.hpp"
+#include "bindings/register.hpp"
+#include "bindings/weights.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+// A stream's memory is for one call at a time; the GIL is free while a call computes.
+class InUse {
+ public:
+  explicit InUse(std::atomic<bool>& flag) : flag_(flag) {
+    if (flag_.exchange(true)) throw std::runtime_error("this Stream is in use by another thread; make one per thread");
+  }
+  ~InUse() { flag_ = false; }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+
+ private:
+  std::atomic<bool>& flag_;
+};
+
+class Stream {
+ public:
+  Stream(const PackedWeights& packed, index_t batch, int threads) : stream_(make(packed, batch, threads)) {}
+
+  // x: (batch, input_size), or (steps, batch, input_size) if `several`. None where an argument needs a conversion.
+  py::object run(py::handle x, py::handle out, bool several) {
+    return std::visit([&](auto& stream) { return run_of(stream, x, out, several); }, stream_);
+  }
+
+  py::tuple state() {
+    const InUse guard(in_use_);
+    return std::visit(
+        [](auto& stream) -> py::tuple {
+          return py::make_tuple(copied(stream, stream.hidden()), copied(stream, stream.cell()));
+        },
+        stream_);
+  }
+
+  void set_state(const py::array& hidden, const py::array& cell) {
+    const InUse guard(in_use_);
+    std::visit(
+        [&](auto& stream) {
+          using Real = std::remove_pointer_t<decltype(stream.hidden())>;
+          const Real* h = checked<Real>(stream, hidden);
+          const Real* c = checked<Real>(stream, cell);
+          std::copy(h, h + stream.state_elements(), stream.hidden());
+          std::copy(c, c + stream.state_elements(), stream.cell());
+        },
+        stream_);
+  }
+
+  void reset() {
+    const InUse guard(in_use_);
+    std::visit(
+        [](auto& stream) {
+          using Real = std::remove_pointer_t<decltype(stream.hidden())>;
+          std::fill(stream.hidden(), stream.hidden() + stream.state_elements(), Real{0});
+          std::fill(stream.cell(), stream.cell() + stream.state_elements(), Real{0});
+        },
+        stream_);
+  }
+
+  index_t bytes() const {
+    return std::visit([](const auto& stream) { return stream.bytes(); }, stream_);
+  }
+
+ private:
+  using Either = std::variant<driver::Stream<float>, driver::Stream<double>>;
+
+  static Either make(const PackedWeights& packed, index_t batch, int threads) {
+    const WeightSizes& sizes = packed.sizes();
+    if (sizes.num_directions != 1) throw std::invalid_argument("packed: a stream has one direction");
+    plan::Problem problem;
+    problem.seq_len = 1;
+    problem.batch = batch;
+    problem.input_size = sizes.input_size;
+    problem.cell_size = problem.output_size = sizes.hidden_size;
+    problem.num_layers = sizes.num_layers;
+    problem.num_directions = 1;
+    problem.threads = threads;
+    if (packed.dtype() == Dtype::float32) {
+      return Either(std::in_place_type<driver::Stream<float>>, problem, packed.weight_dtype(),
+                    packed.cells<float>().data());
+    }
+    return Either(std::in_place_type<driver::Stream<double>>, problem, packed.weight_dtype(),
+                  packed.cells<double>().data());
+  }
+
+  template <class Real>
+  py::object run_of(driver::Stream<Real>& stream, py::handle x, py::handle out, bool several) {
+    const plan::Problem& sizes = stream.problem();
+    index_t steps = 1;
+    if (several) {
+      if (!py::isinstance<py::array>(x) || py::reinterpret_borrow<py::array>(x).ndim() != 3) return py::none();
+      steps = py::reinterpret_borrow<py::array>(x).shape(0);
+      if (steps < 1) return py::none();
+    }
+    const Real* input = several ? usual_array<Real>(x, {steps, sizes.batch, sizes.input_size})
+                                : usual_array<Real>(x, {sizes.batch, sizes.input_size});
+    if (input == nullptr) return py::none();
+    py::object result;
+    Real* output = nullptr;
+    if (out.is_none()) {
+      py::array_t<Real> fresh = several ? py::array_t<Real>({steps, sizes.batch, sizes.output_size})
+                                        : py::array_t<Real>({sizes.batch, sizes.output_size});
+      output = fresh.mutable_data();
+      result = std::move(fresh);
+    } else {
+      const Real* given = several ? usual_array<Real>(out, {steps, sizes.batch, sizes.output_size})
+                                  : usual_array<Real>(out, {sizes.batch, sizes.output_size});
+      if (given == nullptr) return py::none();
+      result = py::reinterpret_borrow<py::object>(out);
+      if (!py::reinterpret_borrow<py::array>(out).writeable()) return py::none();
+      output = const_cast<Real*>(given);
+      const index_t count = steps * sizes.batch;
+      if (output < input + count * sizes.input_size && input < output + count * sizes.output_size) return py::none();
+    }
+    const InUse guard(in_use_);
+    const py::gil_scoped_release release;
+    stream.run(steps, input, output);
+    return result;
+  }
+
+  template <class Real>
+  static py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) {
+    const plan::Problem& sizes = stream.problem();
+    py::array_t<Real> array({sizes.num_layers, sizes.batch, sizes.cell_size});
+    std::copy(state, state + stream.state_elements(), array.mutable_data());
+    return array;
+  }
+
+  template <class Real>
+  static const Real* checked(const driver::Stream<Real>& stream, const py::array& state) {
+    const plan::Problem& sizes = stream.problem();
+    const Real* data = usual_array<Real>(state, {sizes.num_layers, sizes.batch, sizes.cell_size});
+    if (data == nullptr) throw std::invalid_argument("state: unexpected dtype, shape or order");
+    return data;
+  }
+
+  Either stream_;
+  std::atomic<bool> in_use_{false};
+};
+
+}  // namespace
+
+void register_stream(py::module_& module) {
+  using namespace py::literals;
+  py::class_<Stream>(module, "Stream", "A stack that is run a few steps at a time.")
+      .def(py::init<const PackedWeights&, index_t, int>(), "packed"_a, "batch"_a, "threads"_a, py::keep_alive<1, 2>())
+      .def("run", &Stream::run, "x"_a, "out"_a, "several"_a,
+           "The hidden states, in `out` or a new array; None where an argument needs a conversion.")
+      .def("state", &Stream::state, "Copies of the hidden and the cell state.")
+      .def("set_state", &Stream::set_state, "hidden"_a, "cell"_a)
+      .def("reset", &Stream::reset)
+      .def_property_readonly("nbytes", &Stream::bytes);
+}
+
+}  // namespace lstm_native::bindings

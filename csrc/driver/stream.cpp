@@ -1,0 +1,72 @@
+#include "driver/stream.hpp"
+
+#include <algorithm>
+
+#include "common/checked_size.hpp"
+
+namespace lstm_native::driver {
+namespace {
+
+template <class Real>
+SequenceView<const Real> contiguous(const plan::Problem& problem, const Real* input) {
+  return {input, problem.batch * problem.input_size, problem.input_size, 1};
+}
+
+}  // namespace
+
+template <class Real>
+Stream<Real>::Runner::Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype,
+                             const CellWeights<Real>* weights)
+    : plan(problem, dtype_of<Real>, weight_dtype),
+      scratch(plan, scratch_needs(plan, weights, contiguous<Real>(problem, nullptr))),
+      barriers(new Barrier[barriers_for(plan.threads)]) {}
+
+template <class Real>
+Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights)
+    : weight_dtype_(weight_dtype),
+      weights_(weights),
+      one_step_(problem, weight_dtype, weights),
+      state_elements_(checked_product({problem.num_layers, problem.batch, problem.cell_size})),
+      hidden_{AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real))),
+              AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real)))},
+      cell_(state_elements_ * static_cast<index_t>(sizeof(Real))) {
+  std::fill(hidden(), hidden() + state_elements_, Real{0});
+  std::fill(cell(), cell() + state_elements_, Real{0});
+}
+
+template <class Real>
+void Stream<Real>::run(index_t steps, const Real* input, Real* output) {
+  if (steps > 1 && (!several_steps_.has_value() || several_steps_->plan.problem.seq_len != steps)) {
+    plan::Problem longer = problem();
+    longer.seq_len = steps;
+    several_steps_.reset();
+    several_steps_.emplace(longer, weight_dtype_, weights_);
+  }
+  const Runner& runner = steps == 1 ? one_step_ : *several_steps_;
+  const plan::Problem& sizes = runner.plan.problem;
+  const index_t of_layer = sizes.batch * sizes.cell_size;
+  StackForward<Real> stack{};
+  stack.input = contiguous(sizes, input);
+  stack.hidden_initial = {hidden(), of_layer, sizes.output_size, 1};
+  stack.cell_initial = {cell(), of_layer, sizes.cell_size, 1};
+  stack.weights = weights_;
+  stack.output = {output, sizes.batch * sizes.output_size, sizes.output_size, 1};
+  stack.hidden_final = memory_of(hidden_[1 - current_]);
+  stack.cell_final = cell();
+  stack.backwards = backwards_;
+  stack_forward(runner.plan, stack, runner.scratch, meeting_of(runner.barriers.get()));
+  current_ = 1 - current_;
+  backwards_ = !backwards_;
+}
+
+template <class Real>
+index_t Stream<Real>::bytes() const {
+  const index_t scratch = one_step_.scratch.layout().elements +
+                          (several_steps_.has_value() ? several_steps_->scratch.layout().elements : 0);
+  return (scratch + 3 * state_elements_) * static_cast<index_t>(sizeof(Real));
+}
+
+template class Stream<float>;
+template class Stream<double>;
+
+}  // namespace lstm_native::driver

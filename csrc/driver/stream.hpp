@@ -1,0 +1,52 @@
+// driver: a stack that is run a few steps at a time, with its state and its working memory kept between calls.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "common/aligned_buffer.hpp"
+#include "driver/stack_forward.hpp"
+
+namespace lstm_native::driver {
+
+// Not for use by several threads at once. `weights` are packed, of one direction, and outlive the stream.
+template <class Real>
+class Stream {
+ public:
+  // problem: its seq_len is that of step(), 1.
+  Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights);
+
+  // input (steps, batch, input_size) and output (steps, batch, output_size) are contiguous and do not overlap.
+  // Allocates where `steps` is neither 1 nor that of the last call with more than 1.
+  void run(index_t steps, const Real* input, Real* output);
+
+  // The state that the next step begins with: (layers, batch, output_size), (layers, batch, cell_size).
+  Real* hidden() { return memory_of(hidden_[current_]); }
+  Real* cell() { return memory_of(cell_); }
+  index_t state_elements() const { return state_elements_; }
+  const plan::Problem& problem() const { return one_step_.plan.problem; }
+  index_t bytes() const;  // of all that it holds
+
+ private:
+  // What a call of so many steps needs.
+  struct Runner {
+    Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights);
+    plan::Plan plan;
+    plan::Scratch<Real> scratch;
+    std::unique_ptr<Barrier[]> barriers;
+  };
+
+  static Real* memory_of(const AlignedBuffer& buffer) { return reinterpret_cast<Real*>(buffer.data()); }
+
+  plan::WeightDtype weight_dtype_;
+  const CellWeights<Real>* weights_;
+  Runner one_step_;
+  std::optional<Runner> several_steps_;
+  index_t state_elements_;
+  AlignedBuffer hidden_[2];  // read, and written for the next call
+  AlignedBuffer cell_;
+  int current_ = 0;
+  bool backwards_ = false;
+};
+
+}  // namespace lstm_native::driver

@@ -1,0 +1,273 @@
+"""Says what a call does, what it costs, and what bounds it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lstm_native import _validate, config
+from lstm_native._extension import core
+from lstm_native._run import ForwardCall
+from lstm_native.functional import prepare
+from lstm_native.packing import check_weight_dtype
+
+_PATHS = {
+    "packed": "packed beforehand",
+    "packed_per_call": "packed at every call",
+    "in_place": "read as they lie",
+    "blas": "read as they lie, by BLAS",
+}
+
+
+@dataclass(frozen=True)
+class LayerExplanation:
+    """What happens in one layer, in all its directions."""
+
+    layer: int
+    input_size: int
+    input_weights: str
+    """How W_ih is read: "packed", "packed_per_call", "in_place" or "blas"."""
+    recurrent_weights: str
+    """How W_hh is read."""
+    direction_groups: int
+    """Into how many groups of threads the directions are split,"""
+    row_groups: int
+    """each of these the batch rows,"""
+    unit_groups: int
+    """and each of these the hidden units, with a barrier per step where this is above 1."""
+    bound: str
+    """What a step waits for: "multiply-adds" or "reading weights"."""
+    seconds: float
+    """The estimate by which the split was chosen, of figures measured on an AMD EPYC (Zen 3)."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a call of `lstm` does. str() of it is a short report."""
+
+    isa: str
+    """The kernels in use."""
+    dtype: str
+    weight_dtype: str
+    """What the matrices are stored in."""
+    lanes: int
+    """Hidden units per vector."""
+    tile_rows: int
+    """Batch rows that the step kernel holds in registers at once."""
+    threads: int
+    """Of those that the call may use, the ones that it does use."""
+    layers: tuple[LayerExplanation, ...]
+    rows: int
+    """Steps of all sequences together."""
+    operations: int
+    """Floating-point operations of all matrix products, two per multiply-add."""
+    weight_bytes: int
+    """Of all matrices; a step reads its layer's recurrent ones."""
+    workspace_bytes: int
+    """Working memory that the call allocates beside its results, and frees."""
+    seconds: float
+    """The layers' estimates together: the roofline for the machine that they were measured on."""
+    slow_paths: tuple[str, ...]
+    """Whatever keeps the call from being as fast as it could, and what would help."""
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.isa} kernels, {self.lanes} units per vector, {self.dtype}"
+            + (f" with {self.weight_dtype} weights" if self.weight_dtype != self.dtype else "")
+            + f", {self.threads} thread{'s' if self.threads > 1 else ''}",
+            f"{self.operations / 1e6:.4g} million operations, {self.weight_bytes / 1e6:.4g} MB of "
+            f"weights, {self.workspace_bytes / 1e6:.4g} MB of working memory",
+        ]
+        for layer in self.layers:
+            split = [
+                f"{count} {what}"
+                for count, what in (
+                    (layer.direction_groups, "directions"),
+                    (layer.row_groups, "groups of batch rows"),
+                    (layer.unit_groups, "groups of units"),
+                )
+                if count > 1
+            ]
+            lines.append(
+                f"layer {layer.layer}: W_ih {_PATHS[layer.input_weights]}, "
+                f"W_hh {_PATHS[layer.recurrent_weights]}; "
+                + (f"split into {' x '.join(split)}; " if split else "not split; ")
+                + f"bound by {layer.bound}; about {layer.seconds * 1e6:.3g} us"
+            )
+        lines.extend(f"slow: {reason}" for reason in self.slow_paths)
+        return "\n".join(lines)
+
+
+def explain(*arguments: Any, **keywords: Any) -> Explanation:
+    """Say what a call of `lstm` would do, without doing it.
+
+    Called with the arguments of `lstm`, or with sizes alone, as keywords:
+
+    Parameters
+    ----------
+    seq_len, batch, input_size, hidden_size : int
+        T, N, I and H.
+    num_layers : int, default 1
+    bidirectional : bool, default False
+    dtype : {"float32", "float64"}, default "float32"
+    packed : bool, default True
+        Whether the weights come from `pack_weights`.
+    weight_dtype : {"float16", "bfloat16"}, optional
+        Of packed weights.
+    batch_first : bool, default False
+    lengths : sequence of int, optional
+    num_threads : int, optional
+
+    Returns
+    -------
+    Explanation
+        Kernels, threads and their split, how weights are read, working memory, operations, the time
+        that the roofline allows, and whatever is not on the fast path.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lstm` does; TypeError for a keyword that it does not know, or one that is missing.
+
+    Examples
+    --------
+    >>> import lstm_native
+    >>> about = lstm_native.explain(seq_len=1, batch=1, input_size=64, hidden_size=64)
+    >>> about.threads, about.operations, about.layers[0].recurrent_weights
+    (1, 65536, 'packed')
+    """
+    if arguments or "input" in keywords:
+        return _of_call(prepare(*arguments, **keywords))
+    return _of_sizes(**keywords)
+
+
+def _of_sizes(
+    *,
+    seq_len: Any,
+    batch: Any,
+    input_size: Any,
+    hidden_size: Any,
+    num_layers: Any = 1,
+    bidirectional: Any = False,
+    dtype: Any = "float32",
+    packed: Any = True,
+    weight_dtype: Any = None,
+    batch_first: Any = False,
+    lengths: Any = None,
+    num_threads: Any = None,
+) -> Explanation:
+    seq_len = _validate.integer(seq_len, "seq_len", 1)
+    batch = _validate.integer(batch, "batch", 0)
+    packed = _validate.boolean(packed, "packed")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+    stored = check_weight_dtype(weight_dtype)
+    if stored is not None and (dtype != "float32" or not packed):
+        raise ValueError(
+            f"weight_dtype: expected None unless dtype is 'float32' and packed is true, "
+            f"got {stored!r}"
+        )
+    rows = [] if lengths is None else _validate.lengths(lengths, seq_len, batch)
+    plain = () if packed else (_PLAIN_ADVICE,)
+    return _explanation(
+        dtype=dtype,
+        weight_dtype=stored,
+        slow_paths=plain,
+        seq_len=seq_len,
+        batch=batch,
+        input_size=_validate.integer(input_size, "input_size", 1),
+        hidden_size=_validate.integer(hidden_size, "hidden_size", 1),
+        num_layers=_validate.integer(num_layers, "num_layers", 1),
+        bidirectional=_validate.boolean(bidirectional, "bidirectional"),
+        lengths=rows,
+        threads=config.threads_for_call(num_threads),
+        packed=packed,
+        even_rows=not _validate.boolean(batch_first, "batch_first") or batch == 1,
+    )
+
+
+def _of_call(call: ForwardCall) -> Explanation:
+    x = call.input
+    packed = call.weights if isinstance(call.weights, core.PackedWeights) else None
+    slow: list[str] = []
+    for array, name in ((x, "input"), (call.h_0, "h_0"), (call.c_0, "c_0")):
+        if array.strides[-1] != array.itemsize and array.shape[-1] > 1:
+            slow.append(f"{name} is copied, because its last axis is not contiguous")
+    if packed is None:
+        slow.append(_PLAIN_ADVICE)
+    if call.batch_sizes:
+        seq_len, batch = len(call.batch_sizes), call.batch_sizes[0]
+    else:
+        seq_len, batch = x.shape[1::-1] if call.batch_first else x.shape[:2]
+    directions = 2 if call.bidirectional else 1
+    row = x.shape[-1] * x.itemsize
+    along_batch, along_time = x.strides[:2] if call.batch_first else x.strides[1::-1]
+    even = bool(call.batch_sizes) or seq_len == 1 or batch == 1 or along_time == batch * row
+    return _explanation(
+        dtype=str(x.dtype),
+        weight_dtype=None if packed is None else packed.weight_dtype,
+        slow_paths=tuple(slow),
+        seq_len=seq_len,
+        batch=batch,
+        input_size=x.shape[-1],
+        hidden_size=call.h_0.shape[2],
+        num_layers=len(call.h_0) // directions,
+        bidirectional=call.bidirectional,
+        batch_sizes=call.batch_sizes,
+        lengths=call.lengths,
+        threads=call.threads,
+        packed=packed is not None,
+        even_rows=even and (along_batch >= row or batch == 1),
+    )
+
+
+_PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
+
+
+def _explanation(
+    *,
+    dtype: str,
+    weight_dtype: str | None,
+    slow_paths: tuple[str, ...],
+    packed: bool,
+    batch_sizes: Any = (),
+    **sizes: Any,
+) -> Explanation:
+    element_bytes = np.dtype(dtype).itemsize
+    plan = core.explain(
+        **sizes,
+        batch_sizes=batch_sizes,
+        packed=packed,
+        element_bytes=element_bytes,
+        weight_dtype=weight_dtype or "native",
+    )
+    hidden = sizes["hidden_size"]
+    directions = 2 if sizes["bidirectional"] else 1
+    layers = tuple(
+        LayerExplanation(layer=index, **described) for index, described in enumerate(plan["layers"])
+    )
+    columns = sum(layer.input_size + hidden for layer in layers) * directions
+    idle = -hidden % plan["lanes"]
+    slow = list(slow_paths)
+    if idle:
+        slow.append(
+            f"hidden_size {hidden} is no multiple of {plan['lanes']}: "
+            f"{idle / (hidden + idle):.0%} of the vector lanes compute nothing"
+        )
+    if plan["isa"] == "baseline":
+        slow.append("baseline kernels: this CPU, or LSTM_NATIVE_ISA, allows no wider vectors")
+    return Explanation(
+        isa=plan["isa"],
+        dtype=dtype,
+        weight_dtype=weight_dtype or dtype,
+        lanes=plan["lanes"],
+        tile_rows=plan["tile_rows"],
+        threads=plan["threads"],
+        layers=layers,
+        rows=plan["rows"],
+        operations=8 * hidden * columns * plan["rows"],
+        weight_bytes=4 * hidden * columns * (2 if weight_dtype else element_bytes),
+        workspace_bytes=plan["workspace_bytes"],
+        seconds=sum(layer.seconds for layer in layers),
+        slow_paths=tuple(slow),
+    )

@@ -1,0 +1,293 @@
+"""Weights packed once for many calls."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_native import _validate
+from lstm_native._arrays import RealArray
+from lstm_native._extension import core
+from lstm_native._run import DirectionWeights
+from lstm_native._sizes import Sizes
+from lstm_native._weights import from_sequence, sequence_names
+
+_HALVES = ("float16", "bfloat16")
+
+
+class PackedWeights:
+    """A stack's weights in the order in which the kernels read them. Made by `pack_weights`.
+
+    Immutable: any number of threads may use the same one. Pickling keeps the arrays, not their
+    packed form, so that a pickle can be read on another CPU.
+
+    Attributes
+    ----------
+    input_size, hidden_size, num_layers : int
+    bidirectional, weights_transposed, has_ih_bias, has_hh_bias : bool
+        As given to `pack_weights`, or as the arrays have them.
+    dtype : numpy.dtype
+        float32 or float64: what calls compute in.
+    weight_dtype : str or None
+        "float16" or "bfloat16" where the matrices are stored in 16 bits.
+    nbytes : int
+        Memory held.
+    """
+
+    __slots__ = (
+        "_biases",
+        "_core",
+        "_flags",
+        "_sizes",
+        "bidirectional",
+        "dtype",
+        "num_layers",
+        "weight_dtype",
+    )
+
+    _core: core.PackedWeights
+    _sizes: Sizes
+    _biases: tuple[tuple[RealArray | None, RealArray | None], ...]
+    _flags: tuple[bool, bool, bool]
+    bidirectional: bool
+    num_layers: int
+    dtype: np.dtype[Any]
+    weight_dtype: str | None
+
+    def __init__(self) -> None:
+        raise TypeError("PackedWeights are made by pack_weights()")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: PackedWeights do not change; pack others")
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
+
+    @property
+    def input_size(self) -> int:
+        return self._sizes.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        return self._sizes.hidden_size
+
+    @property
+    def weights_transposed(self) -> bool:
+        return self._flags[0]
+
+    @property
+    def has_ih_bias(self) -> bool:
+        return self._flags[1]
+
+    @property
+    def has_hh_bias(self) -> bool:
+        return self._flags[2]
+
+    @property
+    def nbytes(self) -> int:
+        biases = (bias.nbytes for pair in self._biases for bias in pair if bias is not None)
+        return self._core.nbytes + sum(biases)
+
+    def unpack(self) -> tuple[RealArray, ...]:
+        """Return the arrays that were packed, in their order and shapes.
+
+        Equal to the originals, bit for bit; matrices stored in 16 bits come back as float32 with
+        the values that they were rounded to.
+        """
+        arrays: list[RealArray] = []
+        for cell, biases in enumerate(self._biases):
+            for matrix in self._core.matrices(cell):
+                whole = _widened(matrix, self.weight_dtype)
+                arrays.append(np.ascontiguousarray(whole.T) if self.weights_transposed else whole)
+            arrays.extend(bias.copy() for bias in biases if bias is not None)
+        return tuple(arrays)
+
+    def __repr__(self) -> str:
+        stored = f", weight_dtype={self.weight_dtype!r}" if self.weight_dtype else ""
+        return (
+            f"<PackedWeights: input_size={self.input_size}, hidden_size={self.hidden_size}, "
+            f"num_layers={self.num_layers}, bidirectional={self.bidirectional}, "
+            f"{self.dtype}{stored}, {self.nbytes} bytes>"
+        )
+
+    def __copy__(self) -> "PackedWeights":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "PackedWeights":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        arguments = (self.unpack(), self.num_layers, self.bidirectional, *self._flags)
+        return _packed, (*arguments, self.weight_dtype)
+
+
+def pack_weights(
+    all_weights: Any,
+    num_layers: int,
+    bidirectional: bool,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    weight_dtype: str | None = None,
+) -> PackedWeights:
+    """Bring a stack's weights into the order in which the kernels read them, once for many calls.
+
+    Parameters
+    ----------
+    all_weights, num_layers, bidirectional, weights_transposed, has_ih_bias, has_hh_bias
+        As for `lstm`. The arrays are copied.
+    weight_dtype : {"float16", "bfloat16"}, optional
+        Store the matrices in 16 bits: half the memory to read, which is what bounds a step of one
+        sequence with a large hidden_size. Sums, biases, states and results stay float32. Errors of
+        results, measured over 25 to 100 steps (`python -m bench.accuracy`): float16 about 1e-4,
+        bfloat16 about 1e-3.
+
+    Returns
+    -------
+    PackedWeights
+        To be passed as `all_weights` to `lstm`, as `w` to an `LSTM`, or to a `Stream`.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type, or the arrays are not all of one dtype, float32 or
+        float64; if `weight_dtype` is set and they are not float32.
+    ValueError
+        If a shape or a size is wrong, or a weight is too large for `weight_dtype`. The message
+        names the argument, what was expected and what came.
+    MemoryError
+        If the memory can't be had.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> weights = [np.ones(s, np.float32) for s in [(8, 10), (8, 2), (8,), (8,)]]
+    >>> packed = lstm_native.pack_weights(weights, 1, False)
+    >>> x, state = np.ones((5, 2, 10), np.float32), np.ones((1, 2, 2), np.float32)
+    >>> output, h_n, c_n = lstm_native.lstm(x, (state, state), packed, 1, 0.0, False, False)
+    >>> output.shape
+    (5, 2, 2)
+    """
+    num_layers = _validate.integer(num_layers, "num_layers", 1)
+    bidirectional = _validate.boolean(bidirectional, "bidirectional")
+    transposed = _validate.boolean(weights_transposed, "weights_transposed")
+    biases = (
+        _validate.boolean(has_ih_bias, "has_ih_bias"),
+        _validate.boolean(has_hh_bias, "has_hh_bias"),
+    )
+    stored = check_weight_dtype(weight_dtype)
+    sizes, weights = from_sequence(all_weights, None, num_layers, bidirectional, transposed, biases)
+    dtype = weights[0][0].dtype
+    if stored is not None:
+        if dtype != np.float32:
+            raise TypeError(
+                f"weight_dtype: expected None for weights of dtype {dtype}, got {stored!r}"
+            )
+        names = sequence_names(num_layers, bidirectional, biases)
+        matrices_and_biases = 2 + sum(biases)
+        narrow: list[DirectionWeights] = []
+        for cell, (w_ih, w_hh, b_ih, b_hh) in enumerate(weights):
+            first = cell * matrices_and_biases
+            halves = (
+                _narrowed(w_ih, stored, names[first]),
+                _narrowed(w_hh, stored, names[first + 1]),
+            )
+            narrow.append((*halves, b_ih, b_hh))
+        weights = narrow
+    packed = PackedWeights.__new__(PackedWeights)
+    attributes = {
+        "_core": core.PackedWeights(weights, bidirectional, stored or "native"),
+        "_sizes": sizes,
+        "_biases": tuple(
+            tuple(None if bias is None else bias.copy() for bias in cell[2:]) for cell in weights
+        ),
+        "_flags": (transposed, *biases),
+        "bidirectional": bidirectional,
+        "num_layers": num_layers,
+        "dtype": dtype,
+        "weight_dtype": stored,
+    }
+    for name, value in attributes.items():
+        object.__setattr__(packed, name, value)
+    return packed
+
+
+def from_packed(
+    packed: PackedWeights,
+    like: RealArray,
+    num_layers: int,
+    bidirectional: bool,
+    flags: tuple[bool, bool, bool],
+) -> tuple[Sizes, core.PackedWeights]:
+    """Check packed weights against what a call says of them; return their sizes and themselves.
+
+    flags: weights_transposed, has_ih_bias, has_hh_bias; each may also be the default.
+    """
+    check_dtype(packed, "all_weights", like)
+    for name, given in (("num_layers", num_layers), ("bidirectional", bidirectional)):
+        own = getattr(packed, name)
+        if given != own:
+            raise ValueError(f"{name}: expected {own}, as all_weights were packed, got {given}")
+    defaults = (False, True, True)
+    names = ("weights_transposed", "has_ih_bias", "has_hh_bias")
+    for name, given, own, default in zip(names, flags, packed._flags, defaults, strict=True):
+        if given not in (own, default):
+            raise ValueError(f"{name}: expected {own}, as all_weights were packed, got {given}")
+    return packed._sizes, packed._core
+
+
+def check_dtype(packed: PackedWeights, name: str, like: RealArray) -> None:
+    """Check that packed weights are for calls with this input."""
+    if packed.dtype != like.dtype:
+        raise TypeError(
+            f"{name}: expected dtype {like.dtype}, the same as input, got PackedWeights of "
+            f"dtype {packed.dtype}"
+        )
+
+
+def _packed(*arguments: Any) -> PackedWeights:
+    """Rebuild what was pickled."""
+    return pack_weights(*arguments[:-1], weight_dtype=arguments[-1])
+
+
+def check_weight_dtype(value: Any) -> str | None:
+    """Return the 16-bit type of stored matrices, or None."""
+    choices = " or ".join(repr(choice) for choice in _HALVES)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(
+            f"weight_dtype: expected {choices} or None, got {_validate.described(value)}"
+        )
+    if value not in _HALVES:
+        raise ValueError(f"weight_dtype: expected {choices} or None, got {value!r}")
+    return value
+
+
+def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
+    """Return the bits of the nearest 16-bit numbers, ties to even."""
+    if stored == "float16":
+        with np.errstate(over="ignore"):
+            half = matrix.astype(np.float16)
+        bits = half.view(np.uint16)
+        overflowed = np.isinf(half) & np.isfinite(matrix)
+    else:
+        whole = np.ascontiguousarray(matrix).view(np.uint32)
+        rounded = ((whole.astype(np.uint64) + 0x7FFF + ((whole >> 16) & 1)) >> 16).astype(np.uint16)
+        # A NaN must stay one, whatever its lower bits were.
+        bits = np.where(np.isnan(matrix), ((whole >> 16) | 0x40).astype(np.uint16), rounded)
+        overflowed = ((bits & 0x7FFF) == 0x7F80) & np.isfinite(matrix)
+    if overflowed.any():
+        largest = matrix[np.unravel_index(np.argmax(overflowed), matrix.shape)]
+        raise ValueError(f"{name}: expected values that {stored} can hold, got {largest}")
+    return bits
+
+
+def _widened(matrix: npt.NDArray[Any], stored: str | None) -> Any:
+    if stored is None:
+        return matrix
+    if stored == "float16":
+        return matrix.view(np.float16).astype(np.float32)
+    return (matrix.astype(np.uint32) << 16).view(np.float32)

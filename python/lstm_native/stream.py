@@ -1,0 +1,219 @@
+"""A stack that is run step by step."""
+
+from typing import Any
+
+import numpy as np
+
+from lstm_native import _validate, config
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._extension import core
+from lstm_native.packing import PackedWeights
+
+
+class Stream:
+    """One or more sequences that arrive step by step, with the state kept in between.
+
+    With N = batch, I, H and L as in `packed`. The state begins with zeros. A Stream is for one
+    thread at a time; make one per thread, they can share `packed`.
+
+    Parameters
+    ----------
+    packed : PackedWeights
+        The weights, from `pack_weights`, of one direction: a reverse direction begins with the end
+        of a sequence, which a stream has not seen.
+    batch : int, default 1
+        How many sequences advance together, N, at least 1.
+    num_threads : int, optional
+        From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If `packed` is bidirectional or `batch` is below 1.
+    MemoryError
+        If the working memory can't be had.
+
+    Notes
+    -----
+    The working memory (`nbytes`) is allocated when the stream is made, and once more for each
+    seq_len that `run` did not have in the call before. A step with `out=` allocates nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> weights = [np.ones(s, np.float32) for s in [(8, 10), (8, 2), (8,), (8,)]]
+    >>> stream = lstm_native.Stream(lstm_native.pack_weights(weights, 1, False))
+    >>> for frame in np.ones((5, 1, 10), np.float32):
+    ...     hidden = stream.step(frame)
+    >>> hidden.shape
+    (1, 2)
+    """
+
+    __slots__ = ("_batch", "_core", "_packed")
+
+    def __init__(
+        self, packed: PackedWeights, batch: int = 1, *, num_threads: int | None = None
+    ) -> None:
+        if not isinstance(packed, PackedWeights):
+            raise TypeError(
+                f"packed: expected PackedWeights from pack_weights(), "
+                f"got {_validate.described(packed)}"
+            )
+        batch = _validate.integer(batch, "batch", 1)
+        threads = config.threads_for_call(num_threads)
+        if packed.bidirectional:
+            raise ValueError(
+                "packed: expected weights with bidirectional=False, because a reverse direction "
+                "begins with the end of a sequence, which a stream has not seen; "
+                "got bidirectional=True"
+            )
+        self._packed = packed
+        self._batch = batch
+        self._core = core.Stream(packed._core, batch, threads)
+
+    @property
+    def packed(self) -> PackedWeights:
+        """The weights."""
+        return self._packed
+
+    @property
+    def batch(self) -> int:
+        """How many sequences advance together."""
+        return self._batch
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held beside the weights."""
+        return self._core.nbytes
+
+    def step(self, x: Any, *, out: RealArray | None = None) -> RealArray:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        x : array, of the weights' dtype
+            Shape (N, I).
+        out : numpy.ndarray, optional
+            Where to write the result: shape (N, H), the same dtype, in C order, not overlapping x.
+
+        Returns
+        -------
+        numpy.ndarray
+            The last layer's hidden state, shape (N, H): `out`, or a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array has the wrong type, dtype or shape.
+        RuntimeError
+            If another thread is using this stream.
+        """
+        result = self._core.run(x, out, False)
+        return self._converted(x, out, ()) if result is None else result
+
+    def run(self, x: Any, *, out: RealArray | None = None) -> RealArray:
+        """Advance by several steps.
+
+        Parameters
+        ----------
+        x : array, of the weights' dtype
+            Shape (T, N, I), T at least 1.
+        out : numpy.ndarray, optional
+            Where to write the result: shape (T, N, H), the same dtype, in C order, not overlapping
+            x.
+
+        Returns
+        -------
+        numpy.ndarray
+            The last layer's hidden states, shape (T, N, H): `out`, or a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array has the wrong type, dtype or shape.
+        RuntimeError
+            If another thread is using this stream.
+        MemoryError
+            If the working memory can't be had.
+        """
+        result = self._core.run(x, out, True)
+        return self._converted(x, out, ("seq_len",)) if result is None else result
+
+    @property
+    def state(self) -> tuple[RealArray, RealArray]:
+        """Copies of the hidden and the cell state, each (L, N, H); can be set."""
+        return self._core.state()
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise TypeError(
+                f"state: expected a tuple of two arrays (h, c), got {_validate.described(value)}"
+            )
+        h, c = (
+            self._in_order(array, name, self._state_shape(), _STATE)
+            for array, name in zip(value, ("state[0] (h)", "state[1] (c)"), strict=True)
+        )
+        self._core.set_state(h, c)
+
+    def reset(self) -> None:
+        """Set the state to zeros."""
+        self._core.reset()
+
+    def __repr__(self) -> str:
+        return f"Stream({self._packed!r}, batch={self._batch})"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError("a Stream can't be pickled or copied; pickle its packed and its state")
+
+    def _state_shape(self) -> tuple[int, ...]:
+        return (self._packed.num_layers, self._batch, self._packed.hidden_size)
+
+    def _converted(self, x: Any, out: Any, leading: tuple[str, ...]) -> RealArray:
+        """Do with checks and conversions what the core would not do as it was."""
+        several = bool(leading)
+        array = as_real(x, "x")
+        steps: tuple[int | None, ...] = (None,) * several
+        shape = (*steps, self._batch, self._packed.input_size)
+        array = self._in_order(array, "x", shape, (*leading, "batch", "input_size"))
+        if several and array.shape[0] == 0:
+            raise ValueError(f"x: expected a seq_len of at least 1, got shape {array.shape}")
+        if out is not None:
+            expected = (*array.shape[:-1], self._packed.hidden_size)
+            _check_out(out, array, expected, (*leading, "batch", "hidden_size"))
+        result: RealArray | None = self._core.run(array, out, several)
+        if result is None:  # what could still be in the way was checked
+            raise AssertionError("the core refused converted arguments")
+        return result
+
+    def _in_order(
+        self, value: Any, name: str, shape: tuple[int | None, ...], meaning: tuple[str, ...]
+    ) -> RealArray:
+        """Return an array of the weights' dtype and this shape, in C order."""
+        array = as_real(value, name)
+        if array.dtype != self._packed.dtype:
+            raise TypeError(
+                f"{name}: expected dtype {self._packed.dtype}, the same as packed, "
+                f"got {array.dtype}"
+            )
+        _validate.shape(array, name, shape, meaning)
+        return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+_STATE = ("num_layers", "batch", "hidden_size")
+
+
+def _check_out(out: Any, x: RealArray, shape: tuple[int, ...], meaning: tuple[str, ...]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected a numpy.ndarray, got {_validate.described(out)}")
+    if out.dtype != x.dtype:
+        raise TypeError(f"out: expected dtype {x.dtype}, the same as x, got {out.dtype}")
+    _validate.shape(out, "out", shape, meaning)
+    flags = out.flags
+    if not (flags.c_contiguous and flags.aligned and flags.writeable and out.dtype.isnative):
+        raise ValueError("out: expected an array in C order that can be written to")
+    if np.may_share_memory(out, x):
+        raise ValueError("out: expected memory apart from x's")
