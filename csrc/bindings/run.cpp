@@ -130,6 +130,7 @@ void run_packed(const Problem& problem, ForwardArrays& arrays, const PackedWeigh
   const Plan plan(problem, dtype_of<Real>, packed.weight_dtype());
   driver::StackForward<Real> stack = stack_of<Real>(plan, arrays, dropout);
   stack.weights = packed.cells<Real>().data();
+  stack.backwards = packed.begin_backwards();
   const py::gil_scoped_release release;
   driver::stack_forward(plan, stack);
 }

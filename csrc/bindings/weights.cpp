@@ -187,6 +187,7 @@ py::object run_if_usual_of(const PackedWeights& packed, py::handle input, py::ha
   stack.output = {output.mutable_data(), problem.batch * width, width, 1};
   stack.hidden_final = h_n.mutable_data();
   stack.cell_final = c_n.mutable_data();
+  stack.backwards = packed.begin_backwards();
   {
     const py::gil_scoped_release release;
     driver::stack_forward(plan::Plan(std::move(problem), dtype_of<Real>, packed.weight_dtype()), stack);

@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -41,6 +42,10 @@ class PackedWeights {
   template <class Real>
   const std::vector<driver::CellWeights<Real>>& cells() const;
 
+  // Which end of the weights a call should begin with, alternately: the end where the last call stopped is still in the
+  // cache. It changes no result.
+  bool begin_backwards() const { return calls_.fetch_add(1, std::memory_order_relaxed) % 2 == 1; }
+
  private:
   template <class Real, class Element>
   void fill(const std::vector<WeightArrays>& weights, std::vector<driver::CellWeights<Real>>& cells);
@@ -54,6 +59,7 @@ class PackedWeights {
   AlignedBuffer memory_;
   std::vector<driver::CellWeights<float>> float32_cells_;
   std::vector<driver::CellWeights<double>> float64_cells_;
+  mutable std::atomic<unsigned> calls_{0};
 };
 
 // Views of plain weights, checked against the plan's sizes. An array may be replaced by a copy that its path can read.

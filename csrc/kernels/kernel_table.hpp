@@ -2,9 +2,10 @@
 // ISA. Per-ISA units include this file, so it holds plain data only: no inline function that a linker could keep in an
 // AVX-512 copy for an older CPU.
 //
-// Units come in blocks of as many as a vector has lanes. A packed weight matrix is [unit block][k][gate][lane]: a block
-// is one contiguous read, in which the four gates of a unit lie side by side. Lanes past the last unit hold zeros.
-// Pre-activations and biases are [unit block][gate][lane].
+// Units come in blocks of as many as a vector has lanes. A packed weight matrix is
+// [unit block][gate pair][k][gate of the pair][lane], the pairs being i, f and g, o: so a tile of rows reads a pair's
+// weights, or a whole block's, without a gap. Lanes past the last unit hold zeros. Pre-activations and biases are
+// [unit block][gate][lane].
 #pragma once
 
 #include "common/types.hpp"

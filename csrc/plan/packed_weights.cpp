@@ -12,6 +12,13 @@ constexpr index_t whole_lines(index_t bytes) {
   return (bytes + line - 1) / line * line;
 }
 
+constexpr index_t pair_gates = 2;
+
+// Where a gate's first weight lies within its unit block.
+constexpr index_t packed_gate(index_t gate, index_t size, index_t lanes) {
+  return (gate / pair_gates * size * pair_gates + gate % pair_gates) * lanes;
+}
+
 }  // namespace
 
 template <class Element>
@@ -24,13 +31,13 @@ void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t 
     const index_t end = std::min(begin + run, matrix.columns);
     for (index_t gate = 0; gate < gate_count; ++gate) {
       for (index_t lane = 0; lane < lanes; ++lane) {
-        Element* target = to + gate * lanes + lane;
+        Element* target = to + packed_gate(gate, matrix.columns, lanes) + lane;
         if (first_unit + lane >= units) {
-          for (index_t k = begin; k < end; ++k) target[k * gate_count * lanes] = Element{};
+          for (index_t k = begin; k < end; ++k) target[k * pair_gates * lanes] = Element{};
           continue;
         }
         const Element* source = matrix.data + (gate * units + first_unit + lane) * matrix.row_stride;
-        for (index_t k = begin; k < end; ++k) target[k * gate_count * lanes] = source[k * matrix.column_stride];
+        for (index_t k = begin; k < end; ++k) target[k * pair_gates * lanes] = source[k * matrix.column_stride];
       }
     }
   }
@@ -40,8 +47,9 @@ template <class Element>
 void unpack_matrix(const Element* packed, index_t units, index_t size, index_t lanes, Element* to) {
   for (index_t gate = 0; gate < gate_count; ++gate) {
     for (index_t unit = 0; unit < units; ++unit) {
-      const Element* from = packed + (unit / lanes * size * gate_count + gate) * lanes + unit % lanes;
-      for (index_t k = 0; k < size; ++k) *to++ = from[k * gate_count * lanes];
+      const Element* from =
+          packed + unit / lanes * size * gate_count * lanes + packed_gate(gate, size, lanes) + unit % lanes;
+      for (index_t k = 0; k < size; ++k) *to++ = from[k * pair_gates * lanes];
     }
   }
 }

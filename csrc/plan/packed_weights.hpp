@@ -8,7 +8,8 @@
 
 namespace lstm_native::plan {
 
-// Packs one unit block of a matrix (4 * units, size): to is (size, gate, lane). Lanes past the last unit become zeros.
+// Packs one unit block of a matrix (4 * units, size): to is (gate pair, size, gate, lane). Lanes past the last unit
+// become zeros.
 template <class Element>
 void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to);
 

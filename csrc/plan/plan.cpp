@@ -11,7 +11,7 @@ namespace {
 
 // Rows of an input projection that read the weights once. More gain nothing, and their pre-activations leave the cache
 // before the steps read them.
-constexpr index_t projected_rows = 256;
+constexpr index_t projected_rows = 128;
 
 Problem checked(Problem problem) {
   check(problem);

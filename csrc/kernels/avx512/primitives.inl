@@ -6,7 +6,8 @@ inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float
 inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
   return _mm512_fmadd_pd(a, b, c);
 }
-// With a full mask, since GCC 12 warns of the plain intrinsics' undefined operand. min and max give their second operand where one is NaN.
+// With a full mask, since GCC 12 warns of the plain intrinsics' undefined operand. min and max give their second
+// operand where one is NaN.
 inline Vector<float> at_least(Vector<float> limit, Vector<float> x) { return _mm512_maskz_max_ps(0xffff, limit, x); }
 inline Vector<double> at_least(Vector<double> limit, Vector<double> x) { return _mm512_maskz_max_pd(0xff, limit, x); }
 inline Vector<float> at_most(Vector<float> limit, Vector<float> x) { return _mm512_maskz_min_ps(0xffff, limit, x); }

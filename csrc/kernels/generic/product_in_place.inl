@@ -44,7 +44,7 @@ template <class Real>
 void product_in_place(const ProductInPlace<Real>& product) {
   const index_t end = product.end_block * lanes<Real>;
   for (index_t unit = product.first_block * lanes<Real>; unit < end && unit < product.units; ++unit) {
-    for_each_tile(product.row_count, [&](auto height, index_t first) {
+    for_each_tile<tile_rows>(product.row_count, [&](auto height, index_t first) {
       unit_in_place<Real, decltype(height)::value>(product, product.rows + first, unit);
     });
   }

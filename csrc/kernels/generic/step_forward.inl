@@ -35,32 +35,25 @@ template <class Real, class Access>
   if (row.cell_tape != nullptr) access.write(row.cell_tape + unit, c);
 }
 
-// The tile's hidden states, from what update_cell() left.
-template <class Real, int rows, int blocks>
-[[gnu::always_inline]] inline Vectors<Real, rows * blocks> hidden_states(const Real* products) {
-  constexpr int count = rows * blocks;
+// The hidden states of `count` vectors of a tile from `first` on (a vector is a row's block), from what update_cell()
+// left.
+template <class Real, int count, int blocks>
+[[gnu::always_inline]] inline void write_hidden(const StepRow<Real>* row, index_t unit, index_t left, int first,
+                                                const Real* products) {
+  constexpr index_t block_elements = gate_count * lanes<Real>;
   Vectors<Real, count> cells;
-  for (int v = 0; v < count; ++v) cells.of[v] = load(products + (v * gate_count + input_gate) * lanes<Real>);
-  Vectors<Real, count> hidden = tanh(cells);
   for (int v = 0; v < count; ++v) {
-    hidden.of[v] = load(products + (v * gate_count + output_gate) * lanes<Real>) * hidden.of[v];
+    cells.of[v] = load(products + (first + v) * block_elements + input_gate * lanes<Real>);
   }
-  return hidden;
-}
-
-// Calls body(r, b, access) for every vector of the tile, the last of which may be partial.
-template <class Real, int rows, int blocks, class Body>
-[[gnu::always_inline]] inline void for_each_vector(index_t units_left, const Body& body) {
-  if (units_left >= blocks * lanes<Real>) {
-    for (int r = 0; r < rows; ++r) {
-      for (int b = 0; b < blocks; ++b) body(r, b, WholeVector<Real>{});
-    }
-    return;
-  }
-  for (int r = 0; r < rows; ++r) {
-    for (int b = 0; b < blocks; ++b) {
-      const index_t left = units_left - b * lanes<Real>;
-      body(r, b, PartialVector<Real>{left < lanes<Real> ? left : lanes<Real>});
+  const Vectors<Real, count> squashed = tanh(cells);
+  for (int v = 0; v < count; ++v) {
+    const int b = (first + v) % blocks;
+    const Vector<Real> output = load(products + (first + v) * block_elements + output_gate * lanes<Real>);
+    Real* to = row[(first + v) / blocks].next_hidden + unit + b * lanes<Real>;
+    if (left >= (b + 1) * lanes<Real>) {
+      store(to, output * squashed.of[v]);
+    } else {
+      store_some(to, output * squashed.of[v], left - b * lanes<Real>);
     }
   }
 }
@@ -70,19 +63,32 @@ struct StepTile {
   template <int rows, int blocks>
   static void run(const StepForward<Real>& step, const StepRow<Real>* row, index_t block) {
     constexpr index_t block_elements = gate_count * lanes<Real>;
-    alignas(64) Real products[rows * blocks * block_elements];
+    constexpr int vectors = rows * blocks;
+    alignas(64) Real products[vectors * block_elements];
     Real* to[rows];
     for (int r = 0; r < rows; ++r) to[r] = products + r * blocks * block_elements;
     tile_products<Real, Weight, rows, blocks, start, with_input, with_hidden>(step, row, block, to);
+    // Two passes over the tile: what is independent of each other stands together, so that the long chains of
+    // operations overlap.
     const index_t unit = block * lanes<Real>;
     const index_t left = step.units - unit;
-    for_each_vector<Real, rows, blocks>(left, [&](int r, int b, auto access) {
-      update_cell(row[r], step.units, unit + b * lanes<Real>, to[r] + b * block_elements, access);
-    });
-    const Vectors<Real, rows * blocks> hidden = hidden_states<Real, rows, blocks>(products);
-    for_each_vector<Real, rows, blocks>(left, [&](int r, int b, auto access) {
-      access.write(row[r].next_hidden + unit + b * lanes<Real>, hidden.of[r * blocks + b]);
-    });
+    for (int v = 0; v < vectors; ++v) {
+      const int b = v % blocks;
+      Real* pre_activations = products + v * block_elements;
+      if (left >= (b + 1) * lanes<Real>) {
+        update_cell(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations, WholeVector<Real>{});
+      } else {
+        update_cell(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations,
+                    PartialVector<Real>{left - b * lanes<Real>});
+      }
+    }
+    constexpr int group = 3;
+    for (int v = 0; v + group <= vectors; v += group) {
+      write_hidden<Real, group, blocks>(row, unit, left, v, products);
+    }
+    if constexpr (vectors % group > 0) {
+      write_hidden<Real, vectors % group, blocks>(row, unit, left, vectors - vectors % group, products);
+    }
   }
 };
 
@@ -106,7 +112,7 @@ void for_each_tile_of_step(const StepForward<Real>& step) {
                      Tile::template run<1, 2>(step, step.rows, block);
                      return;
                    }
-                   for_each_tile(step.row_count, [&](auto height, index_t first) {
+                   for_each_tile<most_tile_rows>(step.row_count, [&](auto height, index_t first) {
                      Tile::template run<decltype(height)::value, 1>(step, step.rows + first, block);
                    });
                  });
