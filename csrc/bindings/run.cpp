@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -33,8 +34,13 @@ struct Raggedness {
   std::vector<index_t> lengths;
 };
 
+struct Threads {
+  int count;
+  std::optional<std::array<int, 3>> split;  // groups of directions, rows, units
+};
+
 Problem problem_of(const ForwardArrays& arrays, index_t cells, bool bidirectional, const Raggedness& ragged,
-                   double dropout, int threads) {
+                   double dropout, const Threads& threads) {
   const bool packed = !ragged.batch_sizes.empty();
   if (arrays.input.ndim() != (packed ? 2 : 3)) throw std::invalid_argument("input: unexpected number of dimensions");
   if (arrays.hidden_initial.ndim() != 3 || arrays.cell_initial.ndim() != 3) {
@@ -51,7 +57,11 @@ Problem problem_of(const ForwardArrays& arrays, index_t cells, bool bidirectiona
   problem.num_directions = bidirectional ? 2 : 1;
   problem.num_layers = cells / problem.num_directions;
   problem.dropout = dropout;
-  problem.threads = threads;
+  problem.threads = threads.count;
+  if (threads.split.has_value()) {
+    const auto& [directions, rows, units] = *threads.split;
+    problem.forced_split = {directions, rows, units};
+  }
   if (problem.num_layers * problem.num_directions != cells) {
     throw std::invalid_argument("weights: one entry is needed per layer and direction");
   }
@@ -139,7 +149,8 @@ void forward(const py::array& input, const py::array& hidden_initial, const py::
              const py::object& weights, const py::array& output, const py::array& hidden_final,
              const py::array& cell_final, bool bidirectional, const std::vector<index_t>& batch_sizes,
              const std::vector<index_t>& lengths, double dropout, std::uint64_t dropout_key,
-             std::uint64_t dropout_counter, const std::optional<py::array>& tape, int threads) {
+             std::uint64_t dropout_counter, const std::optional<py::array>& tape, int threads,
+             const std::optional<std::array<int, 3>>& split) {
   ForwardArrays arrays{input, hidden_initial, cell_initial, weights, output, hidden_final, cell_final, tape};
   const rng::DropoutStream stream{dropout, dropout_key, dropout_counter};
   const Raggedness ragged{batch_sizes, lengths};
@@ -150,13 +161,13 @@ void forward(const py::array& input, const py::array& hidden_initial, const py::
     const WeightSizes& sizes = packed.sizes();
     if (bidirectional != (sizes.num_directions == 2)) throw std::invalid_argument("bidirectional: the weights are not");
     const Problem problem =
-        problem_of(arrays, sizes.num_layers * sizes.num_directions, bidirectional, ragged, dropout, threads);
+        problem_of(arrays, sizes.num_layers * sizes.num_directions, bidirectional, ragged, dropout, {threads, split});
     is_float ? run_packed<float>(problem, arrays, packed, stream) : run_packed<double>(problem, arrays, packed, stream);
     return;
   }
   auto plain = py::cast<std::vector<WeightArrays>>(weights);
   const Problem problem =
-      problem_of(arrays, static_cast<index_t>(plain.size()), bidirectional, ragged, dropout, threads);
+      problem_of(arrays, static_cast<index_t>(plain.size()), bidirectional, ragged, dropout, {threads, split});
   is_float ? run_plain<float>(problem, arrays, plain, stream) : run_plain<double>(problem, arrays, plain, stream);
 }
 
@@ -180,7 +191,7 @@ void register_run(py::module_& module) {
   using namespace py::literals;
   module.def("forward", &forward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "output"_a,
              "hidden_final"_a, "cell_final"_a, py::kw_only(), "bidirectional"_a, "batch_sizes"_a, "lengths"_a,
-             "dropout"_a, "dropout_key"_a, "dropout_counter"_a, "tape"_a, "threads"_a,
+             "dropout"_a, "dropout_key"_a, "dropout_counter"_a, "tape"_a, "threads"_a, "split"_a = py::none(),
              "Runs a whole stack into the given arrays. input is time-major; packed where batch_sizes is not empty.");
   module.def("tape_elements", &tape_elements, "seq_len"_a, "batch"_a, "input_size"_a, "hidden_size"_a, "num_layers"_a,
              "bidirectional"_a, "Elements of the tape that forward() fills.");

@@ -65,6 +65,11 @@ Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_
   }
 }
 
+Split Plan::split(index_t layer, int team) const {
+  const Split& forced = problem.forced_split;
+  return forced.threads() > 0 && forced.threads() <= team ? forced : choose_split(work(layer), team);
+}
+
 LayerWork Plan::work(index_t layer) const {
   LayerWork work{};
   work.steps = problem.seq_len;

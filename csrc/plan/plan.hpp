@@ -53,7 +53,7 @@ struct Plan {
     return {chunk_starts[static_cast<std::size_t>(k)], chunk_starts[static_cast<std::size_t>(k) + 1]};
   }
   LayerWork work(index_t layer) const;
-  Split split(index_t layer, int team) const { return choose_split(work(layer), team); }
+  Split split(index_t layer, int team) const;
   // The k-th of `parts` ranges of batch rows with about the same number of steps to do.
   Span batch_rows(int parts, int k) const;
 };

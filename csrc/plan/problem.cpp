@@ -21,6 +21,10 @@ void check(const Problem& problem) {
   require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
   require(problem.dropout >= 0.0 && problem.dropout <= 1.0, "dropout must be in [0, 1]");
   require(problem.threads >= 1, "num_threads must be at least 1");
+  const Split& split = problem.forced_split;
+  require(split.threads() == 0 || (split.directions >= 1 && split.directions <= problem.num_directions &&
+                                   split.rows >= 1 && split.units >= 1 && split.threads() <= problem.threads),
+          "split must be positive and have no more groups than there are directions and threads");
   require(!problem.packed() || problem.lengths.empty(), "batch_sizes and lengths exclude each other");
   if (!problem.lengths.empty()) {
     require(static_cast<index_t>(problem.lengths.size()) == problem.batch, "lengths must have batch items");

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "common/types.hpp"
+#include "plan/split.hpp"
 
 namespace lstm_native::plan {
 
@@ -20,6 +21,7 @@ struct Problem {
   std::vector<index_t> lengths;      // steps per row of a padded sequence, in any order, 0 allowed
   double dropout = 0.0;
   int threads = 1;
+  Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none
 
   bool packed() const { return !batch_sizes.empty(); }
   bool ragged() const { return packed() || !lengths.empty(); }

@@ -67,6 +67,7 @@ def forward(
     dropout_counter: int,
     tape: npt.NDArray[Any] | None,
     threads: int,
+    split: tuple[int, int, int] | None = None,
 ) -> None: ...
 def tape_elements(
     seq_len: int,

@@ -139,9 +139,9 @@ def pack_weights(
         As for `lstm`. The arrays are copied.
     weight_dtype : {"float16", "bfloat16"}, optional
         Store the matrices in 16 bits: half the memory to read, which is what bounds a step of one
-        sequence with a large hidden_size. Sums, biases, states and results stay float32. Errors of
-        results, measured over 25 to 100 steps (`python -m bench.accuracy`): float16 about 1e-4,
-        bfloat16 about 1e-3.
+        sequence with a large hidden_size. Sums, biases, states and results stay float32. The
+        largest error of any result over 1 to 100 steps of 32 to 512 units, with weights drawn from
+        +-1 / sqrt(H) (`make accuracy`): float16 5e-4, bfloat16 4e-3 (float32 itself: 8e-7).
 
     Returns
     -------
