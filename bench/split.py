@@ -18,6 +18,14 @@ from lstm_native._extension import core
 from shapes import BENCH_SHAPES, Case, Shape, make_case
 
 Split = tuple[int, int, int]
+# None: whatever the rule chooses, a wavefront over the layers included.
+Choice = Split | None
+
+SHAPES = (
+    *BENCH_SHAPES,
+    Shape("stacked_h32", 100, 1, 32, 32, num_layers=2, reason="layers too small to split"),
+    Shape("stacked_h128", 100, 1, 128, 128, num_layers=2, reason="layers just worth splitting"),
+)
 ROUNDS = 40
 SECONDS_PER_SHAPE = 3.0
 
@@ -30,7 +38,7 @@ def splits(shape: Shape, threads: int) -> Iterator[Split]:
                 yield directions, rows, units
 
 
-def call_with(case: Case, threads: int, split: Split) -> Callable[[], None]:
+def call_with(case: Case, threads: int, split: Choice) -> Callable[[], None]:
     shape = case.shape
     packed = pack_weights(case.all_weights, shape.num_layers, shape.bidirectional)
     features = shape.num_directions * shape.hidden_size
@@ -54,7 +62,7 @@ def call_with(case: Case, threads: int, split: Split) -> Callable[[], None]:
     return call
 
 
-def best_times(calls: dict[Split, Callable[[], None]]) -> dict[Split, float]:
+def best_times(calls: dict[Choice, Callable[[], None]]) -> dict[Choice, float]:
     """Seconds, minima of interleaved turns."""
     best = dict.fromkeys(calls, float("inf"))
     begin = time.perf_counter()
@@ -70,7 +78,7 @@ def best_times(calls: dict[Split, Callable[[], None]]) -> dict[Split, float]:
     return best
 
 
-def chosen(shape: Shape, threads: int) -> Split:
+def chosen(shape: Shape, threads: int) -> str:
     about = explain(
         seq_len=shape.seq_len,
         batch=shape.batch,
@@ -81,26 +89,31 @@ def chosen(shape: Shape, threads: int) -> Split:
         num_threads=threads,
     )
     layer = about.layers[0]
-    return layer.direction_groups, layer.row_groups, layer.unit_groups
+    split = f"{layer.direction_groups}x{layer.row_groups}x{layer.unit_groups}"
+    return "wavefront" if about.wavefront else split
 
 
 def main(arguments: list[str]) -> None:
     threads = int(arguments[0]) if arguments else 2
     names = arguments[1:]
-    print(f"{threads} threads; groups of directions x rows x units; * is what the rule chooses")
-    for shape in BENCH_SHAPES:
+    print(f"{threads} threads; groups of directions x rows x units, then what the rule chooses; us")
+    for shape in SHAPES:
         if names and shape.name not in names:
             continue
         case = make_case(shape, np.float32, 0)
-        calls = {split: call_with(case, threads, split) for split in splits(shape, threads)}
-        times = best_times(calls)
-        rule = chosen(shape, threads)
+        choices: list[Choice] = [*splits(shape, threads), None]
+        times = best_times({split: call_with(case, threads, split) for split in choices})
         listed = ", ".join(
-            f"{'x'.join(map(str, split))}{'*' if split == rule else ''} {seconds * 1e6:.1f}"
+            f"{'x'.join(map(str, split))} {seconds * 1e6:.1f}"
             for split, seconds in times.items()
+            if split is not None
         )
-        loss = times[rule] / min(times.values()) if rule in times else float("nan")
-        print(f"{shape.label:22} {listed} us; rule / best {loss:.2f}", flush=True)
+        rule = times[None]
+        print(
+            f"{shape.label:22} {listed}; {chosen(shape, threads)} {rule * 1e6:.1f}; "
+            f"rule / best {rule / min(times.values()):.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

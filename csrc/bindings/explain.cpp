@@ -44,7 +44,7 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
   py::list layers;
   for (index_t layer = 0; layer < problem.num_layers; ++layer) {
     const driver::WeightPaths paths = driver::weight_paths(plan, layer, input, packed);
-    const plan::Split split = plan.split(layer, plan.threads);
+    const plan::Split split = plan.wavefront ? plan::Split{} : plan.split(layer, plan.threads);
     py::dict described;
     described["input_size"] = problem.layer_input_size(layer);
     described["input_weights"] = name_of(paths.input);
@@ -58,12 +58,15 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
   }
   py::dict explained;
   explained["isa"] = plan.kernels.isa;
+  explained["wavefront"] = plan.wavefront;
   explained["threads"] = plan.threads;
   explained["lanes"] = plan.lanes;
   explained["tile_rows"] = plan.kernels.tile_rows;
   explained["rows"] = plan.rows.total();
   explained["chunk_rows"] = plan.chunk_rows;
   explained["workspace_bytes"] = scratch.elements * static_cast<index_t>(sizeof(Real));
+  explained["seconds"] = plan.wavefront ? plan.estimated_wavefront_seconds(plan.threads)
+                                        : plan.estimated_layer_by_layer_seconds(plan.threads);
   explained["layers"] = layers;
   return explained;
 }
@@ -83,9 +86,9 @@ py::dict explain(index_t seq_len, index_t batch, index_t input_size, index_t hid
   problem.threads = threads;
   const plan::WeightDtype of_weights = plan::weight_dtype_named(weight_dtype);
   if (element_bytes == 4) {
-    return describe<float>(plan::Plan(problem, Dtype::float32, of_weights), packed, even_rows);
+    return describe<float>(plan::Plan(problem, Dtype::float32, of_weights, packed), packed, even_rows);
   }
-  return describe<double>(plan::Plan(problem, Dtype::float64, of_weights), packed, even_rows);
+  return describe<double>(plan::Plan(problem, Dtype::float64, of_weights, packed), packed, even_rows);
 }
 
 }  // namespace

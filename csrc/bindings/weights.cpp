@@ -190,7 +190,8 @@ py::object run_if_usual_of(const PackedWeights& packed, py::handle input, py::ha
   stack.backwards = packed.begin_backwards();
   {
     const py::gil_scoped_release release;
-    driver::stack_forward(plan::Plan(std::move(problem), dtype_of<Real>, packed.weight_dtype()), stack);
+    driver::stack_forward(
+        plan::Plan(std::move(problem), dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true), stack);
   }
   return py::make_tuple(std::move(output), std::move(h_n), std::move(c_n));
 }

@@ -18,6 +18,18 @@ inline void pause() {
 #endif
 }
 
+// Returns once holds() does.
+template <class Condition>
+void spin_until(const Condition& holds) {
+  for (int spins = 0; !holds(); ++spins) {
+    if (spins < spins_before_yielding) {
+      pause();
+    } else {
+      sched_yield();
+    }
+  }
+}
+
 }  // namespace
 
 void Barrier::wait(int members) {
@@ -28,13 +40,11 @@ void Barrier::wait(int members) {
     phase_.store(phase + 1, std::memory_order_release);
     return;
   }
-  for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (spins < spins_before_yielding) {
-      pause();
-    } else {
-      sched_yield();
-    }
-  }
+  spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; });
+}
+
+void Progress::wait_for(index_t wanted) const {
+  spin_until([&] { return done_.load(std::memory_order_acquire) >= wanted; });
 }
 
 }  // namespace lstm_native

@@ -6,6 +6,7 @@
 
 #include "common/aligned_buffer.hpp"
 #include "common/thread_grant.hpp"
+#include "common/types.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -28,6 +29,17 @@ class alignas(cache_line_bytes) Barrier {
  private:
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> phase_{0};
+};
+
+// How far one thread has come with something that another thread waits for.
+class alignas(cache_line_bytes) Progress {
+ public:
+  void reset() { done_.store(0, std::memory_order_relaxed); }
+  void report(index_t done) { done_.store(done, std::memory_order_release); }
+  void wait_for(index_t wanted) const;
+
+ private:
+  std::atomic<index_t> done_{0};
 };
 
 // One of the threads of a call: 0 <= index < size.

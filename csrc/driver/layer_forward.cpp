@@ -29,6 +29,8 @@ struct Share {
   Barrier* group_barrier;
   int group_threads;
   StepRow<Real>* table;
+  const Progress* below;  // of the layer that this one reads, in a wavefront; else null
+  Progress* own;
 
   bool projects_with_blas() const { return direction.input_path == WeightPath::blas; }
   // In memory, a row's pre-activations are packed, or as BLAS writes them.
@@ -261,12 +263,14 @@ void walk(const Share<Real>& share) {
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
     const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
+    if (share.below != nullptr) share.below->wait_for(chunk.end);
     if (share.projects_with_blas()) {
       project_with_blas(share, chunk);
     } else if (share.direction.pre_activations != nullptr) {
       project_own_blocks(share, chunk);
     }
     run_steps(share, chunk, k + 1 == chunks);
+    if (share.own != nullptr) share.own->report(chunk.end);
   }
   finish_hidden(share);
 }
@@ -289,10 +293,24 @@ void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team
   for (index_t d = direction_group; d < plan.problem.num_directions; d += split.directions) {
     walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, row_group),
                      plan::part_of(plan.blocks, split.units, in_direction % split.units), &meeting.directions[d],
-                     per_direction, in_direction, &meeting.groups[team.index / split.units], split.units, table});
+                     per_direction, in_direction, &meeting.groups[team.index / split.units], split.units, table,
+                     nullptr, nullptr});
   }
 }
 
+template <class Real>
+void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
+                                StepRow<Real>* table) {
+  const Progress* below = layer.layer > 0 ? &meeting.layers[layer.layer - 1] : nullptr;
+  Barrier alone;
+  walk(Share<Real>{plan, layer, layer.directions[0], Span{0, plan.problem.batch}, Span{0, plan.blocks}, &alone, 1, 0,
+                   &alone, 1, table, below, &meeting.layers[layer.layer]});
+}
+
+template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Meeting&,
+                                                StepRow<float>*);
+template void layer_forward_in_wavefront<double>(const Plan&, const LayerForward<double>&, const Meeting&,
+                                                 StepRow<double>*);
 template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Meeting&,
                                    StepRow<float>*);
 template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Meeting&,

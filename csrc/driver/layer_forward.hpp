@@ -55,6 +55,7 @@ struct Meeting {
   Barrier* team;
   Barrier* directions;  // one per direction
   Barrier* groups;      // one per group of threads that share batch rows; as many as the team has threads
+  Progress* layers;     // one per layer, in steps
 };
 
 // One thread's part. Every thread of the team calls it with the same arguments but `team` and `table`; whoever reads
@@ -62,5 +63,11 @@ struct Meeting {
 template <class Real>
 void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
                    kernels::StepRow<Real>* table);
+
+// A whole layer of one direction with packed weights, on one thread, while others run the layers below and above:
+// begins a chunk of steps when the layer below has done it, and reports its own.
+template <class Real>
+void layer_forward_in_wavefront(const plan::Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
+                                kernels::StepRow<Real>* table);
 
 }  // namespace lstm_native::driver

@@ -1,7 +1,6 @@
 #include "driver/stack_forward.hpp"
 
 #include <algorithm>
-#include <memory>
 
 #include "plan/tape.hpp"
 
@@ -36,7 +35,7 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
   if (index == 0) {
     layer.input.view = stack.input;
   } else {
-    layer.input.storage = scratch.at(at.layer_outputs[(index - 1) % 2]);
+    layer.input.storage = scratch.layer_output(index - 1);
     layer.input.width = width;
   }
   for (index_t d = 0; d < problem.num_directions; ++d) {
@@ -55,11 +54,10 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.hidden_final = stack.hidden_final + state * problem.batch * problem.output_size;
     direction.cell_final = stack.cell_final + state * problem.batch * problem.cell_size;
     direction.output.view = stack.output;
-    direction.output.storage = last ? nullptr : scratch.at(at.layer_outputs[index % 2]);
+    direction.output.storage = last ? nullptr : scratch.layer_output(index);
     direction.output.width = width;
     direction.output.first_feature = d * problem.output_size;
-    direction.pre_activations =
-        fuses_input(plan, paths) ? nullptr : scratch.at(at.pre_activations + d * at.pre_activations_size);
+    direction.pre_activations = fuses_input(plan, paths) ? nullptr : scratch.pre_activations(plan, index, d);
     if (stack.tape != nullptr) {
       const plan::TapeLayout tape(problem, plan.rows.total());
       direction.gates_tape = stack.tape + tape.gates(index, d);
@@ -80,9 +78,9 @@ void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, inde
 
 }  // namespace
 
-std::size_t barriers_for(int threads) { return static_cast<std::size_t>(threads) + 3; }
-
-Meeting meeting_of(Barrier* barriers) { return {barriers, barriers + 1, barriers + 3}; }
+MeetingPlace::MeetingPlace(const Plan& plan)
+    : barriers_(new Barrier[static_cast<std::size_t>(plan.threads) + 3]),
+      layers_(plan.wavefront ? new Progress[static_cast<std::size_t>(plan.problem.num_layers)] : nullptr) {}
 
 template <class Real>
 WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
@@ -114,6 +112,16 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
                    const Meeting& meeting) {
   const plan::Problem& problem = plan.problem;
   if (problem.batch == 0) return;
+  if (plan.wavefront) {
+    for (index_t k = 0; k < problem.num_layers; ++k) meeting.layers[k].reset();
+    with_team(plan.threads, [&](const Team& team) noexcept {
+      for (index_t k = team.index; k < problem.num_layers; k += team.size) {
+        layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting,
+                                   scratch.step_rows(team.index));
+      }
+    });
+    return;
+  }
   with_team(plan.threads, [&](const Team& team) noexcept {
     for (index_t k = 0; k < problem.num_layers; ++k) {
       const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);
@@ -131,11 +139,11 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
 template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
   const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
-  const std::unique_ptr<Barrier[]> barriers(new Barrier[barriers_for(plan.threads)]);
+  const MeetingPlace place(plan);
   if (stack.tape != nullptr) {
     plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.dropout.key, stack.dropout.counter);
   }
-  stack_forward(plan, stack, scratch, meeting_of(barriers.get()));
+  stack_forward(plan, stack, scratch, place.meeting());
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                   \

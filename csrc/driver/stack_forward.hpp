@@ -1,6 +1,8 @@
 // driver: the whole stack of layers.
 #pragma once
 
+#include <memory>
+
 #include "driver/layer_forward.hpp"
 #include "plan/plan.hpp"
 #include "plan/scratch.hpp"
@@ -36,11 +38,18 @@ template <class Real>
 plan::ScratchNeeds scratch_needs(const plan::Plan& plan, const CellWeights<Real>* weights,
                                  const SequenceView<const Real>& input);
 
-// How many barriers the threads of a call need, and which is for what.
-std::size_t barriers_for(int threads);
-Meeting meeting_of(Barrier* barriers);
+// What the threads of a call of this plan meet at.
+class MeetingPlace {
+ public:
+  explicit MeetingPlace(const plan::Plan& plan);
+  Meeting meeting() const { return {&barriers_[0], &barriers_[1], &barriers_[3], layers_.get()}; }
 
-// Allocates nothing. `meeting` has barriers for plan.threads threads.
+ private:
+  std::unique_ptr<Barrier[]> barriers_;
+  std::unique_ptr<Progress[]> layers_;
+};
+
+// Allocates nothing. `meeting` is of a MeetingPlace of the same plan.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
                    const Meeting& meeting);

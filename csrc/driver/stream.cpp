@@ -17,9 +17,9 @@ SequenceView<const Real> contiguous(const plan::Problem& problem, const Real* in
 template <class Real>
 Stream<Real>::Runner::Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype,
                              const CellWeights<Real>* weights)
-    : plan(problem, dtype_of<Real>, weight_dtype),
+    : plan(problem, dtype_of<Real>, weight_dtype, /*packed_weights=*/true),
       scratch(plan, scratch_needs(plan, weights, contiguous<Real>(problem, nullptr))),
-      barriers(new Barrier[barriers_for(plan.threads)]) {}
+      place(plan) {}
 
 template <class Real>
 Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights)
@@ -54,7 +54,7 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output) {
   stack.hidden_final = memory_of(hidden_[1 - current_]);
   stack.cell_final = cell();
   stack.backwards = backwards_;
-  stack_forward(runner.plan, stack, runner.scratch, meeting_of(runner.barriers.get()));
+  stack_forward(runner.plan, stack, runner.scratch, runner.place.meeting());
   current_ = 1 - current_;
   backwards_ = !backwards_;
 }

@@ -1,7 +1,6 @@
 // driver: a stack that is run a few steps at a time, with its state and its working memory kept between calls.
 #pragma once
 
-#include <memory>
 #include <optional>
 
 #include "common/aligned_buffer.hpp"
@@ -33,7 +32,7 @@ class Stream {
     Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights);
     plan::Plan plan;
     plan::Scratch<Real> scratch;
-    std::unique_ptr<Barrier[]> barriers;
+    MeetingPlace place;
   };
 
   static Real* memory_of(const AlignedBuffer& buffer) { return reinterpret_cast<Real*>(buffer.data()); }

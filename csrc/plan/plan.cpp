@@ -13,6 +13,10 @@ namespace {
 // before the steps read them.
 constexpr index_t projected_rows = 128;
 
+// Steps by which a layer follows the one below in a wavefront: few, so that its thread begins early; enough for the
+// input projection to read its weights seldom.
+constexpr index_t wavefront_steps = 8;
+
 Problem checked(Problem problem) {
   check(problem);
   return problem;
@@ -34,7 +38,7 @@ Span part_of(index_t total, int parts, int k) {
   return {begin, begin + size + (k < longer ? 1 : 0)};
 }
 
-Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_weights)
+Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_weights, bool packed_weights)
     : problem(checked(std::move(unchecked_problem))),
       rows(problem),
       kernels(kernels::in_use()),
@@ -43,26 +47,54 @@ Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_
       lanes(kernels.vector_bytes / static_cast<index_t>(dtype_of_call)),
       blocks((problem.cell_size + lanes - 1) / lanes),
       fused_input(problem.seq_len == 1),
-      chunk_rows(0) {
+      chunk_rows(0),
+      wavefront(false),
+      threads(1) {
+  if (problem.threads > 1 && rows.total() > 0) {
+    for (index_t layer = 0; layer < std::min<index_t>(problem.num_layers, 2); ++layer) {
+      threads = std::max(threads, split(layer, problem.threads).threads());
+    }
+    // Only where each thread by itself reads packed weights: chunks of another size would change BLAS's bits.
+    const bool possible = packed_weights && problem.num_layers > 1 && problem.num_directions == 1 &&
+                          problem.dropout == 0.0 && problem.seq_len >= 2 * wavefront_steps &&
+                          problem.forced_split.threads() == 0;
+    const int layers = static_cast<int>(std::min<index_t>(problem.num_layers, problem.threads));
+    if (possible && estimated_wavefront_seconds(layers) < estimated_layer_by_layer_seconds(problem.threads)) {
+      wavefront = true;
+      threads = layers;
+    }
+  }
+  cut_chunks(wavefront ? wavefront_steps * problem.batch : projected_rows);
+}
+
+void Plan::cut_chunks(index_t rows_per_chunk) {
   chunk_starts.push_back(0);
   while (chunk_starts.back() < problem.seq_len) {
     const index_t first = chunk_starts.back();
     index_t end = first + 1;
     if (!problem.ragged()) {
-      end =
-          std::min(problem.seq_len, first + (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1));
+      const index_t steps = (rows_per_chunk + problem.batch - 1) / std::max<index_t>(problem.batch, 1);
+      end = std::min(problem.seq_len, first + std::max<index_t>(steps, 1));
     } else {
-      while (end < problem.seq_len && rows.offset(end) - rows.offset(first) < projected_rows) ++end;
+      while (end < problem.seq_len && rows.offset(end) - rows.offset(first) < rows_per_chunk) ++end;
     }
-    end = std::max(end, first + 1);
     chunk_rows = std::max(chunk_rows, rows.offset(end) - rows.offset(first));
     chunk_starts.push_back(end);
   }
-  threads = 1;
-  if (problem.threads == 1 || rows.total() == 0) return;
-  for (index_t layer = 0; layer < std::min<index_t>(problem.num_layers, 2); ++layer) {
-    threads = std::max(threads, split(layer, problem.threads).threads());
-  }
+}
+
+double Plan::estimated_wavefront_seconds(int team) const {
+  // As long as the thread with the most layers, and the chunks until the last thread has begun.
+  const double chunks = static_cast<double>(problem.seq_len) / static_cast<double>(wavefront_steps);
+  const auto turns = static_cast<double>((problem.num_layers + team - 1) / team);
+  const double layer = std::max(estimated_seconds(work(0), Split{}), estimated_seconds(work(1), Split{}));
+  return layer * (turns + (team - 1) / chunks) + parallel_region_seconds;
+}
+
+double Plan::estimated_layer_by_layer_seconds(int team) const {
+  const double first = estimated_seconds(work(0), split(0, team));
+  if (problem.num_layers == 1) return first;
+  return first + static_cast<double>(problem.num_layers - 1) * estimated_seconds(work(1), split(1, team));
 }
 
 Split Plan::split(index_t layer, int team) const {

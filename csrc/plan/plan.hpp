@@ -32,7 +32,7 @@ WeightDtype weight_dtype_named(const std::string& name);
 
 struct Plan {
   // Throws as check() does.
-  Plan(Problem unchecked_problem, Dtype dtype, WeightDtype weight_dtype);
+  Plan(Problem unchecked_problem, Dtype dtype, WeightDtype weight_dtype, bool packed_weights);
 
   Problem problem;
   ActiveRows rows;
@@ -44,7 +44,12 @@ struct Plan {
   bool fused_input;                   // the input projection is part of the step, where the weights are packed
   std::vector<index_t> chunk_starts;  // steps; the input is projected for a chunk of steps at a time; ends with seq_len
   index_t chunk_rows;                 // of the largest chunk
+  bool wavefront;                     // a thread per layer, each a chunk of steps behind the one below
   int threads;                        // that the layers can use, at most problem.threads
+
+  // Of one call, the way that is chosen, and as layers one after the other.
+  double estimated_wavefront_seconds(int team) const;
+  double estimated_layer_by_layer_seconds(int team) const;
 
   index_t block_elements() const { return gate_count * lanes; }  // of one row's pre-activations
   index_t row_elements() const { return blocks * block_elements(); }
@@ -56,6 +61,9 @@ struct Plan {
   Split split(index_t layer, int team) const;
   // The k-th of `parts` ranges of batch rows with about the same number of steps to do.
   Span batch_rows(int parts, int k) const;
+
+ private:
+  void cut_chunks(index_t rows_per_chunk);
 };
 
 template <class Real>

@@ -24,9 +24,11 @@ struct ScratchLayout {
   index_t input_panels = 0;          // (directions, blocks, columns, 4, lanes)
   index_t input_panels_size = 0;     // of one direction
   index_t hidden_panels = 0;         // (directions, blocks, output_size, 4, lanes)
-  index_t pre_activations = 0;       // (directions, chunk's rows, blocks, 4, lanes)
+  index_t pre_activations = 0;       // (directions, chunk's rows, blocks, 4, lanes); in a wavefront one for each layer
   index_t pre_activations_size = 0;  // of one direction
-  index_t layer_outputs[2] = {};     // (rows, directions * output_size) each: a layer's input and its output
+  index_t layer_outputs = 0;         // (buffers, rows, directions * output_size): between layers
+  index_t layer_output_size = 0;
+  index_t layer_output_buffers = 0;  // two that take turns, or in a wavefront one after each layer but the last
   index_t step_rows = 0;             // (threads, step_row_count) of kernels::StepRow
   index_t step_row_count = 0;
   index_t elements = 0;
@@ -40,6 +42,12 @@ class Scratch {
 
   const ScratchLayout<Real>& layout() const { return layout_; }
   Real* at(index_t offset) const { return reinterpret_cast<Real*>(memory_.data()) + offset; }
+  Real* layer_output(index_t layer) const {
+    return at(layout_.layer_outputs + layer % layout_.layer_output_buffers * layout_.layer_output_size);
+  }
+  Real* pre_activations(const Plan& plan, index_t layer, index_t direction) const {
+    return at(layout_.pre_activations + (plan.wavefront ? layer : direction) * layout_.pre_activations_size);
+  }
   kernels::StepRow<Real>* step_rows(int thread) const {
     return reinterpret_cast<kernels::StepRow<Real>*>(at(layout_.step_rows)) + thread * layout_.step_row_count;
   }

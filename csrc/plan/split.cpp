@@ -18,7 +18,6 @@ constexpr double memory_byte = 1.0 / 22e9;
 constexpr double vector_of_gates = 25e-9;
 constexpr double row_of_step = 4e-9;
 constexpr double barrier = 250e-9;
-constexpr double parallel_region = 1.2e-6;
 constexpr double thread_gain = 0.97;  // a split must gain 3 % to be worth its threads
 
 double cache_bytes(int name, double otherwise) {
@@ -72,7 +71,7 @@ double estimated_seconds(const LayerWork& work, const Split& split) {
   const Step step = step_of(work, split);
   const auto turns = static_cast<double>((work.directions + split.directions - 1) / split.directions);
   return static_cast<double>(work.steps) * turns * (std::max(step.multiply_adds, step.reading) + step.others) +
-         (split.threads() > 1 ? parallel_region : 0.0);
+         (split.threads() > 1 ? parallel_region_seconds : 0.0);
 }
 
 bool bound_by_reading(const LayerWork& work, const Split& split) {

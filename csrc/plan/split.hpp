@@ -33,6 +33,8 @@ struct LayerWork {
   bool fused_input;  // W_ih is read in each step, as W_hh is
 };
 
+inline constexpr double parallel_region_seconds = 1.2e-6;  // two cores of an AMD EPYC (Zen 3)
+
 // Seconds, on a machine like those whose figures the estimate is made of.
 double estimated_seconds(const LayerWork& work, const Split& split);
 

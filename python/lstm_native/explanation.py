@@ -56,6 +56,8 @@ class Explanation:
     """Batch rows that the step kernel holds in registers at once."""
     threads: int
     """Of those that the call may use, the ones that it does use."""
+    wavefront: bool
+    """Whether each thread runs whole layers, some steps behind the thread of the layer below."""
     layers: tuple[LayerExplanation, ...]
     rows: int
     """Steps of all sequences together."""
@@ -66,7 +68,8 @@ class Explanation:
     workspace_bytes: int
     """Working memory that the call allocates beside its results, and frees."""
     seconds: float
-    """The layers' estimates together: the roofline for the machine that they were measured on."""
+    """The layers' estimates together (in a wavefront, over the threads): the roofline for the
+    machine that they were measured on."""
     slow_paths: tuple[str, ...]
     """Whatever keeps the call from being as fast as it could, and what would help."""
 
@@ -74,7 +77,8 @@ class Explanation:
         lines = [
             f"{self.isa} kernels, {self.lanes} units per vector, {self.dtype}"
             + (f" with {self.weight_dtype} weights" if self.weight_dtype != self.dtype else "")
-            + f", {self.threads} thread{'s' if self.threads > 1 else ''}",
+            + f", {self.threads} thread{'s' if self.threads > 1 else ''}"
+            + (", layers in a wavefront" if self.wavefront else ""),
             f"{self.operations / 1e6:.4g} million operations, {self.weight_bytes / 1e6:.4g} MB of "
             f"weights, {self.workspace_bytes / 1e6:.4g} MB of working memory",
         ]
@@ -263,11 +267,12 @@ def _explanation(
         lanes=plan["lanes"],
         tile_rows=plan["tile_rows"],
         threads=plan["threads"],
+        wavefront=plan["wavefront"],
         layers=layers,
         rows=plan["rows"],
         operations=8 * hidden * columns * plan["rows"],
         weight_bytes=4 * hidden * columns * (2 if weight_dtype else element_bytes),
         workspace_bytes=plan["workspace_bytes"],
-        seconds=sum(layer.seconds for layer in layers),
+        seconds=plan["seconds"],
         slow_paths=tuple(slow),
     )
