@@ -65,9 +65,9 @@ def run_stream(step: Step, inputs: Array) -> Array:
 def lstm_step(model: ModelProto, threads: int) -> Step:
     """Return lstm_native's step: features (T, 1, H) to hidden states (T, 1, H)."""
     # Imported here, so that its absence can be reported.
-    from lstm_native import lstm  # noqa: PLC0415
+    from lstm_native import lstm, pack_weights  # noqa: PLC0415
 
-    weights = lstm_weights(model)
+    weights = pack_weights(lstm_weights(model), num_layers=1, bidirectional=False)
 
     def step(features: Array, h: Array, c: Array) -> Sequence[Array]:
         return lstm(
@@ -129,7 +129,7 @@ def detect(audio: Path, recording: Recording, out: Path, threads: int) -> int:
     print_times("whole detector", times_per_frame(detectors, timed))
     lstms = {
         "onnxruntime": partial(run_stream, onnxruntime_step(lstm_graph, threads)),
-        "lstm_native, weights passed at each call": partial(run_stream, lstm_step(model, threads)),
+        "lstm_native": partial(run_stream, lstm_step(model, threads)),
     }
     print_times("LSTM alone, same features in", times_per_frame(lstms, encode(timed)))
     draw(out, f"Voice activity in {audio.name}", recording.samples, probabilities, segments)

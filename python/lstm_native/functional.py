@@ -139,11 +139,12 @@ def lstm(
         and bidirectional is all_weights.bidirectional
         and (train is False or train is True)
         and batch_first is False
-        and batch_sizes is lengths is seed is num_threads is None
+        and batch_sizes is lengths is seed is None
         and weights_transposed is False
         and has_ih_bias is has_hh_bias is True
     ):
-        results = all_weights._core.run(input, initial_states, config.get_num_threads())
+        threads = config.threads_for_call(num_threads)
+        results = all_weights._core.run(input, initial_states, threads)
         if results is not None:
             return results
     call = prepare(
