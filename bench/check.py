@@ -19,7 +19,7 @@ OUR_TOLERANCE = TOLERANCES["value"].float32
 # Peers may approximate the non-linearities more coarsely; a wrong gate order is off by 1e-2.
 PEER_TOLERANCE = 1e-4
 # Weights rounded to 11 bits, with the error carried from step to step.
-FLOAT16_TOLERANCE = 5e-4
+FLOAT16_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Measures what a step of a stream costs beyond its share of a run over many steps.
+"""Measures what a step of a stream costs beyond the kernel itself.
 
 python -m bench.streams [--threads N ...] [--json]
 """
@@ -31,10 +31,13 @@ def measure_stream(hidden_size: int, threads: int) -> StreamLatency:
     x = case.x[0]
     out = np.empty((1, hidden_size), np.float32)
 
-    step, step_into, run = least_us(
-        lambda: stream.step(x), lambda: stream.step(x, out=out), lambda: stream.run(case.x)
+    step, step_into, run, kernel = least_us(
+        lambda: stream.step(x),
+        lambda: stream.step(x, out=out),
+        lambda: stream.run(case.x),
+        lambda: stream._core.repeat(x, out, _STEPS),
     )
-    return StreamLatency(hidden_size, threads, step, step_into, run / _STEPS)
+    return StreamLatency(hidden_size, threads, step, step_into, run / _STEPS, kernel / _STEPS)
 
 
 def least_us(*calls: Callable[[], object]) -> list[float]:

@@ -133,7 +133,7 @@ def complete_report(threads: tuple[int, ...] = (1,), **times: float) -> Report:
         results(BENCH_SHAPES, names),
         results(RAGGED_SHAPES, RAGGED),
         tuple(made_up_limits(number) for number in threads),
-        tuple(StreamLatency(64, number, 6.0, 5.0, 4.0) for number in threads),
+        tuple(StreamLatency(64, number, 6.0, 5.0, 3.0, 4.0) for number in threads),
         {"narrower-isas": "left out by --quick"},
     )
 
@@ -392,7 +392,7 @@ class TestVariants:
             assert variants.environment_of(name) == {}
 
     def test_tolerances(self):
-        assert variants.tolerance_of(FLOAT16) == FLOAT16_TOLERANCE == 5e-4
+        assert variants.tolerance_of(FLOAT16) == FLOAT16_TOLERANCE == 1e-3
         assert variants.tolerance_of(PLAIN) == OUR_TOLERANCE
         assert variants.tolerance_of(TORCH_PACKED_SEQUENCE) == PEER_TOLERANCE
 
@@ -741,7 +741,7 @@ class TestTable:
             "### Ragged batches, 1 thread",
             "| ragged_tagger | 200,64,64/128 | 0.59 |",
             "### What must be reached, 2 threads",
-            "| 64 | 1 | 6.00 us | 5.00 us | 4.00 us | 2.00 us | ok |",
+            "| 64 | 1 | 6.00 us | 5.00 us | 3.00 us | 4.00 us | 2.00 us | ok |",
             "- narrower-isas: left out by --quick",
             "- lstm_native plain, left out: T >= 25 only",
         ):
@@ -753,7 +753,7 @@ class TestTable:
         assert "| read, 1/4 of L3 | 50 GB/s (8 MB each) | - |" in text
 
     def test_step_that_costs_too_much_is_told(self):
-        slow_into = StreamLatency(64, 1, step=6.0, step_into=8.0, run_step=4.0)
+        slow_into = StreamLatency(64, 1, step=6.0, step_into=8.0, run_step=4.0, kernel=4.0)
         assert render_streams([slow_into]).endswith("| 4.00 us | MISSED |")
 
     @pytest.mark.parametrize(
@@ -872,7 +872,7 @@ class TestRun:
             assert arguments == ["--threads", "1"]
             if module == "bench.limits":
                 raise SideProcessError("ImportError: no probes")
-            return [dataclasses.asdict(StreamLatency(64, 1, 6.0, 5.0, 4.0))]
+            return [dataclasses.asdict(StreamLatency(64, 1, 6.0, 5.0, 3.0, 4.0))]
 
         crews = []
 

@@ -38,6 +38,22 @@ class Stream {
     return std::visit([&](auto& stream) { return run_of(stream, x, out, several); }, stream_);
   }
 
+  // Repeats one step without returning to Python; only what it costs is of interest.
+  void repeat(py::handle x, py::handle out, index_t count) {
+    std::visit(
+        [&](auto& stream) {
+          using Real = std::remove_pointer_t<decltype(stream.hidden())>;
+          const plan::Problem& sizes = stream.problem();
+          const Real* input = usual_array<Real>(x, {sizes.batch, sizes.input_size});
+          const Real* output = usual_array<Real>(out, {sizes.batch, sizes.output_size});
+          if (input == nullptr || output == nullptr) throw std::invalid_argument("x, out: unexpected arrays");
+          const InUse guard(in_use_);
+          const py::gil_scoped_release release;
+          for (index_t k = 0; k < count; ++k) stream.run(1, input, const_cast<Real*>(output));
+        },
+        stream_);
+  }
+
   py::tuple state() {
     const InUse guard(in_use_);
     return std::visit(
@@ -160,6 +176,7 @@ void register_stream(py::module_& module) {
       .def(py::init<const PackedWeights&, index_t, int>(), "packed"_a, "batch"_a, "threads"_a, py::keep_alive<1, 2>())
       .def("run", &Stream::run, "x"_a, "out"_a, "several"_a,
            "The hidden states, in `out` or a new array; None where an argument needs a conversion.")
+      .def("repeat", &Stream::repeat, "x"_a, "out"_a, "count"_a, "The same step many times, for benchmarks.")
       .def("state", &Stream::state, "Copies of the hidden and the cell state.")
       .def("set_state", &Stream::set_state, "hidden"_a, "cell"_a)
       .def("reset", &Stream::reset)
