@@ -38,6 +38,24 @@ def call_reference(case: Case, **changes: Any) -> Answer:
     )
 
 
+def transposed_weights(case: Case) -> list[Any]:
+    """The weights as `weights_transposed=True` wants them."""
+    return [np.ascontiguousarray(w.T) if w.ndim == 2 else w for w in case.all_weights]
+
+
+def pack(case: Case, transposed: bool = False, **options: Any) -> lstm_native.PackedWeights:
+    """The case's weights, packed."""
+    return lstm_native.pack_weights(
+        transposed_weights(case) if transposed else case.all_weights,
+        case.shape.num_layers,
+        case.shape.bidirectional,
+        transposed,
+        case.has_ih_bias,
+        case.has_hh_bias,
+        **options,
+    )
+
+
 def flat_weight(case: Case) -> Any:
     """The operator's default layout: all matrices, then all biases."""
     matrices = [w.ravel() for w in case.all_weights if w.ndim == 2]

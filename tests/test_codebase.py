@@ -121,8 +121,10 @@ def test_the_installed_package_is_this_checkout():
 
 def test_stubs_match_the_module():
     done = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "lstm_native._core"]
-        + ["--allowlist", "data/stubtest_allowlist.txt"],
+        [
+            *(sys.executable, "-m", "mypy.stubtest", "lstm_native._core"),
+            *("--allowlist", "data/stubtest_allowlist.txt"),
+        ],
         capture_output=True,
         text=True,
         check=False,

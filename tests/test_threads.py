@@ -1,16 +1,27 @@
 """The same bits for any number of threads; nothing global is changed."""
 
+import itertools
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, flat_weight, operator_for
+from calls import (
+    assert_same_bits,
+    call_lstm,
+    flat_weight,
+    operator_for,
+    pack,
+    transposed_weights,
+)
 from fresh_interpreter import ask
 from lstm_native import config
+from lstm_native._core import forward
 from shapes import Shape, make_case, shapes_by_name
 
 THREADS = (1, 2, 3, 8)
@@ -37,13 +48,15 @@ def test_same_bits(shape, dtype):
         assert_same_bits([reserve], [expected_reserve])
 
 
-def test_same_bits_packed():
+def test_same_bits_of_a_packed_sequence():
     case = make_case(Shape("packed", 6, 70, 30, 40, 2, True), np.float32)
     sizes = [70, 60, 33, 32, 5, 1]
     rows = np.concatenate([case.x[t, :size] for t, size in enumerate(sizes)])
-    results = [call_lstm(case, input=rows, batch_sizes=sizes, num_threads=n) for n in THREADS]
-    for got in results[1:]:
-        assert_same_bits(got, results[0])
+    for weights in (case.all_weights, pack(case)):
+        options = {"input": rows, "batch_sizes": sizes, "all_weights": weights}
+        results = [call_lstm(case, num_threads=threads, **options) for threads in THREADS]
+        for got in results[1:]:
+            assert_same_bits(got, results[0])
 
 
 def test_same_bits_scattered_input():
@@ -52,6 +65,223 @@ def test_same_bits_scattered_input():
     results = [call_lstm(case, input=turned, num_threads=n) for n in THREADS]
     for got in results[1:]:
         assert_same_bits(got, results[0])
+
+
+def name_of(value):
+    return getattr(value, "name", str(value))
+
+
+# Small relatives of the bench shapes, one for each way to share a layer: the groups of directions,
+# of batch rows and of units that several threads make.
+SPLITS = [
+    (Shape("directions", 40, 1, 16, 64, bidirectional=True), 2, (True, False, False)),
+    (Shape("rows", 12, 40, 24, 40), 2, (False, True, False)),
+    (Shape("rows", 12, 40, 24, 40), 4, (False, True, False)),
+    (Shape("rows", 12, 40, 24, 40), 8, (False, True, False)),
+    (Shape("units", 12, 1, 24, 264), 2, (False, False, True)),
+    (Shape("units", 12, 1, 24, 264), 4, (False, False, True)),
+    (Shape("units", 12, 1, 24, 264), 8, (False, False, True)),
+    (Shape("units_of_one_step", 1, 1, 264, 264), 2, (False, False, True)),
+    (Shape("directions_and_rows", 8, 65, 24, 40, bidirectional=True), 4, (True, True, False)),
+    (Shape("directions_and_units", 12, 3, 24, 264, bidirectional=True), 4, (True, False, True)),
+    (Shape("directions_and_units", 12, 3, 24, 264, bidirectional=True), 8, (True, False, True)),
+]
+
+
+def explained(case, weights, **options):
+    shape = case.shape
+    arguments = (case.x, (case.h0, case.c0), weights, shape.num_layers, 0.0, False)
+    return lstm_native.explain(*arguments, shape.bidirectional, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize(("shape", "threads", "split"), SPLITS, ids=name_of)
+def test_same_bits_for_each_split_that_is_chosen(shape, threads, split, packed, dtype):
+    case = make_case(shape, dtype, seed=2)
+    weights = pack(case) if packed else case.all_weights
+    about = explained(case, weights, num_threads=threads)
+    (layer,) = about.layers
+    groups = (layer.direction_groups, layer.row_groups, layer.unit_groups)
+    assert tuple(count > 1 for count in groups) == split
+    assert about.threads == np.prod(groups)
+    expected = call_lstm(case, all_weights=weights, num_threads=1)
+    assert_same_bits(call_lstm(case, all_weights=weights, num_threads=threads), expected)
+
+
+WAVEFRONTS = [
+    Shape("as_many_layers_as_threads", 40, 1, 32, 32, 4),
+    Shape("a_rest_of_steps", 43, 1, 24, 24, 3),
+    Shape("more_layers_than_threads", 50, 2, 24, 24, 7),
+    Shape("the_fewest_steps", 16, 1, 16, 16, 4),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("threads", [2, 3, 4])
+@pytest.mark.parametrize("shape", WAVEFRONTS, ids=lambda shape: shape.name)
+def test_same_bits_with_layers_in_a_wavefront(shape, threads, dtype):
+    case = make_case(shape, dtype, seed=3)
+    packed = pack(case)
+    about = explained(case, packed, num_threads=threads)
+    assert about.wavefront
+    assert about.threads == min(threads, shape.num_layers)
+    expected = call_lstm(case, all_weights=packed, num_threads=1)
+    assert not explained(case, packed, num_threads=1).wavefront
+    net = operator_for(case)
+    trained = net(case.x, case.h0, case.c0, packed, num_threads=1)
+    # Several times, as the threads meet in another way each time.
+    for _ in range(5):
+        assert_same_bits(call_lstm(case, all_weights=packed, num_threads=threads), expected)
+        got = net(case.x, case.h0, case.c0, packed, num_threads=threads)
+        assert_same_bits(got[:4], trained[:4])
+    lengths = [max(0, shape.seq_len - 9 * row) for row in range(shape.batch)]
+    uneven = {"all_weights": packed, "lengths": lengths}
+    one = call_lstm(case, **uneven, num_threads=1)
+    assert_same_bits(call_lstm(case, **uneven, num_threads=threads), one)
+
+
+def test_dropout_and_a_wavefront_exclude_each_other():
+    # Masks are applied to all of a layer's outputs before the next begins.
+    case = make_case(WAVEFRONTS[0], np.float32)
+    packed = pack(case)
+    options = {"dropout": 0.5, "train": True, "seed": 4, "all_weights": packed}
+    expected = call_lstm(case, **options, num_threads=1)
+    for threads in THREADS[1:]:
+        assert_same_bits(call_lstm(case, **options, num_threads=threads), expected)
+    arguments = (case.x, (case.h0, case.c0), packed, case.shape.num_layers)
+    assert not lstm_native.explain(*arguments, 0.5, True, False, num_threads=4).wavefront
+    assert lstm_native.explain(*arguments, 0.5, False, False, num_threads=4).wavefront
+
+
+def forced(case, weights, split, threads, **ragged):
+    """The core's results with this split, whatever the estimate says."""
+    shape = case.shape
+    if isinstance(weights, lstm_native.PackedWeights):
+        weights = weights._core
+    else:
+        weights = [tuple(weights[first : first + 4]) for first in range(0, len(weights), 4)]
+    x = ragged.pop("input", case.x)
+    width = shape.num_directions * shape.hidden_size
+    results = [np.zeros((*x.shape[:-1], width), x.dtype)]
+    results += [np.empty_like(case.h0), np.empty_like(case.c0)]
+    options = {"batch_sizes": [], "lengths": [], **ragged}
+    options.update(dropout=0.0, dropout_key=0, dropout_counter=0, tape=None)
+    options.update(bidirectional=shape.bidirectional, threads=threads, split=split)
+    forward(x, case.h0, case.c0, weights, *results, **options)
+    return results
+
+
+FORCED = [
+    Shape("one_row", 30, 1, 9, 136, bidirectional=True),
+    Shape("rests", 30, 13, 9, 133, 2, bidirectional=True),
+    # More rows than a projection takes at a time, and a single vector of units.
+    Shape("many_rows", 11, 70, 9, 4, 2, bidirectional=True),
+]
+
+
+def every_split(shape):
+    """Up to eight threads; a group of units has at least one vector of them."""
+    sizes = {"seq_len": 1, "batch": 1, "input_size": 1, "hidden_size": 1}
+    vectors = -(-shape.hidden_size // lstm_native.explain(**sizes).lanes)
+    for split in itertools.product((1, 2), (1, 2, 3, 8), (1, 2, 3, 8)):
+        if 1 < np.prod(split) <= 8 and split[2] <= vectors:
+            yield split
+
+
+@pytest.mark.parametrize("kind", ["dense", "lengths", "batch_sizes"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize(
+    ("shape", "split"),
+    [(shape, split) for shape in FORCED for split in every_split(shape)],
+    ids=name_of,
+)
+def test_same_bits_for_every_split_there_is(shape, split, packed, kind):
+    # Also those that no estimate would choose, with groups that have no rows.
+    case = make_case(shape, np.float32, seed=5)
+    weights = pack(case) if packed else case.all_weights
+    options = {}
+    if kind == "lengths":
+        lengths = [(7 * row) % (shape.seq_len + 1) for row in range(1, shape.batch + 1)]
+        options["lengths"] = lengths
+    if kind == "batch_sizes":
+        sizes = [max(1, shape.batch - 3 * step) for step in range(shape.seq_len)]
+        rows = np.concatenate([x[:size] for x, size in zip(case.x, sizes, strict=True)])
+        options.update(input=rows, batch_sizes=sizes)
+    expected = call_lstm(case, all_weights=weights, num_threads=1, **options)
+    for _ in range(3):  # the threads meet in another way each time
+        assert_same_bits(forced(case, weights, split, int(np.prod(split)), **options), expected)
+
+
+# How each of the two matrices can be read. The paths depend on the sizes alone.
+PATHS = {
+    "packed": (Shape("any", 9, 5, 24, 72, 2, True), {}),
+    "plain, few rows, narrow": (Shape("few", 5, 2, 24, 72), {}),
+    "plain, few rows, wide": (Shape("few", 5, 2, 24, 264), {}),
+    "plain, one row, many steps": (Shape("stream", 60, 1, 24, 264), {}),
+    "plain, many rows": (Shape("many", 9, 40, 24, 72, 2, True), {}),
+    "plain, many rows, wide": (Shape("many", 9, 40, 24, 264), {}),
+    "plain, batch_first": (Shape("uneven", 9, 40, 24, 72, 2, True), {"batch_first": True}),
+    "transposed, few rows": (Shape("few", 5, 2, 24, 72), {"weights_transposed": True}),
+    "transposed, many rows": (Shape("many", 9, 40, 24, 72, 2), {"weights_transposed": True}),
+}
+
+
+def call_on_path(name, dtype, threads, seen=None):
+    shape, options = PATHS[name]
+    case = make_case(shape, dtype, seed=6)
+    weights = pack(case) if name == "packed" else case.all_weights
+    if options.get("weights_transposed"):
+        weights = transposed_weights(case)
+    x = case.x.swapaxes(0, 1).copy() if options.get("batch_first") else case.x
+    if seen is not None:
+        arguments = (x, (case.h0, case.c0), weights, shape.num_layers, 0.0, False)
+        for layer in lstm_native.explain(*arguments, shape.bidirectional, **options).layers:
+            seen |= {layer.input_weights, layer.recurrent_weights}
+    return call_lstm(case, input=x, all_weights=weights, num_threads=threads, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", PATHS)
+def test_same_bits_however_weights_are_read(name, dtype):
+    expected = call_on_path(name, dtype, 1)
+    for threads in THREADS[1:]:
+        assert_same_bits(call_on_path(name, dtype, threads), expected)
+
+
+def test_the_paths_above_are_all_that_there_are():
+    seen = set()
+    for name in PATHS:
+        call_on_path(name, np.float32, 1, seen)
+    assert seen == {"packed", "packed_per_call", "in_place", "blas"}
+
+
+@given(
+    st.builds(
+        Shape,
+        st.just("random"),
+        seq_len=st.integers(1, 20),
+        batch=st.integers(0, 40),
+        input_size=st.integers(1, 40),
+        hidden_size=st.integers(1, 300),
+        num_layers=st.integers(1, 3),
+        bidirectional=st.booleans(),
+    ),
+    st.sampled_from([np.float32, np.float64]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(2, 9),
+)
+def test_same_bits_for_random_shapes(shape, dtype, transposed, batch_first, threads):
+    case = make_case(shape, dtype, seed=7)
+    options = {
+        "input": case.x.swapaxes(0, 1) if batch_first else case.x,
+        "batch_first": batch_first,
+        "all_weights": transposed_weights(case) if transposed else case.all_weights,
+        "weights_transposed": transposed,
+    }
+    expected = call_lstm(case, **options, num_threads=1)
+    assert_same_bits(call_lstm(case, **options, num_threads=threads), expected)
 
 
 def test_many_python_threads_at_once():

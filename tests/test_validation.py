@@ -9,15 +9,24 @@ import numpy as np
 import pytest
 
 import lstm_native
+from lstm_native import explanation
 from validation_cases import (
     APPLICABLE,
     BUILD,
     CALL,
     KINDS,
     MISTAKES,
+    NO_BIASES,
+    ONE_BIAS,
     PACKED,
+    PACKED_WEIGHTS,
     RAGGED,
     RESERVE_SIZE,
+    RUN,
+    STATE,
+    STATE_OF_STREAM,
+    STEP,
+    STREAM,
     WEIGHTS,
     call,
     target,
@@ -100,7 +109,16 @@ def test_a_late_failure_with_dropout_draws_no_masks():
 
 
 def signature(interface):
+    if interface == "explain":  # of its two forms the one that is not `lstm`'s
+        return inspect.signature(explanation._of_sizes).parameters
     return inspect.signature(target(interface)).parameters
+
+
+def test_the_table_covers_every_interface():
+    covered = {interface.split("(")[0] for interface in APPLICABLE}
+    without_arguments = {"get_config", "get_num_threads", "show_config", "__version__"}
+    made_by_others = {"Explanation", "LayerExplanation", "PackedWeights"}
+    assert covered | without_arguments | made_by_others == set(lstm_native.__all__)
 
 
 def test_the_table_covers_every_argument():
@@ -169,6 +187,24 @@ NEIGHBOURS = {
         {"num_threads": 1},
         {"num_threads": 128},
         {"num_threads": None},
+        {"lengths": [5, 0, 3]},
+        {"lengths": (0, 0, 0)},
+        {"lengths": np.array([5, 5, 5], np.uint8)},
+        {"lengths": None},
+        {"batch_first": True, "input": zeros(3, 5, 10), "lengths": [1, 5, 2]},
+        {
+            "input": zeros(5, 0, 10),
+            "initial_states": (zeros(1, 0, 2), zeros(1, 0, 2)),
+            "lengths": [],
+        },
+        {"all_weights": PACKED_WEIGHTS},
+        {"all_weights": PACKED_WEIGHTS, "num_layers": np.int8(1)},
+        {"all_weights": PACKED_WEIGHTS, **PACKED},
+        {"all_weights": PACKED_WEIGHTS, "lengths": [5, 1, 0]},
+        {"all_weights": NO_BIASES},
+        {"all_weights": NO_BIASES, "has_ih_bias": False, "has_hh_bias": False},
+        {"all_weights": ONE_BIAS, "has_hh_bias": False},
+        {"all_weights": ONE_BIAS},
     ],
     BUILD: [
         {},
@@ -185,6 +221,8 @@ NEIGHBOURS = {
         {},
         {"w": zeros(4, 28)},
         {"w": zeros(112, 1, 1)},
+        {"w": PACKED_WEIGHTS},
+        {"w": ONE_BIAS},
         {"state": np.array([[7], [0]])},
         {"state": np.array([[7], [0]], np.uint64)},
         {"state": [[-1], [0]]},
@@ -195,6 +233,46 @@ NEIGHBOURS = {
     RESERVE_SIZE: [{}, {"seq_len": 1, "batch": 0}, {"seq_len": np.int16(7)}],
     "manual_seed": [{}, {"seed": 0}, {"seed": 2**64 - 1}],
     "set_num_threads": [{}, {"num_threads": 128}, {"num_threads": None}],
+    "pack_weights": [
+        {},
+        {"all_weights": list(WEIGHTS)},
+        {"all_weights": [w.tolist() for w in WEIGHTS]},
+        {"all_weights": [w.astype(">f8") for w in WEIGHTS]},
+        {"weight_dtype": None},
+        {"weight_dtype": "float16"},
+        {"weight_dtype": "bfloat16"},
+        {
+            "all_weights": (WEIGHTS[0] + 65519, *WEIGHTS[1:]),
+            "weight_dtype": "float16",
+        },
+        {
+            "all_weights": (*WEIGHTS[:3], np.full(8, np.inf, np.float32)),
+            "weight_dtype": "float16",
+        },
+        {"has_ih_bias": False, "all_weights": WEIGHTS[:3]},
+        {"num_layers": np.int64(1), "bidirectional": np.False_},
+    ],
+    STREAM: [{}, {"batch": 1}, {"batch": np.int16(3)}, {"num_threads": 128}, {"num_threads": None}],
+    STEP: [
+        {},
+        {"x": zeros(3, 10, dtype=">f4")},
+        {"x": np.full((3, 10), np.nan, np.float32)},
+        {"out": zeros(3, 2)},
+        {"out": None},
+    ],
+    RUN: [{}, {"x": zeros(1, 3, 10)}, {"out": zeros(5, 3, 2)}],
+    STATE_OF_STREAM: [{}, {"state": [STATE, STATE]}, {"state": (np.full_like(STATE, np.nan),) * 2}],
+    "explain": [
+        {},
+        {"batch": 0},
+        {"seq_len": np.int64(5)},
+        {"dtype": "float64", "packed": False},
+        {"weight_dtype": "bfloat16"},
+        {"lengths": [5, 0, 1]},
+        {"batch": 0, "lengths": []},
+        {"num_threads": 128},
+        {"num_threads": None},
+    ],
 }
 
 

@@ -1,4 +1,4 @@
-"""Wrong calls: for every argument of both interfaces every kind of mistake, and what is raised.
+"""Wrong calls: for every argument of every interface every kind of mistake, and what is raised.
 
 The valid calls that they depart from have T = 5, N = 3, I = 10, H = 2, L = 1 and one direction:
 sizes that all differ, so a message can't show one of them in another's place unnoticed.
@@ -19,6 +19,10 @@ KINDS = ("type", "rank", "size", "value", "dtype")
 BUILD = "LSTM(...)"
 CALL = "LSTM(...)(...)"
 RESERVE_SIZE = "LSTM(...).reserve_size"
+STREAM = "Stream(...)"
+STEP = "Stream(...).step"
+RUN = "Stream(...).run"
+STATE_OF_STREAM = "Stream(...).state"
 
 # What the table must hold. A rate or a seed has no shape, NaN in an array is data, `w` may have any
 # rank; of the flags, those have a wrong value that contradicts `all_weights`.
@@ -40,6 +44,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "has_hh_bias": SCALAR,
         "seed": SCALAR,
         "num_threads": SCALAR,
+        "lengths": KINDS,
     },
     BUILD: {
         "input_size": SCALAR,
@@ -56,7 +61,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "input": ARRAY,
         "h": ARRAY,
         "c": ARRAY,
-        "w": ("type", "size", "dtype"),
+        "w": ("type", "size", "value", "dtype"),
         "state": ARRAY,
         "training": ("type",),
         "num_threads": SCALAR,
@@ -64,6 +69,33 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
     RESERVE_SIZE: {"seq_len": SCALAR, "batch": SCALAR},
     "manual_seed": {"seed": SCALAR},
     "set_num_threads": {"num_threads": SCALAR},
+    "pack_weights": {
+        "all_weights": KINDS,
+        "num_layers": SCALAR,
+        "bidirectional": SCALAR,
+        "weights_transposed": SCALAR,
+        "has_ih_bias": SCALAR,
+        "has_hh_bias": SCALAR,
+        "weight_dtype": ("type", "value", "dtype"),
+    },
+    STREAM: {"packed": SCALAR, "batch": SCALAR, "num_threads": SCALAR},
+    STEP: {"x": ARRAY, "out": (*ARRAY, "value")},
+    RUN: {"x": ARRAY, "out": (*ARRAY, "value")},
+    STATE_OF_STREAM: {"state": ARRAY},
+    "explain": {
+        "seq_len": SCALAR,
+        "batch": SCALAR,
+        "input_size": SCALAR,
+        "hidden_size": SCALAR,
+        "num_layers": SCALAR,
+        "bidirectional": ("type",),
+        "dtype": ("value",),
+        "packed": ("type",),
+        "weight_dtype": SCALAR,
+        "batch_first": ("type",),
+        "lengths": KINDS,
+        "num_threads": SCALAR,
+    },
 }
 
 
@@ -71,7 +103,8 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
 class Mistake:
     """One wrong call.
 
-    `message` is the whole text, or ends in an ellipsis where another library's words follow.
+    `message` is the whole text, or ends in an ellipsis where another library's words follow, or
+    numbers that another CPU would change.
     `given` replaces or adds arguments of the interface's valid call; for a call of the operator,
     `built` does so for its constructor.
     """
@@ -107,6 +140,7 @@ def zeros(*shape: int, dtype: Any = np.float32) -> Any:
 WEIGHTS = (zeros(8, 10), zeros(8, 2), zeros(8), zeros(8))
 STATE = zeros(1, 3, 2)
 PACKED = {"input": zeros(7, 10), "batch_sizes": [3, 2, 1, 1]}
+PACKED_WEIGHTS = lstm_native.pack_weights(WEIGHTS, 1, False)
 VALID: dict[str, dict[str, Any]] = {
     "lstm": {
         "input": zeros(5, 3, 10),
@@ -129,6 +163,12 @@ VALID: dict[str, dict[str, Any]] = {
     RESERVE_SIZE: {"seq_len": 5, "batch": 3},
     "manual_seed": {"seed": 1},
     "set_num_threads": {"num_threads": 1},
+    "pack_weights": {"all_weights": WEIGHTS, "num_layers": 1, "bidirectional": False},
+    STREAM: {"packed": PACKED_WEIGHTS, "batch": 3},
+    STEP: {"x": zeros(3, 10)},
+    RUN: {"x": zeros(5, 3, 10)},
+    STATE_OF_STREAM: {"state": (STATE, STATE)},
+    "explain": {"seq_len": 5, "batch": 3, "input_size": 10, "hidden_size": 2},
 }
 
 
@@ -138,6 +178,11 @@ def target(interface: str, built: Mapping[str, Any] | None = None) -> Callable[.
         return lstm_native.LSTM(**{**VALID[BUILD], **(built or {})})
     if interface == RESERVE_SIZE:
         return lstm_native.LSTM(**VALID[BUILD]).reserve_size
+    if interface in (STEP, RUN, STATE_OF_STREAM):
+        stream = lstm_native.Stream(**VALID[STREAM])
+        if interface == STATE_OF_STREAM:
+            return lambda state: setattr(stream, "state", state)
+        return stream.step if interface == STEP else stream.run
     found: Callable[..., Any] = getattr(lstm_native, interface.removesuffix("(...)"))
     return found
 
@@ -219,6 +264,58 @@ def other(
     ]
 
 
+def packed_like(*matrices: Any, dtype: Any = np.float32, **arguments: Any) -> Any:
+    """Packed weights that differ from the valid ones."""
+    listed = matrices or WEIGHTS
+    arguments = {"num_layers": 1, "bidirectional": False, **arguments}
+    return lstm_native.pack_weights([w.astype(dtype) for w in listed], **arguments)
+
+
+def lengths_of(interface: str) -> list[Mistake]:
+    """Of two interfaces that take the same `lengths` for the same batch."""
+    return [
+        *scalar(interface, "lengths", ONE_PER_ROW,
+            ("type", "an int", TypeError, "int 5", 5),
+            ("type", "a bool", TypeError, "bool True", True),
+            ("type", "a set", TypeError, "set", {5, 2, 1}),
+            ("type", "a generator", TypeError, "generator", (n for n in [5, 2, 1])),
+            ("type", "a string", TypeError, "str '521'", "521"),
+        ),
+        *other(interface, "lengths",
+            ("type", "a masked array", TypeError, f"lengths: {UNMASKED}",
+             {"lengths": masked(3, dtype=np.int64)}),
+            ("rank", "a matrix", ValueError, "lengths: expected shape (batch,) = (3,), got (3, 1)",
+             {"lengths": [[5], [2], [1]]}),
+            ("size", "nothing", ValueError, "lengths: expected shape (batch,) = (3,), got (0,)",
+             {"lengths": []}),
+            ("size", "one too few", ValueError,
+             "lengths: expected shape (batch,) = (3,), got (2,)", {"lengths": [5, 2]}),
+            ("size", "one too many", ValueError,
+             "lengths: expected shape (batch,) = (3,), got (4,)", {"lengths": [5, 2, 1, 1]}),
+            ("size", "lists of unequal lengths", ValueError, f"lengths: {RAGGED}",
+             {"lengths": [[5], [2, 1], []]}),
+            ("value", "longer than seq_len", ValueError,
+             "lengths: expected lengths from 0 to 5, the seq_len of input, got 6 for row 2",
+             {"lengths": [5, 0, 6]}),
+            ("value", "a negative length", ValueError,
+             "lengths: expected lengths from 0 to 5, the seq_len of input, got -1 for row 0",
+             {"lengths": [-1, 5, 5]}),
+            ("value", "an unsigned length past every signed one", ValueError,
+             "lengths: expected lengths from 0 to 5, the seq_len of input, "
+             "got 18446744073709551615 for row 1",
+             {"lengths": np.array([5, 2**64 - 1, 1], np.uint64)}),
+            ("dtype", "floats", TypeError, "lengths: expected ints, got dtype float64",
+             {"lengths": [5.0, 2.0, 1.0]}),
+            ("dtype", "booleans", TypeError, "lengths: expected ints, got dtype bool",
+             {"lengths": [True, True, False]}),
+            ("dtype", "strings", TypeError, "lengths: expected ints, got dtype <U1",
+             {"lengths": ["5", "2", "1"]}),
+            ("dtype", "an int that no array's element holds", TypeError,
+             "lengths: expected ints, got dtype object", {"lengths": [2**64, 2, 1]}),
+        ),
+    ]  # fmt: skip
+
+
 REAL = "expected dtype float32 or float64, got"
 NO_ARRAY = "expected an array of float32 or float64, got"
 NOT_INPUTS = "expected dtype float32, the same as input, got"
@@ -260,6 +357,10 @@ OPERATOR = (
     "weight_layout='mindspore_gpu', training=True)"
 )
 LAYOUTS = "'mindspore_gpu' or 'mindspore_cpu'"
+ONE_PER_ROW = "a sequence of ints, one per batch row"
+HALVES = "'float16' or 'bfloat16' or None"
+NOT_PACKEDS = "expected dtype float32, the same as packed, got"
+AS_PACKED = "as all_weights were packed, got"
 COMPLEX_RECORD = np.dtype([("re", "<f4"), ("im", "<f4")])
 
 # One mistake per entry reads like a table; the formatter would give each part its own line.
@@ -502,6 +603,15 @@ LSTM_OPTIONS = [
         ("type", "a generator", TypeError, "generator", (n for n in [3, 2, 1, 1])),
         ("type", "a string", TypeError, "str '3211'", "3211"),
     ),
+    *lengths_of("lstm"),
+    *other("lstm", "lengths",
+        ("value", "together with `batch_sizes`", ValueError,
+         "lengths: expected None together with batch_sizes, got both",
+         {**PACKED, "lengths": [4, 2, 1]}),
+        ("size", "one per time step", ValueError,
+         "lengths: expected shape (batch,) = (3,), got (5,)",
+         {"input": zeros(3, 5, 10), "batch_first": True, "lengths": [3, 3, 2, 1, 1]}),
+    ),
     *other("lstm", "batch_sizes",
         ("type", "a masked array", TypeError, f"batch_sizes: {UNMASKED}",
          {**PACKED, "batch_sizes": masked(4, dtype=np.int64)}),
@@ -579,6 +689,62 @@ LSTM_OPTIONS = [
         ("value", "0", ValueError, "0", 0),
         ("value", "-1, for all", ValueError, "-1", -1),
         ("value", "129", ValueError, "129", 129),
+    ),
+]
+
+PACKED_FOR_LSTM = [
+    *other("lstm", "all_weights",
+        ("dtype", "PackedWeights of float64, input in float32", TypeError,
+         "all_weights: expected dtype float32, the same as input, got PackedWeights of dtype "
+         "float64", {"all_weights": packed_like(dtype=np.float64)}),
+        ("dtype", "PackedWeights of float32, input in float64", TypeError,
+         "all_weights: expected dtype float64, the same as input, got PackedWeights of dtype "
+         "float32",
+         {"all_weights": PACKED_WEIGHTS, "input": zeros(5, 3, 10, dtype=np.float64)}),
+    ),
+    *other("lstm", "input",
+        ("size", "other features than PackedWeights have", ValueError,
+         f"input: {INPUT_SHAPE} (5, 3, 9)",
+         {"input": zeros(5, 3, 9), "all_weights": PACKED_WEIGHTS}),
+    ),
+    *other("lstm", "initial_states",
+        ("size", "h_0 of another hidden_size than PackedWeights", ValueError,
+         f"{H_0} {STATE_SHAPE} (1, 3, 4)",
+         h_0(zeros(1, 3, 4), all_weights=PACKED_WEIGHTS)),
+        ("size", "c_0 for more layers than PackedWeights have", ValueError,
+         f"{C_0} {STATE_SHAPE} (2, 3, 2)",
+         c_0(zeros(2, 3, 2), all_weights=PACKED_WEIGHTS)),
+        ("dtype", "h_0 in float64, PackedWeights and input in float32", TypeError,
+         f"{H_0} {NOT_INPUTS} float64",
+         h_0(zeros(1, 3, 2, dtype=np.float64), all_weights=PACKED_WEIGHTS)),
+    ),
+    *other("lstm", "num_layers",
+        ("value", "other than PackedWeights have", ValueError,
+         f"num_layers: expected 1, {AS_PACKED} 2",
+         {"num_layers": 2, "all_weights": PACKED_WEIGHTS}),
+    ),
+    *other("lstm", "bidirectional",
+        ("value", "True, with PackedWeights of one direction", ValueError,
+         f"bidirectional: expected False, {AS_PACKED} True",
+         {"bidirectional": True, "all_weights": PACKED_WEIGHTS}),
+        ("value", "False, with PackedWeights of two directions", ValueError,
+         f"bidirectional: expected True, {AS_PACKED} False",
+         {"all_weights": packed_like(*WEIGHTS * 2, bidirectional=True)}),
+    ),
+    *other("lstm", "weights_transposed",
+        ("value", "True, with PackedWeights that were not", ValueError,
+         f"weights_transposed: expected False, {AS_PACKED} True",
+         {"weights_transposed": True, "all_weights": PACKED_WEIGHTS}),
+    ),
+    *other("lstm", "has_ih_bias",
+        ("value", "False, with PackedWeights that have it", ValueError,
+         f"has_ih_bias: expected True, {AS_PACKED} False",
+         {"has_ih_bias": False, "all_weights": PACKED_WEIGHTS}),
+    ),
+    *other("lstm", "has_hh_bias",
+        ("value", "False, with PackedWeights that have it", ValueError,
+         f"has_hh_bias: expected True, {AS_PACKED} False",
+         {"has_hh_bias": False, "all_weights": PACKED_WEIGHTS}),
     ),
 ]
 
@@ -757,6 +923,44 @@ CALL_ARRAYS = [
         built={"weight_layout": "mindspore_cpu"}),
 ]
 
+TWO_LAYERS = packed_like(*WEIGHTS, zeros(8, 2), *WEIGHTS[1:], num_layers=2)
+BOTH_DIRECTIONS = packed_like(*WEIGHTS * 2, bidirectional=True)
+ANOTHER_HIDDEN_SIZE = packed_like(zeros(12, 10), zeros(12, 3), zeros(12), zeros(12))
+ANOTHER_INPUT_SIZE = packed_like(zeros(8, 9), *WEIGHTS[1:])
+NO_BIASES = packed_like(*WEIGHTS[:2], has_ih_bias=False, has_hh_bias=False)
+ONE_BIAS = packed_like(*WEIGHTS[:3], has_hh_bias=False)
+
+
+def packed_for_call(packed: Any, operator: str = OPERATOR) -> str:
+    described = repr(packed).rsplit(", ", 1)[0]  # the memory held is the CPU's affair
+    return f"w: expected PackedWeights of the sizes of {operator}, got {described}, …"
+
+
+PACKED_FOR_CALL = [
+    *other(CALL, "w",
+        ("dtype", "PackedWeights of float64, input in float32", TypeError,
+         "w: expected dtype float32, the same as input, got PackedWeights of dtype float64",
+         {"w": packed_like(dtype=np.float64)}),
+        ("value", "PackedWeights of two layers", ValueError, packed_for_call(TWO_LAYERS),
+         {"w": TWO_LAYERS}),
+        ("value", "PackedWeights of two directions", ValueError, packed_for_call(BOTH_DIRECTIONS),
+         {"w": BOTH_DIRECTIONS}),
+        ("value", "PackedWeights of another hidden_size", ValueError,
+         packed_for_call(ANOTHER_HIDDEN_SIZE), {"w": ANOTHER_HIDDEN_SIZE}),
+        ("value", "PackedWeights of another input_size", ValueError,
+         packed_for_call(ANOTHER_INPUT_SIZE), {"w": ANOTHER_INPUT_SIZE}),
+        ("value", "PackedWeights without biases", ValueError, packed_for_call(NO_BIASES),
+         {"w": NO_BIASES}),
+    ),
+    *other(CALL, "w",
+        ("value", "PackedWeights with biases, with `has_bias=False`", ValueError,
+         packed_for_call(PACKED_WEIGHTS, OPERATOR.replace("True, F", "False, F", 1)),
+         {"w": PACKED_WEIGHTS}),
+        ("value", "PackedWeights with one of the biases, with `has_bias=False`", ValueError,
+         packed_for_call(ONE_BIAS, OPERATOR.replace("True, F", "False, F", 1)), {"w": ONE_BIAS}),
+        built={"has_bias": False}),
+]
+
 CALL_OPTIONS = [
     *other(CALL, "state",
         ("type", "a masked array", TypeError, f"state: {UNMASKED}",
@@ -842,13 +1046,309 @@ REST = [
         ("value", "129", ValueError, "129", 129),
     ),
 ]
+
+PACKING = [
+    *other("pack_weights", "all_weights",
+        ("type", "None", TypeError,
+         "all_weights: expected a tuple or list of arrays, got None", {"all_weights": None}),
+        ("type", "PackedWeights", TypeError,
+         "all_weights: expected a tuple or list of arrays, got PackedWeights",
+         {"all_weights": PACKED_WEIGHTS}),
+        ("type", "one flat array, as the operator takes it", TypeError,
+         "all_weights: expected a tuple or list of arrays, got ndarray of shape (112,)",
+         {"all_weights": zeros(112)}),
+        ("type", "None for a bias that there is not", TypeError, f"{B_IH} {NO_ARRAY} None",
+         weights(2, None)),
+        ("type", "a masked array among them", TypeError, f"{W_HH} {UNMASKED}",
+         weights(1, masked(8, 2))),
+        ("rank", "w_ih flat", ValueError, f"{W_IH} {W_IH_SHAPE} (80,)", weights(0, zeros(80))),
+        ("rank", "w_hh with an axis for the gates", ValueError, f"{W_HH} {W_HH_SHAPE} (4, 2, 2)",
+         weights(1, zeros(4, 2, 2))),
+        ("size", "the matrices without the biases", ValueError, f"{FOUR_ARRAYS} 2",
+         {"all_weights": WEIGHTS[:2]}),
+        ("size", "a matrix of hidden_size by hidden_size", ValueError,
+         f"{W_HH} {W_HH_SHAPE} (2, 2)", weights(1, zeros(2, 2))),
+        ("size", "b_hh for another hidden_size", ValueError,
+         f"{B_HH} expected shape (4 * hidden_size,) = (8,), got (12,)", weights(3, zeros(12))),
+        ("size", "a second layer whose w_ih is like the first's", ValueError,
+         "all_weights[4] (w_ih of layer 1, forward): expected shape "
+         "(4 * hidden_size, num_directions * hidden_size) = (8, 2), got (8, 10)",
+         more_weights(*WEIGHTS[:2], num_layers=2)),
+        ("value", "a weight that float16 can't hold", ValueError,
+         f"{W_HH} expected values that float16 can hold, got -70000.0",
+         {**weights(1, zeros(8, 2) - 70000), "weight_dtype": "float16"}),
+        ("value", "a weight that bfloat16 can't hold", ValueError,
+         f"{W_IH} expected values that bfloat16 can hold, got 3.4028234663852886e+38",
+         {**weights(0, zeros(8, 10) + np.finfo(np.float32).max), "weight_dtype": "bfloat16"}),
+        ("dtype", "w_ih in float16", TypeError, f"{W_IH} {REAL} float16",
+         weights(0, zeros(8, 10, dtype=np.float16))),
+        ("dtype", "quantized to int8", TypeError, f"{W_HH} {REAL} int8",
+         weights(1, zeros(8, 2, dtype=np.int8))),
+        ("dtype", "not all of one dtype", TypeError,
+         f"{B_HH} expected dtype float32, the same as all_weights[0] "
+         "(w_ih of layer 0, forward), got float64", weights(3, zeros(8, dtype=np.float64))),
+    ),
+    *scalar("pack_weights", "num_layers", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 1.0", 1.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+    ),
+    *other("pack_weights", "num_layers",
+        ("value", "more than there are weights for", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "8 arrays").replace("layers=1", "layers=2") + " 4",
+         {"num_layers": 2}),
+    ),
+    *scalar("pack_weights", "bidirectional", "a bool",
+        ("type", "a number of directions", TypeError, "int 2", 2),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other("pack_weights", "bidirectional",
+        ("value", "True, with weights for one direction", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "8 arrays").replace("al=False", "al=True") + " 4",
+         {"bidirectional": True}),
+    ),
+    *scalar("pack_weights", "weights_transposed", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other("pack_weights", "weights_transposed",
+        ("value", "True, with weights that are not", ValueError,
+         f"{W_HH} expected shape (hidden_size, 4 * hidden_size) with sizes of at least 1 "
+         "(weights_transposed=True), got (8, 2)", {"weights_transposed": True}),
+    ),
+    *scalar("pack_weights", "has_ih_bias", "a bool",
+        ("type", "the bias itself", TypeError, "ndarray of shape (8,)", WEIGHTS[2]),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other("pack_weights", "has_ih_bias",
+        ("value", "False, with four arrays per layer", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "3 arrays").replace(" b_ih,", "")
+         .replace("has_ih_bias=True", "has_ih_bias=False") + " 4", {"has_ih_bias": False}),
+    ),
+    *scalar("pack_weights", "has_hh_bias", "a bool",
+        ("type", "a string", TypeError, "str 'no'", "no"),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other("pack_weights", "has_hh_bias",
+        ("value", "False, with four arrays per layer", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "3 arrays").replace(", b_hh for", " for")
+         .replace("has_hh_bias=True", "has_hh_bias=False") + " 4", {"has_hh_bias": False}),
+    ),
+    *scalar("pack_weights", "weight_dtype", HALVES,
+        ("type", "NumPy's float16", TypeError, "type", np.float16),
+        ("type", "a NumPy dtype", TypeError, "Float16DType", np.dtype(np.float16)),
+        ("type", "a number of bits", TypeError, "int 16", 16),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "another type's name", ValueError, "'int8'", "int8"),
+        ("value", "capital letters", ValueError, "'BFLOAT16'", "BFLOAT16"),
+        ("value", "nothing", ValueError, "''", ""),
+    ),
+    *other("pack_weights", "weight_dtype",
+        ("dtype", "for weights of float64", TypeError,
+         "weight_dtype: expected None for weights of dtype float64, got 'float16'",
+         {"all_weights": [w.astype(np.float64) for w in WEIGHTS], "weight_dtype": "float16"}),
+    ),
+]
+
+X_STEP = "expected shape (batch, input_size) = (3, 10), got"
+X_RUN = "expected shape (seq_len, batch, input_size) = (seq_len, 3, 10), got"
+OUT_STEP = "expected shape (batch, hidden_size) = (3, 2), got"
+OUT_RUN = "expected shape (seq_len, batch, hidden_size) = (5, 3, 2), got"
+APART = "expected memory apart from x's, got"
+IN_ORDER = "expected an array in C order that can be written to"
+H_OF_STREAM, C_OF_STREAM = "state[0] (h):", "state[1] (c):"
+STREAM_STATE = "expected shape (num_layers, batch, hidden_size) = (1, 3, 2), got"
+PAIR = "state: expected a tuple of two arrays (h, c), got"
+ROOM = zeros(150)
+
+STREAMS = [
+    *scalar(STREAM, "packed", "PackedWeights from pack_weights()",
+        ("type", "the arrays themselves", TypeError, "tuple", WEIGHTS),
+        ("type", "one flat array", TypeError, "ndarray of shape (112,)", zeros(112)),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *other(STREAM, "packed",
+        ("value", "of two directions", ValueError,
+         "packed: expected weights with bidirectional=False, because a reverse direction begins "
+         "with the end of a sequence, which a stream has not seen; got bidirectional=True",
+         {"packed": BOTH_DIRECTIONS}),
+    ),
+    *scalar(STREAM, "batch", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 3.0", 3.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "-1", ValueError, "-1", -1),
+    ),
+    *scalar(STREAM, "batch", INDEX,
+        ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+    ),
+    *scalar(STREAM, "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "129", ValueError, "129", 129),
+    ),
+    *other(STEP, "x",
+        ("type", "None", TypeError, f"x: {NO_ARRAY} None", {"x": None}),
+        ("type", "a masked array", TypeError, f"x: {UNMASKED}", {"x": masked(3, 10)}),
+        ("type", "an array in a GPU's memory", TypeError, f"x: {GPU}", {"x": OnGpu()}),
+        ("type", "an object whose `__array__` raises", TypeError, f"x: {UNREADABLE}",
+         {"x": Unreadable()}),
+        ("rank", "without a batch axis", ValueError, f"x: {X_STEP} (10,)", {"x": zeros(10)}),
+        ("rank", "several steps, as `run` takes them", ValueError, f"x: {X_STEP} (1, 3, 10)",
+         {"x": zeros(1, 3, 10)}),
+        ("size", "for another batch", ValueError, f"x: {X_STEP} (4, 10)", {"x": zeros(4, 10)}),
+        ("size", "other features than packed has", ValueError, f"x: {X_STEP} (3, 9)",
+         {"x": zeros(3, 9)}),
+        ("size", "nested lists of unequal lengths", ValueError, f"x: {RAGGED}",
+         {"x": [[1.0], [1.0, 2.0], []]}),
+        ("dtype", "float64, packed in float32", TypeError, f"x: {NOT_PACKEDS} float64",
+         {"x": zeros(3, 10, dtype=np.float64)}),
+        ("dtype", "nested lists (float64), packed in float32", TypeError,
+         f"x: {NOT_PACKEDS} float64", {"x": [[0.0] * 10] * 3}),
+        ("dtype", "float16", TypeError, f"x: {REAL} float16",
+         {"x": zeros(3, 10, dtype=np.float16)}),
+        ("dtype", "integers", TypeError, f"x: {REAL} int64", {"x": zeros(3, 10, dtype=np.int64)}),
+    ),
+    *other(STEP, "out",
+        ("type", "a list", TypeError, "out: expected a numpy.ndarray, got list",
+         {"out": [[0.0, 0.0]] * 3}),
+        ("type", "a memoryview", TypeError, "out: expected a numpy.ndarray, got memoryview",
+         {"out": memoryview(zeros(3, 2))}),
+        ("rank", "for several steps", ValueError, f"out: {OUT_STEP} (1, 3, 2)",
+         {"out": zeros(1, 3, 2)}),
+        ("rank", "flat", ValueError, f"out: {OUT_STEP} (6,)", {"out": zeros(6)}),
+        ("size", "for another batch", ValueError, f"out: {OUT_STEP} (1, 2)", {"out": zeros(1, 2)}),
+        ("size", "of x's shape", ValueError, f"out: {OUT_STEP} (3, 10)", {"out": zeros(3, 10)}),
+        ("value", "in Fortran's order", ValueError, f"out: {IN_ORDER}, got strides (4, 12)",
+         {"out": np.asfortranarray(zeros(3, 2))}),
+        ("value", "that can't be written to", ValueError, f"out: {IN_ORDER}, got a read-only one",
+         {"out": np.broadcast_to(zeros(3, 2), (3, 2))}),
+        ("value", "in x's memory", ValueError, f"out: {APART} an array that shares some",
+         {"x": ROOM[:30].reshape(3, 10), "out": ROOM[24:30].reshape(3, 2)}),
+        ("dtype", "float64", TypeError, "out: expected dtype float32, the same as x, got float64",
+         {"out": zeros(3, 2, dtype=np.float64)}),
+        ("dtype", "of the other byte order", TypeError,
+         "out: expected dtype float32, the same as x, got >f4", {"out": zeros(3, 2, dtype=">f4")}),
+    ),
+    *other(RUN, "x",
+        ("type", "None", TypeError, f"x: {NO_ARRAY} None", {"x": None}),
+        ("type", "a masked array", TypeError, f"x: {UNMASKED}", {"x": masked(5, 3, 10)}),
+        ("rank", "one step, as `step` takes it", ValueError, f"x: {X_RUN} (3, 10)",
+         {"x": zeros(3, 10)}),
+        ("rank", "four axes", ValueError, f"x: {X_RUN} (1, 5, 3, 10)", {"x": zeros(1, 5, 3, 10)}),
+        ("size", "no time steps", ValueError,
+         "x: expected a seq_len of at least 1, got shape (0, 3, 10)", {"x": zeros(0, 3, 10)}),
+        ("size", "batch first", ValueError, f"x: {X_RUN} (3, 5, 10)", {"x": zeros(3, 5, 10)}),
+        ("size", "other features than packed has", ValueError, f"x: {X_RUN} (5, 3, 2)",
+         {"x": zeros(5, 3, 2)}),
+        ("dtype", "float64, packed in float32", TypeError, f"x: {NOT_PACKEDS} float64",
+         {"x": zeros(5, 3, 10, dtype=np.float64)}),
+        ("dtype", "booleans", TypeError, f"x: {REAL} bool", {"x": zeros(5, 3, 10, dtype=bool)}),
+    ),
+    *other(RUN, "out",
+        ("type", "True", TypeError, "out: expected a numpy.ndarray, got bool True", {"out": True}),
+        ("rank", "for one step", ValueError, f"out: {OUT_RUN} (3, 2)", {"out": zeros(3, 2)}),
+        ("size", "for more steps", ValueError, f"out: {OUT_RUN} (6, 3, 2)",
+         {"out": zeros(6, 3, 2)}),
+        ("value", "with gaps", ValueError, f"out: {IN_ORDER}, got strides (24, 8, 4)",
+         {"out": zeros(10, 3, 2)[::2]}),
+        ("value", "in x's memory", ValueError, f"out: {APART} an array that shares some",
+         {"x": ROOM.reshape(5, 3, 10), "out": ROOM[:30].reshape(5, 3, 2)}),
+        ("dtype", "float64", TypeError, "out: expected dtype float32, the same as x, got float64",
+         {"out": zeros(5, 3, 2, dtype=np.float64)}),
+    ),
+    *other(STATE_OF_STREAM, "state",
+        ("type", "None", TypeError, f"{PAIR} None", {"state": None}),
+        ("type", "both in one array", TypeError, f"{PAIR} ndarray of shape (2, 1, 3, 2)",
+         {"state": zeros(2, 1, 3, 2)}),
+        ("type", "None for h", TypeError, f"{H_OF_STREAM} {NO_ARRAY} None",
+         {"state": (None, STATE)}),
+        ("type", "a masked array for c", TypeError, f"{C_OF_STREAM} {UNMASKED}",
+         {"state": (STATE, masked(1, 3, 2))}),
+        ("rank", "h without a layer axis", ValueError, f"{H_OF_STREAM} {STREAM_STATE} (3, 2)",
+         {"state": (zeros(3, 2), STATE)}),
+        ("size", "h alone", TypeError, f"{PAIR} tuple", {"state": (STATE,)}),
+        ("size", "c for another batch", ValueError, f"{C_OF_STREAM} {STREAM_STATE} (1, 1, 2)",
+         {"state": (STATE, zeros(1, 1, 2))}),
+        ("size", "h for two layers", ValueError, f"{H_OF_STREAM} {STREAM_STATE} (2, 3, 2)",
+         {"state": (zeros(2, 3, 2), STATE)}),
+        ("dtype", "h in float64, packed in float32", TypeError,
+         f"{H_OF_STREAM} {NOT_PACKEDS} float64",
+         {"state": (zeros(1, 3, 2, dtype=np.float64), STATE)}),
+        ("dtype", "c in integers", TypeError, f"{C_OF_STREAM} {REAL} int64",
+         {"state": (STATE, zeros(1, 3, 2, dtype=np.int64))}),
+    ),
+]
+
+EXPLAIN = [
+    *(mistake for argument, low in (
+        ("seq_len", 1), ("batch", 0), ("input_size", 1), ("hidden_size", 1), ("num_layers", 1),
+    ) for mistake in (
+        *scalar("explain", argument, f"an int of at least {low}",
+            ("type", "a float", TypeError, "float 5.0", 5.0),
+            ("type", "a bool", TypeError, "bool True", True),
+            ("type", "None", TypeError, "None", None),
+            ("value", f"{low - 1}", ValueError, f"{low - 1}", low - 1),
+        ),
+        *scalar("explain", argument, f"an int from {low} to {2**63 - 1}",
+            ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+        ),
+    )),
+    *scalar("explain", "bidirectional", "a bool",
+        ("type", "a number of directions", TypeError, "int 2", 2),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *scalar("explain", "dtype", "'float32' or 'float64'",
+        ("value", "float16", ValueError, "'float16'", "float16"),
+        ("value", "another language's name", ValueError, "'double'", "double"),
+        ("value", "a number of bits", ValueError, "32", 32),
+        ("value", "None", ValueError, "None", None),
+    ),
+    *scalar("explain", "packed", "a bool",
+        ("type", "the weights", TypeError, "PackedWeights", PACKED_WEIGHTS),
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *scalar("explain", "weight_dtype", HALVES,
+        ("type", "NumPy's float16", TypeError, "type", np.float16),
+        ("type", "a number of bits", TypeError, "int 16", 16),
+        ("value", "another type's name", ValueError, "'int8'", "int8"),
+    ),
+    *other("explain", "weight_dtype",
+        ("value", "for float64", ValueError,
+         "weight_dtype: expected None unless dtype is 'float32' and packed is true, got 'float16'",
+         {"weight_dtype": "float16", "dtype": "float64"}),
+        ("value", "for plain weights", ValueError,
+         "weight_dtype: expected None unless dtype is 'float32' and packed is true, got 'bfloat16'",
+         {"weight_dtype": "bfloat16", "packed": False}),
+    ),
+    *scalar("explain", "batch_first", "a bool",
+        ("type", "an int", TypeError, "int 0", 0),
+        ("type", "a layout's name", TypeError, "str 'NTC'", "NTC"),
+    ),
+    *lengths_of("explain"),
+    *scalar("explain", "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "129", ValueError, "129", 129),
+    ),
+]
 # fmt: on
 
 MISTAKES: list[Mistake] = [
     *LSTM_ARRAYS,
     *LSTM_OPTIONS,
+    *PACKED_FOR_LSTM,
     *BUILDS,
     *CALL_ARRAYS,
+    *PACKED_FOR_CALL,
     *CALL_OPTIONS,
     *REST,
+    *PACKING,
+    *STREAMS,
+    *EXPLAIN,
 ]

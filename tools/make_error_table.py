@@ -10,7 +10,17 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.append(str(PROJECT / "tests"))
 
-from validation_cases import BUILD, CALL, MISTAKES, RESERVE_SIZE, Mistake  # noqa: E402
+from validation_cases import (  # noqa: E402
+    BUILD,
+    CALL,
+    MISTAKES,
+    RESERVE_SIZE,
+    RUN,
+    STATE_OF_STREAM,
+    STEP,
+    STREAM,
+    Mistake,
+)
 
 PAGE = PROJECT / "docs" / "errors.md"
 
@@ -21,7 +31,8 @@ What a wrong call raises. Every message names the argument, what was expected, a
 array in a sequence it also says which one. Nothing is computed, and no dropout mask is drawn.
 
 The calls below are run by the tests. They depart from valid ones with 5 time steps, a batch of 3,
-10 features, 2 hidden units, one layer and one direction. `…` stands for words of NumPy.
+10 features, 2 hidden units, one layer and one direction. `…` stands for words of NumPy, or for
+numbers that depend on the CPU.
 
 This page is made from `tests/validation_cases.py` by `tools/make_error_table.py`."""
 
@@ -32,6 +43,12 @@ TITLES = {
     RESERVE_SIZE: "`LSTM.reserve_size`",
     "manual_seed": "`manual_seed`",
     "set_num_threads": "`set_num_threads`",
+    "pack_weights": "`pack_weights`",
+    STREAM: "`Stream`: the constructor",
+    STEP: "`Stream.step`",
+    RUN: "`Stream.run`",
+    STATE_OF_STREAM: "`Stream.state`, when set",
+    "explain": "`explain`, by sizes",
 }
 
 
@@ -39,7 +56,7 @@ def row(mistake: Mistake) -> str:
     """Run one wrong call and return its line of the table."""
     error = mistake.raised()
     text = str(error)
-    if mistake.message.endswith("…"):  # the rest differs between versions of NumPy
+    if mistake.message.endswith("…"):  # the rest differs from machine to machine
         text = text[: len(mistake.message) - 1] + "…"
     cells = (f"`{mistake.argument}`", mistake.passed, f"`{type(error).__name__}`", f"`{text}`")
     return f"| {' | '.join(cells)} |"

@@ -1,0 +1,546 @@
+"""What `explain` says of a call: agreed by sizes and by arguments, measured, and never silent."""
+
+import dataclasses
+import itertools
+import math
+import os
+import platform
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lstm_native
+from calls import assert_same_bits, call_lstm, pack, transposed_weights
+from fresh_interpreter import ask
+from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case
+
+DTYPES = ("float32", "float64")
+ISAS = lstm_native.get_config()["isa"]["supported"]
+SHAPES = BENCH_SHAPES + TEST_SHAPES
+PATHS = {"packed", "packed_per_call", "in_place", "blas"}
+
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def sizes_of(shape):
+    return {
+        "seq_len": shape.seq_len,
+        "batch": shape.batch,
+        "input_size": shape.input_size,
+        "hidden_size": shape.hidden_size,
+        "num_layers": shape.num_layers,
+        "bidirectional": shape.bidirectional,
+    }
+
+
+def by_sizes(shape, **options):
+    return lstm_native.explain(**sizes_of(shape), **options)
+
+
+def empty_case(shape, dtype="float32"):
+    """Arguments of the right sizes; nothing is computed, so values don't count."""
+    states = shape.num_layers * shape.num_directions
+    gates = 4 * shape.hidden_size
+    weights = []
+    for layer in range(shape.num_layers):
+        width = shape.input_size if layer == 0 else shape.num_directions * shape.hidden_size
+        for _ in range(shape.num_directions):
+            weights += [np.zeros(size, dtype) for size in ((gates, width), (gates, gates // 4))]
+            weights += [np.zeros(gates, dtype)] * 2
+    state = np.zeros((states, shape.batch, shape.hidden_size), dtype)
+    x = np.zeros((shape.seq_len, shape.batch, shape.input_size), dtype)
+    return x, (state, state), weights
+
+
+def by_arguments(shape, dtype="float32", packed=False, weight_dtype=None, **options):
+    x, states, weights = empty_case(shape, dtype)
+    if packed:
+        weights = lstm_native.pack_weights(
+            weights, shape.num_layers, shape.bidirectional, weight_dtype=weight_dtype
+        )
+    if options.get("batch_first"):
+        x = np.ascontiguousarray(x.swapaxes(0, 1))
+    arguments = (x, states, weights, shape.num_layers, 0.0, False, shape.bidirectional)
+    return lstm_native.explain(*arguments, **options)
+
+
+SMALL = Shape("small", 6, 3, 5, 16, 2)  # full vectors of every instruction set
+
+
+# --- agreement --------------------------------------------------------------------------------
+
+
+@every_dtype
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@every_shape
+def test_sizes_and_arguments_agree(shape, threads, packed, dtype):
+    for batch_first in (False, True):
+        options = {"num_threads": threads, "batch_first": batch_first}
+        sized = by_sizes(shape, packed=packed, dtype=dtype, **options)
+        assert sized == by_arguments(shape, dtype, packed, **options)
+
+
+@pytest.mark.parametrize("weight_dtype", ["float16", "bfloat16"])
+@every_shape
+def test_sizes_and_arguments_agree_on_narrow_weights(shape, weight_dtype):
+    about = by_sizes(shape, weight_dtype=weight_dtype)
+    assert about == by_arguments(shape, packed=True, weight_dtype=weight_dtype)
+    assert about.weight_dtype == weight_dtype
+    wide = by_sizes(shape)
+    assert wide.weight_dtype == "float32"
+    assert about.weight_bytes * 2 == wide.weight_bytes
+    assert about.operations == wide.operations
+
+
+@given(
+    st.builds(
+        Shape,
+        st.just("random"),
+        seq_len=st.integers(1, 12),
+        batch=st.integers(1, 40),
+        input_size=st.integers(1, 40),
+        hidden_size=st.integers(1, 300),
+        num_layers=st.integers(1, 3),
+        bidirectional=st.booleans(),
+    ),
+    st.sampled_from(DTYPES),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 9),
+    st.data(),
+)
+def test_sizes_and_arguments_agree_for_random_ones(
+    shape, dtype, packed, batch_first, threads, data
+):
+    options = {"num_threads": threads, "batch_first": batch_first}
+    if data.draw(st.booleans(), "with lengths"):
+        row = st.integers(0, shape.seq_len)
+        options["lengths"] = data.draw(st.lists(row, min_size=shape.batch, max_size=shape.batch))
+    sized = by_sizes(shape, packed=packed, dtype=dtype, **options)
+    assert sized == by_arguments(shape, dtype, packed, **options)
+    assert_consistent(sized, shape, threads)
+    assert sized.rows == sum(options.get("lengths", [shape.seq_len] * shape.batch))
+
+
+@every_dtype
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_sizes_and_arguments_agree_on_an_empty_batch(batch_first, packed, dtype):
+    shape = Shape("empty", 6, 0, 5, 16, 2, True)
+    options = {"batch_first": batch_first}
+    about = by_sizes(shape, packed=packed, dtype=dtype, **options)
+    assert (about.rows, about.operations, about.threads) == (0, 0, 1)
+    assert about == by_arguments(shape, dtype, packed, **options)
+
+
+def test_a_packed_sequence_is_explained_by_arguments():
+    sizes = [5, 4, 4, 1]
+    _, states, weights = empty_case(Shape("packed", 4, 5, 6, 16))
+    x = np.zeros((14, 6), np.float32)
+    about = lstm_native.explain(x, states, weights, 1, 0.0, False, False, batch_sizes=sizes)
+    assert about.rows == 14
+    assert about.operations == 14 * 8 * 16 * (6 + 16)
+    assert about.workspace_bytes > 0
+
+
+def test_sizes_and_arguments_agree_on_one_step_with_batch_first():
+    # (N, 1, I) and (1, N, I) are the same memory, so BLAS can read both.
+    for batch in (1, 23, 24, 40):
+        shape = Shape("one_step", 1, batch, 5, 16)
+        about = by_sizes(shape, packed=False, batch_first=True)
+        assert about == by_arguments(shape, batch_first=True)
+        assert about == by_sizes(shape, packed=False)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_process_decides_threads_unless_told(threads):
+    lstm_native.set_num_threads(threads)
+    shape = Shape("wide", 50, 64, 64, 256)
+    assert by_sizes(shape) == by_sizes(shape, num_threads=threads)
+    assert by_sizes(shape).threads == threads
+    assert by_arguments(shape) == by_arguments(shape, num_threads=threads)
+
+
+# --- what it says -----------------------------------------------------------------------------
+
+
+def assert_consistent(about, shape, threads):
+    assert about.isa == lstm_native.get_config()["isa"]["in_use"]
+    element = np.dtype(about.dtype).itemsize
+    assert about.lanes == lstm_native.get_config()["isa"]["vector_bytes"] // element
+    assert about.tile_rows >= 1
+    assert 1 <= about.threads <= threads
+    assert [layer.layer for layer in about.layers] == list(range(shape.num_layers))
+    for layer in about.layers:
+        first = layer.layer == 0
+        inner = shape.num_directions * shape.hidden_size
+        assert layer.input_size == (shape.input_size if first else inner)
+        assert {layer.input_weights, layer.recurrent_weights} <= PATHS
+        assert 1 <= layer.direction_groups <= shape.num_directions
+        assert 1 <= layer.row_groups <= max(1, shape.batch)
+        assert 1 <= layer.unit_groups <= -(-shape.hidden_size // about.lanes)
+        split = layer.direction_groups * layer.row_groups * layer.unit_groups
+        assert split <= about.threads
+        assert layer.bound in ("multiply-adds", "reading weights")
+        assert layer.seconds > 0.0
+    of_layers = sum(layer.seconds for layer in about.layers)
+    if about.wavefront:
+        assert about.threads <= shape.num_layers
+        assert all(layer.direction_groups == layer.row_groups == layer.unit_groups == 1
+                   for layer in about.layers)  # fmt: skip
+        assert 0.0 < about.seconds < of_layers
+    else:
+        assert math.isclose(about.seconds, of_layers)
+    assert about.workspace_bytes >= 0
+
+
+@every_dtype
+@pytest.mark.parametrize("threads", [1, 2, 4, 8, 128])
+@every_shape
+def test_its_parts_fit_each_other(shape, threads, dtype):
+    for packed in (False, True):
+        about = by_sizes(shape, dtype=dtype, packed=packed, num_threads=threads)
+        assert_consistent(about, shape, threads)
+
+
+@every_dtype
+@every_shape
+def test_operations_and_bytes(shape, dtype):
+    # Each row of a step, in each direction: 4 H sums of as many products as the layer has inputs
+    # and hidden units, two operations per product.
+    hidden, directions = shape.hidden_size, shape.num_directions
+    products = 0
+    for layer in range(shape.num_layers):
+        inputs = shape.input_size if layer == 0 else directions * hidden
+        products += directions * 4 * hidden * (inputs + hidden)
+    rows = shape.seq_len * shape.batch
+    about = by_sizes(shape, dtype=dtype)
+    assert about.rows == rows
+    assert about.operations == 2 * rows * products
+    assert about.weight_bytes == products * np.dtype(dtype).itemsize
+    matrices = [w for w in empty_case(shape, dtype)[2] if w.ndim == 2]
+    assert about.weight_bytes == sum(w.nbytes for w in matrices)
+
+
+def test_padding_costs_nothing():
+    shape = Shape("padded", 10, 4, 6, 16)
+    about = by_sizes(shape, lengths=[10, 0, 3, 1])
+    assert about.rows == 14
+    assert about.operations == by_sizes(shape).operations * 14 // 40
+    nothing = by_sizes(shape, lengths=[0] * 4)
+    assert (nothing.rows, nothing.operations, nothing.threads) == (0, 0, 1)
+
+
+def test_paths_of_weights():
+    few = Shape("few", 3, 1, 6, 16)
+    many = Shape("many", 30, 5, 6, 16)
+    for shape in (few, many):
+        for layer in by_sizes(shape).layers:
+            assert (layer.input_weights, layer.recurrent_weights) == ("packed", "packed")
+
+    def plain(shape, **options):
+        (layer,) = by_sizes(shape, packed=False, **options).layers
+        return layer.input_weights, layer.recurrent_weights
+
+    assert plain(few) == ("in_place", "in_place")
+    assert plain(many) == ("blas", "packed_per_call")
+    # BLAS reads rows at even distances, which a time-major walk over (N, T, I) does not meet.
+    assert plain(many, batch_first=True) == ("packed_per_call", "packed_per_call")
+    assert plain(many, lengths=[30, 20, 10, 5, 1]) == ("packed_per_call", "packed_per_call")
+    wide = Shape("wide", 30, 1, 6, 512)
+    assert plain(wide) == ("blas", "in_place")
+
+
+def test_is_a_value():
+    about = by_sizes(SMALL)
+    assert about == by_sizes(SMALL)
+    assert hash(about) == hash(by_sizes(SMALL))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        about.isa = "other"
+    assert isinstance(about.layers[0], lstm_native.LayerExplanation)
+
+
+# --- the report -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@every_shape
+def test_the_report_mentions_everything(shape, threads):
+    for packed in (False, True):
+        about = by_sizes(shape, packed=packed, num_threads=threads)
+        first, second, *lines = str(about).splitlines()
+        assert first.startswith(f"{about.isa} kernels, {about.lanes} units per vector, float32")
+        threads_used = "1 thread" if about.threads == 1 else f"{about.threads} threads"
+        wavefront = ", layers in a wavefront" if about.wavefront else ""
+        assert first.endswith(f", {threads_used}{wavefront}")
+        assert "operations" in second
+        assert "working memory" in second
+        layers, slow = lines[: len(about.layers)], lines[len(about.layers) :]
+        for layer, line in zip(about.layers, layers, strict=True):
+            assert line.startswith(f"layer {layer.layer}: ")
+            assert layer.bound in line
+            for count, what in (
+                (layer.direction_groups, "directions"),
+                (layer.row_groups, "groups of batch rows"),
+                (layer.unit_groups, "groups of units"),
+            ):
+                assert (f"{count} {what}" in line) == (count > 1)
+        assert slow == [f"slow: {reason}" for reason in about.slow_paths]
+
+
+def test_the_report_mentions_narrow_weights():
+    assert "float32 with float16 weights" in str(by_sizes(SMALL, weight_dtype="float16"))
+    assert "weights" not in str(by_sizes(SMALL)).splitlines()[0]
+
+
+# --- slow paths -------------------------------------------------------------------------------
+
+PLAIN = "weights are checked and read anew at every call; pack_weights() does it once"
+BASELINE = "baseline kernels: this CPU, or LSTM_NATIVE_ISA, allows no wider vectors"
+# What no call can help on a machine that has nothing wider, or is told so.
+ALWAYS = (BASELINE,) if lstm_native.get_config()["isa"]["in_use"] == "baseline" else ()
+
+
+def test_the_fast_path_has_nothing_to_say():
+    assert by_sizes(SMALL).slow_paths == ALWAYS
+    assert by_arguments(SMALL, packed=True).slow_paths == ALWAYS
+
+
+def test_plain_weights_are_named():
+    assert by_sizes(SMALL, packed=False).slow_paths == (PLAIN, *ALWAYS)
+    assert by_arguments(SMALL).slow_paths == (PLAIN, *ALWAYS)
+
+
+@pytest.mark.parametrize("name", ["input", "h_0", "c_0"])
+def test_copies_are_named(name):
+    x, (h_0, c_0), weights = empty_case(SMALL)
+    arrays = {"input": x, "h_0": h_0, "c_0": c_0}
+    arrays[name] = np.asfortranarray(arrays[name])
+    packed = lstm_native.pack_weights(weights, 2, False)
+    states = (arrays["h_0"], arrays["c_0"])
+    about = lstm_native.explain(arrays["input"], states, packed, 2, 0.0, False, False)
+    copied = f"{name} is copied, because its last axis is not contiguous"
+    assert about.slow_paths == (copied, *ALWAYS)
+
+
+def test_what_is_not_copied_is_not_named():
+    # Gaps between rows, or an axis of one element, whose stride counts for nothing.
+    shape = Shape("thin", 6, 3, 1, 16)
+    _, states, weights = empty_case(shape)
+    packed = lstm_native.pack_weights(weights, 1, False)
+    x = np.zeros((6, 3, 4), np.float32)[:, :, ::4]
+    for layout in (x, np.asfortranarray(x)):
+        about = lstm_native.explain(layout, states, packed, 1, 0.0, False, False)
+        assert about.slow_paths == ALWAYS
+
+
+@every_dtype
+@pytest.mark.parametrize("hidden", [1, 3, 8, 9, 16, 17, 24, 31, 32, 100])
+def test_idle_lanes_are_named(hidden, dtype):
+    about = by_sizes(Shape("some", 6, 3, 5, hidden), dtype=dtype)
+    idle = -hidden % about.lanes
+    if idle == 0:
+        assert about.slow_paths == ALWAYS
+        return
+    share = f"{idle / (hidden + idle):.0%}"
+    assert about.slow_paths[0] == (
+        f"hidden_size {hidden} is no multiple of {about.lanes}: {share} of the vector lanes "
+        "compute nothing"
+    )
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_narrow_vectors_are_named(isa):
+    program = """if True:
+        import lstm_native
+        about = lstm_native.explain(seq_len=1, batch=1, input_size=64, hidden_size=64)
+        print(about.isa)
+        print(str(about).splitlines()[0].split()[0])
+        print("\\n".join(about.slow_paths))
+    """
+    code, output, error = ask(program, LSTM_NATIVE_ISA=isa)
+    assert code == 0, error
+    assert output.splitlines() == [isa, isa] + [BASELINE] * (isa == "baseline")
+
+
+# --- workspace --------------------------------------------------------------------------------
+
+# Resident memory at its highest during a call, beyond the results: the kernel counts pages as they
+# are touched, and forgets the maximum when asked to. Large blocks come from fresh pages each time
+# (M_MMAP_THRESHOLD), and the calls before have made whatever stays: threads, BLAS's own memory.
+MEASURE = """if True:
+    import numpy as np, lstm_native
+    def status(name):
+        lines = open("/proc/self/status").read().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name + ":"))
+    def measure(T, N, I, H, L, bidirectional, dtype, packed, transposed, lengths, batch_first,
+                threads, layout):
+        D = 2 if bidirectional else 1
+        weights = []
+        for layer in range(L):
+            for _ in range(D):
+                sizes = (4 * H, I if layer == 0 else D * H), (4 * H, H)
+                sizes = [size[::-1] for size in sizes] if transposed else sizes
+                weights += [np.full(size, 0.01, dtype) for size in sizes]
+        if packed:
+            weights = lstm_native.pack_weights(weights, L, bidirectional, transposed, False, False)
+        x = np.ones((N, T, I) if batch_first else (T, N, I), dtype)
+        if layout == "gaps between rows":
+            x = np.ones((T, N, I + 3), dtype)[..., :I]
+        if layout == "every other row":
+            x = np.ones((T, 2 * N, I), dtype)[:, ::2]
+        if layout == "backwards in time":
+            x = x[::-1]
+        if layout == "one row for all":
+            x = np.broadcast_to(x[:, :1], x.shape)
+        states = (np.ones((L * D, N, H), dtype),) * 2
+        arguments = (x, states, weights, L, 0.0, False, bidirectional)
+        options = dict(weights_transposed=transposed, has_ih_bias=False, has_hh_bias=False)
+        options.update(num_threads=threads, lengths=lengths, batch_first=batch_first)
+        said = lstm_native.explain(*arguments, **options).workspace_bytes
+        for _ in range(2):
+            results = lstm_native.lstm(*arguments, **options)
+            sizes = sum(array.nbytes for array in results)
+            del results
+        open("/proc/self/clear_refs", "w").write("5")
+        before = status("VmRSS")
+        results = lstm_native.lstm(*arguments, **options)
+        return status("VmHWM") - before - sizes, said
+    print(*measure(**{call!r}))
+"""
+CALLS = {
+    "one layer": {},
+    "packed": {"packed": True},
+    "three layers": {"L": 3},
+    "three layers, packed": {"L": 3, "packed": True},
+    "bidirectional": {"L": 2, "bidirectional": True},
+    "bidirectional, packed": {"L": 2, "bidirectional": True, "packed": True},
+    "float64": {"L": 2, "dtype": "float64"},
+    "lengths": {"L": 2, "lengths": [(29 * row) % 101 for row in range(64)]},
+    "lengths, packed": {"L": 2, "lengths": [(29 * row) % 101 for row in range(64)], "packed": True},
+    "batch_first": {"L": 2, "batch_first": True},
+    "many threads": {"L": 2, "threads": 4},
+    "a large layer, few rows": {"T": 4, "N": 2, "I": 1024, "H": 1024},
+    "a large layer, many rows": {"T": 4, "N": 16, "I": 1024, "H": 1024},
+    "a large layer, transposed": {"T": 4, "N": 16, "I": 1024, "H": 1024, "transposed": True},
+    "a large layer, transposed, few rows": {
+        **{"T": 4, "N": 2, "I": 1024, "H": 1024},
+        "transposed": True,
+    },
+}
+# Whether BLAS can read the input where it lies decides what is packed: 8 MiB here.
+WIDE = {"T": 30, "I": 2048, "H": 256}
+for _layout in ("gaps between rows", "every other row", "backwards in time", "one row for all"):
+    for _batch in (1, 8):
+        CALLS[f"{_layout}, N = {_batch}"] = {**WIDE, "N": _batch, "layout": _layout}
+CALLS["one step, batch_first"] = {**WIDE, "T": 1, "N": 30, "batch_first": True}
+
+
+def can_measure():
+    return platform.libc_ver()[0] == "glibc" and os.access("/proc/self/clear_refs", os.W_OK)
+
+
+@pytest.mark.skipif(not can_measure(), reason="asks Linux and glibc")
+@pytest.mark.parametrize("changes", CALLS.values(), ids=CALLS.keys())
+def test_workspace_is_what_a_call_takes(changes):
+    call = {"T": 100, "N": 64, "I": 64, "H": 128, "L": 1, "bidirectional": False}
+    call.update(dtype="float32", packed=False, transposed=False, lengths=None, threads=1)
+    call.update(batch_first=False, layout=None)
+    program = MEASURE.replace("{call!r}", repr({**call, **changes}))
+    threshold = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    code, output, error = ask(program, **threshold)
+    assert code == 0, error
+    taken, said = map(int, output.split())
+    # Change: the plan's own lists (of steps and rows), barriers, stacks, page tables.
+    change = 256 << 10
+    assert taken <= said + change
+    assert taken >= said - change - said // 4  # gaps up to whole cache lines; parts not touched
+
+
+# --- errors, and what it leaves alone ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keywords", "named"),
+    [
+        ({}, "seq_len"),
+        ({"seq_len": 1, "batch": 1, "input_size": 1}, "hidden_size"),
+        ({**sizes_of(SMALL), "has_ih_bias": False}, "has_ih_bias"),
+        ({**sizes_of(SMALL), "units": 3}, "units"),
+        ({"input": np.zeros((1, 1, 1), np.float32)}, "all_weights"),
+        ({"input": np.zeros((1, 1, 1), np.float32), "seq_len": 3}, "seq_len"),
+    ],
+)
+def test_keywords_that_are_unknown_or_missing(keywords, named):
+    with pytest.raises(TypeError, match=f"'{named}'"):
+        lstm_native.explain(**keywords)
+
+
+def test_wrong_arguments_are_refused_as_by_lstm():
+    x, states, weights = empty_case(SMALL)
+    wrong_calls = [
+        ((x[..., :4], states, weights, 2, 0.0, False, False), {}),
+        ((x, states, weights[:4], 2, 0.0, False, False), {}),
+        ((x, states, weights, 2, 2.0, False, False), {}),
+        ((x, states, weights, 2, 0.0, False, False), {"lengths": [1, 2]}),
+        ((x, states, weights, 2, 0.0, False, False), {"num_threads": 0}),
+        ((x.astype(int), states, weights, 2, 0.0, False, False), {}),
+    ]
+    for arguments, options in wrong_calls:
+        with pytest.raises((TypeError, ValueError)) as of_lstm:
+            lstm_native.lstm(*arguments, **options)
+        with pytest.raises(type(of_lstm.value)) as of_explain:
+            lstm_native.explain(*arguments, **options)
+        assert str(of_explain.value) == str(of_lstm.value)
+
+
+@pytest.mark.parametrize("name", ["seq_len", "batch", "hidden_size"])
+def test_sizes_that_no_index_can_count_are_refused(name):
+    with pytest.raises(ValueError, match="more elements than an index can count"):
+        lstm_native.explain(**{**sizes_of(SMALL), name: 2**62})
+
+
+def test_every_keyword_of_lstm_is_accepted_with_its_arguments():
+    x, states, weights = empty_case(SMALL)
+    named = dict(
+        zip(
+            ("input", "initial_states", "all_weights", "num_layers", "dropout", "train",
+             "bidirectional"),
+            (x, states, weights, 2, 0.5, True, False),
+            strict=True,
+        )
+    )  # fmt: skip
+    about = lstm_native.explain(**named, seed=1, num_threads=1)
+    assert about == by_sizes(SMALL, packed=False, num_threads=1)
+
+
+def test_no_dropout_masks_are_drawn_and_no_warning_given():
+    case = make_case(SMALL, np.float32)
+    for weights in (case.all_weights, pack(case)):
+        lstm_native.manual_seed(5)
+        expected = call_lstm(case, all_weights=weights, dropout=0.5, train=True)
+        lstm_native.manual_seed(5)
+        arguments = (case.x, (case.h0, case.c0), weights, 2, 0.5, True, False)
+        lstm_native.explain(*arguments)
+        lstm_native.explain(**sizes_of(SMALL))
+        assert_same_bits(call_lstm(case, all_weights=weights, dropout=0.5, train=True), expected)
+    # With one layer dropout has no effect, of which a call warns; here nothing is called.
+    shape = Shape("one", 2, 2, 3, 4)
+    x, states, weights = empty_case(shape)
+    lstm_native.explain(x, states, weights, 1, 0.5, True, False)
+
+
+def test_arrays_are_not_written_to():
+    case = make_case(SMALL, np.float32)
+    kept = [array.copy() for array in (case.x, case.h0, case.c0, *case.all_weights)]
+    for weights, transposed in ((case.all_weights, False), (transposed_weights(case), True)):
+        lstm_native.explain(
+            case.x, (case.h0, case.c0), weights, 2, 0.0, False, False,
+            weights_transposed=transposed,
+        )  # fmt: skip
+    arrays = itertools.chain((case.x, case.h0, case.c0), case.all_weights)
+    assert_same_bits(list(arrays), kept)
