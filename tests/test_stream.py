@@ -328,7 +328,8 @@ def read_only_out():
     return out
 
 
-IN_ORDER = "out: expected an array in C order that can be written to"
+IN_ORDER = "out: expected an aligned array in C order, got strides"
+READ_ONLY = "out: expected an array that can be written to, got a read-only one"
 BATCH_UNITS = "out: expected shape (batch, hidden_size) = (3, 13), got"
 
 
@@ -346,7 +347,7 @@ BATCH_UNITS = "out: expected shape (batch, hidden_size) = (3, 13), got"
         (small_out(shape=(3, 26))[:, ::2], ValueError, IN_ORDER),
         (small_out(shape=(3, 14))[:, :13], ValueError, IN_ORDER),
         (np.empty(160, np.uint8)[1:157].view(np.float32).reshape(3, 13), ValueError, IN_ORDER),
-        (read_only_out(), ValueError, IN_ORDER),
+        (read_only_out(), ValueError, READ_ONLY),
         ([[0.0] * 13] * 3, TypeError, "out: expected a numpy.ndarray, got list"),
         (memoryview(small_out()), TypeError, "out: expected a numpy.ndarray, got memoryview"),
         (True, TypeError, "out: expected a numpy.ndarray, got bool True"),

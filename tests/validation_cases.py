@@ -89,7 +89,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "hidden_size": SCALAR,
         "num_layers": SCALAR,
         "bidirectional": ("type",),
-        "dtype": ("value",),
+        "dtype": SCALAR,
         "packed": ("type",),
         "weight_dtype": SCALAR,
         "batch_first": ("type",),
@@ -1156,7 +1156,8 @@ X_RUN = "expected shape (seq_len, batch, input_size) = (seq_len, 3, 10), got"
 OUT_STEP = "expected shape (batch, hidden_size) = (3, 2), got"
 OUT_RUN = "expected shape (seq_len, batch, hidden_size) = (5, 3, 2), got"
 APART = "expected memory apart from x's, got"
-IN_ORDER = "expected an array in C order that can be written to"
+IN_ORDER = "expected an aligned array in C order, got strides"
+WRITABLE = "expected an array that can be written to, got a read-only one"
 H_OF_STREAM, C_OF_STREAM = "state[0] (h):", "state[1] (c):"
 STREAM_STATE = "expected shape (num_layers, batch, hidden_size) = (1, 3, 2), got"
 PAIR = "state: expected a tuple of two arrays (h, c), got"
@@ -1222,9 +1223,9 @@ STREAMS = [
         ("rank", "flat", ValueError, f"out: {OUT_STEP} (6,)", {"out": zeros(6)}),
         ("size", "for another batch", ValueError, f"out: {OUT_STEP} (1, 2)", {"out": zeros(1, 2)}),
         ("size", "of x's shape", ValueError, f"out: {OUT_STEP} (3, 10)", {"out": zeros(3, 10)}),
-        ("value", "in Fortran's order", ValueError, f"out: {IN_ORDER}, got strides (4, 12)",
+        ("value", "in Fortran's order", ValueError, f"out: {IN_ORDER} (4, 12)",
          {"out": np.asfortranarray(zeros(3, 2))}),
-        ("value", "that can't be written to", ValueError, f"out: {IN_ORDER}, got a read-only one",
+        ("value", "that can't be written to", ValueError, f"out: {WRITABLE}",
          {"out": np.broadcast_to(zeros(3, 2), (3, 2))}),
         ("value", "in x's memory", ValueError, f"out: {APART} an array that shares some",
          {"x": ROOM[:30].reshape(3, 10), "out": ROOM[24:30].reshape(3, 2)}),
@@ -1253,7 +1254,7 @@ STREAMS = [
         ("rank", "for one step", ValueError, f"out: {OUT_RUN} (3, 2)", {"out": zeros(3, 2)}),
         ("size", "for more steps", ValueError, f"out: {OUT_RUN} (6, 3, 2)",
          {"out": zeros(6, 3, 2)}),
-        ("value", "with gaps", ValueError, f"out: {IN_ORDER}, got strides (24, 8, 4)",
+        ("value", "with gaps", ValueError, f"out: {IN_ORDER} (48, 8, 4)",
          {"out": zeros(10, 3, 2)[::2]}),
         ("value", "in x's memory", ValueError, f"out: {APART} an array that shares some",
          {"x": ROOM.reshape(5, 3, 10), "out": ROOM[:30].reshape(5, 3, 2)}),
@@ -1270,7 +1271,7 @@ STREAMS = [
          {"state": (STATE, masked(1, 3, 2))}),
         ("rank", "h without a layer axis", ValueError, f"{H_OF_STREAM} {STREAM_STATE} (3, 2)",
          {"state": (zeros(3, 2), STATE)}),
-        ("size", "h alone", TypeError, f"{PAIR} tuple", {"state": (STATE,)}),
+        ("size", "h alone", ValueError, f"{PAIR} 1 item(s)", {"state": (STATE,)}),
         ("size", "c for another batch", ValueError, f"{C_OF_STREAM} {STREAM_STATE} (1, 1, 2)",
          {"state": (STATE, zeros(1, 1, 2))}),
         ("size", "h for two layers", ValueError, f"{H_OF_STREAM} {STREAM_STATE} (2, 3, 2)",
@@ -1304,8 +1305,8 @@ EXPLAIN = [
     *scalar("explain", "dtype", "'float32' or 'float64'",
         ("value", "float16", ValueError, "'float16'", "float16"),
         ("value", "another language's name", ValueError, "'double'", "double"),
-        ("value", "a number of bits", ValueError, "32", 32),
-        ("value", "None", ValueError, "None", None),
+        ("type", "a number of bits", TypeError, "int 32", 32),
+        ("type", "None", TypeError, "None", None),
     ),
     *scalar("explain", "packed", "a bool",
         ("type", "the weights", TypeError, "PackedWeights", PACKED_WEIGHTS),

@@ -63,7 +63,7 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
   explained["lanes"] = plan.lanes;
   explained["tile_rows"] = plan.kernels.tile_rows;
   explained["rows"] = plan.rows.total();
-  explained["chunk_rows"] = plan.chunk_rows;
+  explained["chunk_steps"] = plan.chunk_steps;
   explained["workspace_bytes"] = scratch.elements * static_cast<index_t>(sizeof(Real));
   explained["seconds"] = plan.wavefront ? plan.estimated_wavefront_seconds(plan.threads)
                                         : plan.estimated_layer_by_layer_seconds(plan.threads);
@@ -73,8 +73,10 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
 
 py::dict explain(index_t seq_len, index_t batch, index_t input_size, index_t hidden_size, index_t num_layers,
                  bool bidirectional, const std::vector<index_t>& batch_sizes, const std::vector<index_t>& lengths,
-                 int threads, int element_bytes, const std::string& weight_dtype, bool packed, bool even_rows) {
+                 int threads, int element_bytes, const std::string& weight_dtype, bool packed, bool even_rows,
+                 bool drops) {
   plan::Problem problem;
+  problem.dropout = drops ? 0.5 : 0.0;  // any rate
   problem.seq_len = seq_len;
   problem.batch = batch;
   problem.input_size = input_size;
@@ -97,7 +99,7 @@ void register_explain(py::module_& module) {
   using namespace py::literals;
   module.def("explain", &explain, "seq_len"_a, "batch"_a, "input_size"_a, "hidden_size"_a, "num_layers"_a,
              "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "threads"_a, "element_bytes"_a, "weight_dtype"_a,
-             "packed"_a, "even_rows"_a, "What forward() would do with a call of these sizes.");
+             "packed"_a, "even_rows"_a, "drops"_a, "What forward() would do with a call of these sizes.");
 }
 
 }  // namespace lstm_native::bindings

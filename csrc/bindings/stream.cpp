@@ -87,7 +87,8 @@ class Stream {
         stream_);
   }
 
-  index_t bytes() const {
+  index_t bytes() {
+    const InUse guard(in_use_);
     return std::visit([](const auto& stream) { return stream.bytes(); }, stream_);
   }
 

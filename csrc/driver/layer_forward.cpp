@@ -39,10 +39,14 @@ struct Share {
   }
   index_t pre_block_stride() const { return projects_with_blas() ? plan.lanes : plan.block_elements(); }
   index_t pre_gate_stride() const { return projects_with_blas() ? plan.problem.cell_size : plan.lanes; }
+  // BLAS fills all active rows of a chunk in storage order. Our kernels use a place for each step of each row, so that
+  // a group of rows that is chunks ahead of another writes to none of its places.
   Real* pre_activations(Span chunk, index_t step, index_t row) const {
     if (direction.pre_activations == nullptr) return nullptr;
-    return direction.pre_activations +
-           (plan.rows.offset(step) - plan.rows.offset(chunk.begin) + row) * pre_row_stride();
+    const index_t place = projects_with_blas()
+                              ? plan.rows.offset(step) - plan.rows.offset(chunk.begin) + row
+                              : rows.begin * plan.chunk_steps + (step - chunk.begin) * rows.size() + row - rows.begin;
+    return direction.pre_activations + place * pre_row_stride();
   }
   Span active(index_t step) const {
     return {rows.begin, std::max(rows.begin, std::min(plan.rows.count(step), rows.end))};

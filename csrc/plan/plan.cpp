@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/checked_size.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace lstm_native::plan {
@@ -12,6 +13,8 @@ namespace {
 // Rows of an input projection that read the weights once. More gain nothing, and their pre-activations leave the cache
 // before the steps read them.
 constexpr index_t projected_rows = 128;
+// A ragged batch has fewer rows towards its end, which should not read the weights at every step.
+constexpr index_t fewest_steps = 4;
 
 // Steps by which a layer follows the one below in a wavefront: few, so that its thread begins early; enough for the
 // input projection to read its weights seldom.
@@ -47,9 +50,12 @@ Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_
       lanes(kernels.vector_bytes / static_cast<index_t>(dtype_of_call)),
       blocks((problem.cell_size + lanes - 1) / lanes),
       fused_input(problem.seq_len == 1),
-      chunk_rows(0),
+      chunk_steps(std::max(fewest_steps, (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1))),
       wavefront(false),
       threads(1) {
+  if (problem.forced_split.units > blocks) {
+    throw std::invalid_argument("split has more groups than there are blocks of units");
+  }
   if (problem.threads > 1 && rows.total() > 0) {
     for (index_t layer = 0; layer < std::min<index_t>(problem.num_layers, 2); ++layer) {
       threads = std::max(threads, split(layer, problem.threads).threads());
@@ -64,23 +70,9 @@ Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_
       threads = layers;
     }
   }
-  cut_chunks(wavefront ? wavefront_steps * problem.batch : projected_rows);
-}
-
-void Plan::cut_chunks(index_t rows_per_chunk) {
-  chunk_starts.push_back(0);
-  while (chunk_starts.back() < problem.seq_len) {
-    const index_t first = chunk_starts.back();
-    index_t end = first + 1;
-    if (!problem.ragged()) {
-      const index_t steps = (rows_per_chunk + problem.batch - 1) / std::max<index_t>(problem.batch, 1);
-      end = std::min(problem.seq_len, first + std::max<index_t>(steps, 1));
-    } else {
-      while (end < problem.seq_len && rows.offset(end) - rows.offset(first) < rows_per_chunk) ++end;
-    }
-    chunk_rows = std::max(chunk_rows, rows.offset(end) - rows.offset(first));
-    chunk_starts.push_back(end);
-  }
+  if (wavefront) chunk_steps = wavefront_steps;
+  chunk_steps = std::min(chunk_steps, problem.seq_len);
+  checked_product({chunk_steps, problem.batch});
 }
 
 double Plan::estimated_wavefront_seconds(int team) const {

@@ -39,13 +39,12 @@ struct Plan {
   const kernels::KernelTable& kernels;
   Dtype dtype;
   WeightDtype weight_dtype;
-  index_t lanes;                      // units per block
-  index_t blocks;                     // of units, per direction
-  bool fused_input;                   // the input projection is part of the step, where the weights are packed
-  std::vector<index_t> chunk_starts;  // steps; the input is projected for a chunk of steps at a time; ends with seq_len
-  index_t chunk_rows;                 // of the largest chunk
-  bool wavefront;                     // a thread per layer, each a chunk of steps behind the one below
-  int threads;                        // that the layers can use, at most problem.threads
+  index_t lanes;        // units per block
+  index_t blocks;       // of units, per direction
+  bool fused_input;     // the input projection is part of the step, where the weights are packed
+  index_t chunk_steps;  // the input is projected for so many steps at a time
+  bool wavefront;       // a thread per layer, each a chunk of steps behind the one below
+  int threads;          // that the layers can use, at most problem.threads
 
   // Of one call, the way that is chosen, and as layers one after the other.
   double estimated_wavefront_seconds(int team) const;
@@ -53,17 +52,13 @@ struct Plan {
 
   index_t block_elements() const { return gate_count * lanes; }  // of one row's pre-activations
   index_t row_elements() const { return blocks * block_elements(); }
-  index_t chunks() const { return static_cast<index_t>(chunk_starts.size()) - 1; }
-  Span chunk(index_t k) const {
-    return {chunk_starts[static_cast<std::size_t>(k)], chunk_starts[static_cast<std::size_t>(k) + 1]};
-  }
+  index_t chunk_rows() const { return chunk_steps * problem.batch; }  // at most
+  index_t chunks() const { return (problem.seq_len + chunk_steps - 1) / chunk_steps; }
+  Span chunk(index_t k) const { return {k * chunk_steps, k + 1 < chunks() ? (k + 1) * chunk_steps : problem.seq_len}; }
   LayerWork work(index_t layer) const;
   Split split(index_t layer, int team) const;
   // The k-th of `parts` ranges of batch rows with about the same number of steps to do.
   Span batch_rows(int parts, int k) const;
-
- private:
-  void cut_chunks(index_t rows_per_chunk);
 };
 
 template <class Real>

@@ -26,13 +26,13 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
   if (needs.packed_hidden) hidden_panels = take(checked_product({directions, width, problem.output_size}));
   if (needs.pre_activations) {
     // BLAS writes rows of 4 * cell_size; the last vector of the last one is read as a whole.
-    pre_activations_size = checked_sum({checked_product({plan.chunk_rows, width}), plan.lanes});
+    pre_activations_size = checked_sum({checked_product({plan.chunk_rows(), width}), plan.lanes});
     pre_activations = take(checked_product({plan.wavefront ? problem.num_layers : directions, pre_activations_size}));
   }
   layer_output_buffers = std::min<index_t>(problem.num_layers - 1, plan.wavefront ? problem.num_layers : 2);
   layer_output_size = whole_lines(checked_product({plan.rows.total(), problem.layer_output_size()}));
   layer_outputs = take(checked_product({layer_output_buffers, layer_output_size}));
-  step_row_count = std::max(needs.pre_activations ? plan.chunk_rows : 0, problem.batch);
+  step_row_count = std::max(needs.pre_activations ? plan.chunk_rows() : 0, problem.batch);
   constexpr auto step_row_elements = static_cast<index_t>(sizeof(kernels::StepRow<Real>) / sizeof(Real));
   step_rows = take(checked_product({plan.threads, step_row_count, step_row_elements}));
   checked_product({elements, static_cast<index_t>(sizeof(Real))});

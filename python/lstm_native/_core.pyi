@@ -47,6 +47,7 @@ def explain(
     weight_dtype: str,
     packed: bool,
     even_rows: bool,
+    drops: bool,
 ) -> dict[str, Any]: ...
 def forward(
     input: npt.NDArray[Any],

@@ -77,9 +77,14 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
     return output, h_n, c_n, tape
 
 
+def has_gaps(array: RealArray) -> bool:
+    """Whether elements of the last axis lie apart."""
+    return array.size > 0 and array.shape[-1] > 1 and array.strides[-1] != array.itemsize
+
+
 def _contiguous_rows(array: RealArray) -> RealArray:
     """Return the array, or a copy of it where its last axis has gaps."""
-    if array.strides[-1] == array.itemsize or array.shape[-1] == 1:
+    if not has_gaps(array):
         return array
     copy: RealArray = array.copy(order="C")
     return copy

@@ -1,13 +1,15 @@
 """Says what a call does, what it costs, and what bounds it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lstm_native import _validate, config
+from lstm_native._arrays import RealArray
 from lstm_native._extension import core
-from lstm_native._run import ForwardCall
+from lstm_native._run import ForwardCall, has_gaps
 from lstm_native.functional import prepare
 from lstm_native.packing import check_weight_dtype
 
@@ -163,6 +165,8 @@ def _of_sizes(
     seq_len = _validate.integer(seq_len, "seq_len", 1)
     batch = _validate.integer(batch, "batch", 0)
     packed = _validate.boolean(packed, "packed")
+    if not isinstance(dtype, str):
+        raise TypeError(f"dtype: expected 'float32' or 'float64', got {_validate.described(dtype)}")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
     stored = check_weight_dtype(weight_dtype)
@@ -186,8 +190,14 @@ def _of_sizes(
         lengths=rows,
         threads=config.threads_for_call(num_threads),
         packed=packed,
-        even_rows=not _validate.boolean(batch_first, "batch_first") or batch == 1,
+        even_rows=not rows
+        and (not _validate.boolean(batch_first, "batch_first") or batch == 1 or seq_len == 1),
+        drops=False,
     )
+
+
+# Python names the function in its own errors about keywords; the caller knows it by this name.
+_of_sizes.__qualname__ = "explain"
 
 
 def _of_call(call: ForwardCall) -> Explanation:
@@ -195,7 +205,7 @@ def _of_call(call: ForwardCall) -> Explanation:
     packed = call.weights if isinstance(call.weights, core.PackedWeights) else None
     slow: list[str] = []
     for array, name in ((x, "input"), (call.h_0, "h_0"), (call.c_0, "c_0")):
-        if array.strides[-1] != array.itemsize and array.shape[-1] > 1:
+        if has_gaps(array):
             slow.append(f"{name} is copied, because its last axis is not contiguous")
     if packed is None:
         slow.append(_PLAIN_ADVICE)
@@ -204,10 +214,7 @@ def _of_call(call: ForwardCall) -> Explanation:
     else:
         seq_len, batch = x.shape[1::-1] if call.batch_first else x.shape[:2]
     directions = 2 if call.bidirectional else 1
-    row = x.shape[-1] * x.itemsize
-    along_batch, along_time = x.strides[:2] if call.batch_first else x.strides[1::-1]
-    even = bool(call.batch_sizes) or seq_len == 1 or batch == 1 or along_time == batch * row
-    return _explanation(
+    explanation = _explanation(
         dtype=str(x.dtype),
         weight_dtype=None if packed is None else packed.weight_dtype,
         slow_paths=tuple(slow),
@@ -221,7 +228,59 @@ def _of_call(call: ForwardCall) -> Explanation:
         lengths=call.lengths,
         threads=call.threads,
         packed=packed is not None,
-        even_rows=even and (along_batch >= row or batch == 1),
+        even_rows=_row_distance(call, seq_len, batch) >= x.shape[-1] * x.itemsize,
+        drops=call.dropout.rate > 0.0 and len(call.h_0) > directions,
+    )
+    return explanation if packed is not None else _with_copies(explanation, call, directions)
+
+
+def _row_distance(call: ForwardCall, seq_len: int, batch: int) -> int:
+    """Return the bytes from one active row of the input to the next; 0 where they differ."""
+    x = call.input
+    strides = x.strides
+    if has_gaps(x):  # as the copy has them
+        strides = tuple(math.prod(x.shape[axis + 1 :]) * x.itemsize for axis in range(x.ndim))
+    if call.batch_sizes:
+        return strides[0]
+    along_time, along_batch = strides[1::-1] if call.batch_first else strides[:2]
+    if call.lengths:
+        return 0
+    if seq_len == 1:
+        return along_batch
+    if batch == 1:
+        return along_time
+    return along_batch if along_time == batch * along_batch else 0
+
+
+def _with_copies(about: Explanation, call: ForwardCall, directions: int) -> Explanation:
+    """Add the plain matrices that their path can't read where they lie."""
+    if isinstance(call.weights, core.PackedWeights):
+        return about
+    copied = 0
+    for cell, (w_ih, w_hh, *_) in enumerate(call.weights):
+        layer = about.layers[cell // directions]
+        for matrix, path in ((w_ih, layer.input_weights), (w_hh, layer.recurrent_weights)):
+            if not _readable(matrix, path):
+                copied += matrix.nbytes
+    if not copied:
+        return about
+    return replace(
+        about,
+        workspace_bytes=about.workspace_bytes + copied,
+        slow_paths=(*about.slow_paths, "weights are copied into C order at every call"),
+    )
+
+
+def _readable(matrix: RealArray, path: str) -> bool:
+    rows, columns = (stride // matrix.itemsize for stride in matrix.strides)
+    in_rows = columns == 1 or matrix.shape[1] == 1
+    if path == "in_place":
+        return in_rows
+    if path != "blas":
+        return True
+    in_columns = rows == 1 or matrix.shape[0] == 1
+    return bool(in_rows and (rows >= matrix.shape[1] or matrix.shape[0] == 1)) or (
+        in_columns and (columns >= matrix.shape[0] or matrix.shape[1] == 1)
     )
 
 

@@ -149,9 +149,13 @@ class Stream:
 
     @state.setter
     def state(self, value: Any) -> None:
-        if not isinstance(value, tuple | list) or len(value) != 2:
+        if not isinstance(value, tuple | list):
             raise TypeError(
                 f"state: expected a tuple of two arrays (h, c), got {_validate.described(value)}"
+            )
+        if len(value) != 2:
+            raise ValueError(
+                f"state: expected a tuple of two arrays (h, c), got {len(value)} item(s)"
             )
         h, c = (
             self._in_order(array, name, self._state_shape(), _STATE)
@@ -184,10 +188,11 @@ class Stream:
         if out is not None:
             expected = (*array.shape[:-1], self._packed.hidden_size)
             _check_out(out, array, expected, (*leading, "batch", "hidden_size"))
-        result: RealArray | None = self._core.run(array, out, several)
+        plain = None if out is None else np.asarray(out)  # an array of a subclass, as memmap is
+        result: RealArray | None = self._core.run(array, plain, several)
         if result is None:  # what could still be in the way was checked
             raise AssertionError("the core refused converted arguments")
-        return result
+        return result if out is None else out
 
     def _in_order(
         self, value: Any, name: str, shape: tuple[int | None, ...], meaning: tuple[str, ...]
@@ -213,7 +218,9 @@ def _check_out(out: Any, x: RealArray, shape: tuple[int, ...], meaning: tuple[st
         raise TypeError(f"out: expected dtype {x.dtype}, the same as x, got {out.dtype}")
     _validate.shape(out, "out", shape, meaning)
     flags = out.flags
-    if not (flags.c_contiguous and flags.aligned and flags.writeable and out.dtype.isnative):
-        raise ValueError("out: expected an array in C order that can be written to")
+    if not flags.writeable:
+        raise ValueError("out: expected an array that can be written to, got a read-only one")
+    if not (flags.c_contiguous and flags.aligned and out.dtype.isnative):
+        raise ValueError(f"out: expected an aligned array in C order, got strides {out.strides}")
     if np.may_share_memory(out, x):
-        raise ValueError("out: expected memory apart from x's")
+        raise ValueError("out: expected memory apart from x's, got an array that shares some")
