@@ -146,6 +146,10 @@ TEST_SHAPES: tuple[Shape, ...] = (
     Shape("batch_33", 3, 33, 11, 19, reason="many row tiles with a rest, H with a rest"),
     Shape("batch_64_h8", 5, 64, 8, 8, reason="small H with a wide batch: threads own batch rows"),
     Shape("wide_input", 3, 2, 300, 6, reason="I much larger than H"),
+    Shape(
+        "large_input_matrix", 6, 5, 520, 128,
+        reason="plain weights large enough, and rows enough, for BLAS to project the input",
+    ),
     Shape("wide_hidden", 3, 2, 2, 72, reason="H much larger than I"),
     Shape("long", 150, 2, 4, 5, reason="many steps: rounding errors accumulate"),
     Shape("two_layers", 5, 3, 7, 10, num_layers=2, reason="layer 1 reads H features, not I"),

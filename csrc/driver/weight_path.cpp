@@ -7,17 +7,20 @@
 namespace lstm_native::driver {
 namespace {
 
-// Packing reads and writes each weight once, at about the cost of using it for 8 rows (AMD EPYC Zen 3, `python -m
-// bench` with "plain" weights).
+// Packing reads and writes each weight once, out of order, and products with packed weights gain some 20 %. `python -m
+// bench` times plain weights beside packed ones; a call with fewer uses of each weight than this is over before packing
+// has paid for itself.
 constexpr index_t uses_worth_packing = 24;
 
 // Few rows per step are bound by reading the weights, which is no faster where they are packed, except that short rows
 // end in a sum over lanes.
 constexpr index_t few_rows = 2;
-constexpr index_t long_row = 192;
+constexpr index_t long_row = 400;
 
 // BLAS packs for itself, and needs as many rows as make that worthwhile.
 constexpr index_t rows_worth_blas = 24;
+// Smaller matrices are packed faster than the threads meet before and after each chunk that BLAS projects.
+constexpr index_t weights_worth_blas = index_t{1} << 18;
 
 bool fits_blas(index_t size) { return size <= INT_MAX; }
 
@@ -27,7 +30,8 @@ WeightPath input_path(const plan::Plan& plan, index_t layer, bool even_rows) {
   const index_t uses = plan.rows.total();
   const index_t columns = plan.problem.layer_input_size(layer);
   const bool fits = fits_blas(gate_count * plan.problem.cell_size) && fits_blas(columns);
-  if (even_rows && fits && uses >= rows_worth_blas) return WeightPath::blas;
+  const bool large = columns >= weights_worth_blas / (gate_count * plan.problem.cell_size);
+  if (even_rows && fits && large && uses >= rows_worth_blas) return WeightPath::blas;
   return uses < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 

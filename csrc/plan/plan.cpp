@@ -14,7 +14,7 @@ namespace {
 // before the steps read them.
 constexpr index_t projected_rows = 128;
 // A ragged batch has fewer rows towards its end, which should not read the weights at every step.
-constexpr index_t fewest_steps = 4;
+constexpr index_t fewest_ragged_steps = 4;
 
 // Steps by which a layer follows the one below in a wavefront: few, so that its thread begins early; enough for the
 // input projection to read its weights seldom.
@@ -50,7 +50,8 @@ Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_
       lanes(kernels.vector_bytes / static_cast<index_t>(dtype_of_call)),
       blocks((problem.cell_size + lanes - 1) / lanes),
       fused_input(problem.seq_len == 1),
-      chunk_steps(std::max(fewest_steps, (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1))),
+      chunk_steps(std::max(problem.ragged() ? fewest_ragged_steps : index_t{1},
+                           (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1))),
       wavefront(false),
       threads(1) {
   if (problem.forced_split.units > blocks) {

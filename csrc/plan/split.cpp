@@ -8,8 +8,8 @@
 namespace lstm_native::plan {
 namespace {
 
-// Two cores of an AMD EPYC (Zen 3), AVX2, by `python -m bench.limits` and bench/split.py. Other machines differ by
-// factors that seldom change which split is the fastest.
+// Two cores of an AMD EPYC (Zen 3), AVX2: multiply-adds and bytes by `python -m bench.limits`, the others fitted by
+// hand to `python -m bench.split`. Other machines differ by factors that seldom change which split is the fastest.
 constexpr double vector_multiply_add = 0.16e-9;  // of seconds, 32 bytes of lanes
 constexpr double one_row_excess = 1.15;          // a row alone loads every weight for a single multiply-add
 constexpr double l2_byte = 1.0 / 90e9;
@@ -18,7 +18,9 @@ constexpr double memory_byte = 1.0 / 22e9;
 constexpr double vector_of_gates = 25e-9;
 constexpr double row_of_step = 4e-9;
 constexpr double barrier = 250e-9;
-constexpr double thread_gain = 0.97;  // a split must gain 3 % to be worth its threads
+constexpr double lateness = 1.04;       // of a step with a barrier, which waits for whoever is late
+constexpr double not_overlapped = 0.5;  // of the shorter of multiply-adds and reading
+constexpr double thread_gain = 0.97;    // a split must gain 3 % to be worth its threads
 
 double cache_bytes(int name, double otherwise) {
   const long bytes = sysconf(name);
@@ -65,12 +67,18 @@ Step step_of(const LayerWork& work, const Split& split) {
   return step;
 }
 
+double step_seconds(const Step& step, const Split& split) {
+  const double products =
+      std::max(step.multiply_adds, step.reading) + not_overlapped * std::min(step.multiply_adds, step.reading);
+  return (products + step.others) * (split.units > 1 ? lateness : 1.0);
+}
+
 }  // namespace
 
 double estimated_seconds(const LayerWork& work, const Split& split) {
   const Step step = step_of(work, split);
   const auto turns = static_cast<double>((work.directions + split.directions - 1) / split.directions);
-  return static_cast<double>(work.steps) * turns * (std::max(step.multiply_adds, step.reading) + step.others) +
+  return static_cast<double>(work.steps) * turns * step_seconds(step, split) +
          (split.threads() > 1 ? parallel_region_seconds : 0.0);
 }
 
