@@ -83,8 +83,8 @@ SPLITS = [
     (Shape("units", 12, 1, 24, 264), 8, (False, False, True)),
     (Shape("units_of_one_step", 1, 1, 264, 264), 2, (False, False, True)),
     (Shape("directions_and_rows", 8, 65, 24, 40, bidirectional=True), 4, (True, True, False)),
-    (Shape("directions_and_units", 12, 3, 24, 264, bidirectional=True), 4, (True, False, True)),
-    (Shape("directions_and_units", 12, 3, 24, 264, bidirectional=True), 8, (True, False, True)),
+    (Shape("directions_and_units", 12, 3, 24, 136, bidirectional=True), 4, (True, False, True)),
+    (Shape("directions_and_units", 12, 3, 24, 136, bidirectional=True), 8, (True, False, True)),
 ]
 
 
