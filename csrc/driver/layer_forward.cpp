@@ -94,6 +94,19 @@ const Real* bias_panel(const DirectionForward<Real>& direction) {
   return direction.weights.packed() ? direction.weights.bias_panel : direction.bias_panel;
 }
 
+// What every kernel is told of a thread's share.
+template <class Arguments, class Real>
+Arguments arguments_of(const Share<Real>& share) {
+  Arguments arguments;
+  arguments.rows = share.table;
+  arguments.units = share.plan.problem.cell_size;
+  arguments.first_block = share.blocks.begin;
+  arguments.end_block = share.blocks.end;
+  arguments.pre_block_stride = share.pre_block_stride();
+  arguments.pre_gate_stride = share.pre_gate_stride();
+  return arguments;
+}
+
 // --- the input projection -------------------------------------------------------------------------------------------
 
 template <class Real>
@@ -129,27 +142,17 @@ void project_own_blocks(const Share<Real>& share, Span chunk) {
   }
   const index_t input_size = plan.problem.layer_input_size(share.layer.layer);
   if (share.direction.input_path == WeightPath::in_place) {
-    kernels::ProductInPlace<Real> product;
-    product.rows = share.table;
+    auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
     product.row_count = row - share.table;
-    product.units = plan.problem.cell_size;
-    product.first_block = share.blocks.begin;
-    product.end_block = share.blocks.end;
     product.weights = share.direction.weights.input.data;
     product.row_stride = share.direction.weights.input.row_stride;
     product.size = input_size;
     product.bias = bias_panel(share.direction);
-    product.pre_block_stride = share.pre_block_stride();
-    product.pre_gate_stride = share.pre_gate_stride();
     plan::kernels_of<Real>(plan).product_in_place(product);
     return;
   }
-  kernels::StepForward<Real> projection;
-  projection.rows = share.table;
+  auto projection = arguments_of<kernels::StepForward<Real>>(share);
   projection.row_count = row - share.table;
-  projection.units = plan.problem.cell_size;
-  projection.first_block = share.blocks.begin;
-  projection.end_block = share.blocks.end;
   projection.input_size = input_size;
   projection.input_weights = input_panels(share.direction);
   projection.bias = bias_panel(share.direction);
@@ -187,29 +190,17 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
   const bool fused = direction.pre_activations == nullptr;
-  kernels::StepForward<Real> step;
-  step.rows = share.table;
-  step.units = plan.problem.cell_size;
-  step.first_block = share.blocks.begin;
-  step.end_block = share.blocks.end;
+  auto step = arguments_of<kernels::StepForward<Real>>(share);
   step.input_size = plan.problem.layer_input_size(share.layer.layer);
   step.hidden_size = plan.problem.output_size;
   step.input_weights = fused ? input_panels(direction) : nullptr;
   step.hidden_weights = hidden_panels(direction);
   step.bias = fused || share.projects_with_blas() ? bias_panel(direction) : nullptr;
-  step.pre_block_stride = share.pre_block_stride();
-  step.pre_gate_stride = share.pre_gate_stride();
-  kernels::ProductInPlace<Real> product;
-  product.rows = share.table;
-  product.units = plan.problem.cell_size;
-  product.first_block = share.blocks.begin;
-  product.end_block = share.blocks.end;
+  auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
   product.of_hidden = true;
   product.weights = direction.weights.hidden.data;
   product.row_stride = direction.weights.hidden.row_stride;
   product.size = plan.problem.output_size;
-  product.pre_block_stride = share.pre_block_stride();
-  product.pre_gate_stride = share.pre_gate_stride();
   for (index_t k = 0; k < chunk.size(); ++k) {
     const index_t at = direction.reverse ? chunk.end - 1 - k : chunk.begin + k;
     step.row_count = place_rows(share, chunk, at);

@@ -1,16 +1,16 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
+
+_DirectionWeights: TypeAlias = tuple[
+    npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None
+]
 
 class PackedWeights:
     def __init__(
         self,
-        weights: Sequence[
-            tuple[
-                npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None
-            ]
-        ],
+        weights: Sequence[_DirectionWeights],
         bidirectional: bool,
         weight_dtype: str,
     ) -> None: ...
@@ -53,10 +53,7 @@ def forward(
     input: npt.NDArray[Any],
     hidden_initial: npt.NDArray[Any],
     cell_initial: npt.NDArray[Any],
-    weights: PackedWeights
-    | Sequence[
-        tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None]
-    ],
+    weights: PackedWeights | Sequence[_DirectionWeights],
     output: npt.NDArray[Any],
     hidden_final: npt.NDArray[Any],
     cell_final: npt.NDArray[Any],

@@ -175,6 +175,7 @@ def _of_sizes(
             f"weight_dtype: expected None unless dtype is 'float32' and packed is true, "
             f"got {stored!r}"
         )
+    batch_first = _validate.boolean(batch_first, "batch_first")
     rows = [] if lengths is None else _validate.lengths(lengths, seq_len, batch)
     plain = () if packed else (_PLAIN_ADVICE,)
     return _explanation(
@@ -190,8 +191,7 @@ def _of_sizes(
         lengths=rows,
         threads=config.threads_for_call(num_threads),
         packed=packed,
-        even_rows=not rows
-        and (not _validate.boolean(batch_first, "batch_first") or batch == 1 or seq_len == 1),
+        even_rows=not rows and (not batch_first or batch == 1 or seq_len == 1),
         drops=False,
     )
 
@@ -231,7 +231,7 @@ def _of_call(call: ForwardCall) -> Explanation:
         even_rows=_row_distance(call, seq_len, batch) >= x.shape[-1] * x.itemsize,
         drops=call.dropout.rate > 0.0 and len(call.h_0) > directions,
     )
-    return explanation if packed is not None else _with_copies(explanation, call, directions)
+    return _with_copies(explanation, call, directions)
 
 
 def _row_distance(call: ForwardCall, seq_len: int, batch: int) -> int:

@@ -132,8 +132,8 @@ def lstm(
     """
     if (  # nothing to convert, nothing unusual: the way of a call that counts in microseconds
         type(all_weights) is PackedWeights
-        and dropout == 0.0
         and type(dropout) is float
+        and dropout == 0.0
         and type(num_layers) is int
         and num_layers == all_weights.num_layers
         and bidirectional is all_weights.bidirectional
