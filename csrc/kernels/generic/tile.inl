@@ -16,12 +16,36 @@ struct Sums {
   Vector<Real> of[rows][blocks][gates];
 };
 
+// What a tile asks the L2 cache for while it computes: its share of the weights of the block that comes next, which lie
+// in L3 or memory where a layer is wide (at 64 rows of 1024 units 1.04 times the speed on one core, 1.12 on two, of an
+// AMD EPYC Zen 5; `python -m bench`).
+struct Ahead {
+  const char* from;
+  index_t bytes_per_k;
+};
+
+template <class Real, class Weight, int rows>
+[[gnu::always_inline]] inline Ahead ahead_of(const StepForward<Real>& step, index_t block, index_t first_row,
+                                             index_t first_gate, const Weight* packed, index_t size) {
+  const index_t next = step.backwards ? block - 1 : block + 1;
+  // A tile of more than half of the rows would skip cache lines; it reads most weights only once anyway.
+  if (next < step.first_block || next >= step.end_block || 2 * rows > step.row_count) {
+    return {reinterpret_cast<const char*>(packed), 0};
+  }
+  constexpr index_t bytes_of_k = gate_count * lanes<Real> * static_cast<index_t>(sizeof(Weight));
+  constexpr index_t passes = gate_count / gates_at_once<rows>;
+  const index_t row_passes = passes * step.row_count;
+  const index_t done = passes * first_row + first_gate / gates_at_once<rows> * rows;
+  return {reinterpret_cast<const char*>(packed) + size * bytes_of_k * next + size * bytes_of_k * done / row_passes,
+          bytes_of_k * rows / row_passes};
+}
+
 // sums += W v over k, in order. weights: the first block's, from its first gate on; vectors[r]: (size).
 // One step of k per turn: unrolled by four, GCC 12's code is 5 % slower on Zen 3 (it runs out of registers).
 template <class Real, class Weight, int rows, int blocks, int gates>
 [[gnu::always_inline]] inline void add_product(Sums<Real, rows, blocks, gates>& sums,
                                                const Real* const (&vectors)[rows], index_t size,
-                                               const Weight* weights) {
+                                               const Weight* weights, Ahead ahead) {
   const index_t pair_stride = size * pair_gates * lanes<Real>;
   for (index_t k = 0; k < size; ++k) {
     if constexpr (gates == gate_count) {
@@ -35,6 +59,8 @@ template <class Real, class Weight, int rows, int blocks, int gates>
         }
       }
     } else {
+      __builtin_prefetch(ahead.from, 0, 2);
+      ahead.from += ahead.bytes_per_k;
       Vector<Real> weight[gates];
       for (int gate = 0; gate < gates; ++gate) weight[gate] = load_weights(weights + gate * lanes<Real>);
       for (int r = 0; r < rows; ++r) {
@@ -77,16 +103,18 @@ template <class Real, class Weight, int rows, int blocks, int gates, Start start
       }
     }
   }
-  const auto weights_of = [&](const void* packed, index_t size) {
-    return static_cast<const Weight*>(packed) + (block * gate_count + first_gate) * size * lanes<Real>;
+  const auto add = [&](const void* packed, index_t size) {
+    const auto* weights = static_cast<const Weight*>(packed);
+    add_product(sums, vectors, size, weights + (block * gate_count + first_gate) * size * lanes<Real>,
+                ahead_of<Real, Weight, rows>(step, block, row - step.rows, first_gate, weights, size));
   };
   if constexpr (with_input) {
     for (int r = 0; r < rows; ++r) vectors[r] = row[r].input;
-    add_product(sums, vectors, step.input_size, weights_of(step.input_weights, step.input_size));
+    add(step.input_weights, step.input_size);
   }
   if constexpr (with_hidden) {
     for (int r = 0; r < rows; ++r) vectors[r] = row[r].hidden;
-    add_product(sums, vectors, step.hidden_size, weights_of(step.hidden_weights, step.hidden_size));
+    add(step.hidden_weights, step.hidden_size);
   }
   for (int r = 0; r < rows; ++r) {
     for (int b = 0; b < blocks; ++b) {
