@@ -63,7 +63,10 @@ def read_bandwidth(isa: str, working_set: WorkingSet, threads: int) -> Bandwidth
 
 def _reader(isa: str, working_set: WorkingSet) -> Work:
     # Ones, since untouched zeros would all be read from one page that the system keeps for them.
-    array = np.ones(working_set.num_bytes // 4, np.float32)
+    # From a cache line's beginning: a load that crosses a line counts twice.
+    line, items = 64, working_set.num_bytes // 4
+    memory = np.ones(items + line // 4, np.float32)
+    array = memory[-memory.ctypes.data % line // 4 :][:items]
     return lambda rounds: float(testing.read(array, rounds, isa))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 # What decides the widest kernel that can run.
 _ISA_FLAGS = ("avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 
+_WIDEST = {"avx512f": "avx512", "avx2": "avx2"}
+
 
 def describe_machine() -> dict[str, Any]:
     return {
@@ -28,9 +30,11 @@ def cpu_model() -> str:
 
 
 def cpu_slug() -> str:
-    """The CPU's name as a file name."""
+    """The CPU as a file name: its model and its widest vectors, since models share names."""
+    flags = _isa_flags()
+    isa = next((name for flag, name in _WIDEST.items() if flag in flags), "")
     name = re.sub(r"\((r|tm|c)\)|@.*", "", cpu_model().lower())
-    return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "unknown-cpu"
+    return re.sub(r"[^a-z0-9]+", "-", f"{name} {isa}").strip("-") or "unknown-cpu"
 
 
 def usable_cores() -> int:

@@ -835,7 +835,13 @@ class TestCommandLine:
     def test_cpu_gives_a_file_name(self, monkeypatch):
         name = "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz"
         monkeypatch.setattr(machine, "cpu_model", lambda: name)
-        assert machine.cpu_slug() == "intel-xeon-platinum-8375c-cpu"
+        for flags, slug in (
+            ([], "intel-xeon-platinum-8375c-cpu"),
+            (["avx", "avx2"], "intel-xeon-platinum-8375c-cpu-avx2"),
+            (["avx", "avx2", "avx512f"], "intel-xeon-platinum-8375c-cpu-avx512"),
+        ):
+            monkeypatch.setattr(machine, "_isa_flags", lambda flags=flags: flags)
+            assert machine.cpu_slug() == slug
 
     def test_machine_is_described(self):
         described = machine.describe_machine()

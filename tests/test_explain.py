@@ -247,14 +247,14 @@ def test_paths_of_weights():
         return layer.input_weights, layer.recurrent_weights
 
     assert plain(few) == ("in_place", "in_place")
-    # BLAS is worth its meetings only for a large matrix.
+    # BLAS is worth its while only for a matrix that is not worth a copy.
     assert plain(many) == ("packed_per_call", "packed_per_call")
-    large = Shape("large", 6, 5, 520, 128)
+    large = Shape("large", 6, 5, 4100, 512)
     assert plain(large) == ("blas", "packed_per_call")
     # BLAS reads rows at even distances, which a time-major walk over (N, T, I) does not meet.
     assert plain(large, batch_first=True) == ("packed_per_call", "packed_per_call")
     assert plain(large, lengths=[6, 6, 6, 5, 1]) == ("packed_per_call", "packed_per_call")
-    wide = Shape("wide", 30, 1, 512, 512)
+    wide = Shape("wide", 30, 1, 2064, 1024)
     assert plain(wide) == ("blas", "in_place")
 
 

@@ -208,6 +208,7 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
     if (step.row_count > 0) {
       if (direction.hidden_path == WeightPath::in_place) {
         product.row_count = step.row_count;
+        product.backwards = step.backwards;
         plan::kernels_of<Real>(plan).product_in_place(product);
       }
       plan::step_kernels_of<Real>(plan).step(step);

@@ -12,15 +12,17 @@ namespace {
 // has paid for itself.
 constexpr index_t uses_worth_packing = 24;
 
-// Few rows per step are bound by reading the weights, which is no faster where they are packed, except that short rows
-// end in a sum over lanes.
+// Few rows per step of a layer this wide are bound by reading weights from behind the L2 cache, which is no faster
+// where they are packed, and a copy would take them as long to make as many steps.
 constexpr index_t few_rows = 2;
-constexpr index_t long_row = 400;
+constexpr index_t long_row = 1024;
 
 // BLAS packs for itself, and needs as many rows as make that worthwhile.
 constexpr index_t rows_worth_blas = 24;
-// Smaller matrices are packed faster than the threads meet before and after each chunk that BLAS projects.
-constexpr index_t weights_worth_blas = index_t{1} << 18;
+// A smaller matrix is packed, and multiplied by our kernels, in less time than BLAS takes (`python -m bench`, plain
+// weights: 1.1 against 1.5 times the time of packed ones at 64 rows of 1024 units, two cores of an AMD EPYC Zen 5). The
+// copy of a larger one costs more than it gains.
+constexpr index_t weights_worth_blas = index_t{1} << 23;
 
 bool fits_blas(index_t size) { return size <= INT_MAX; }
 

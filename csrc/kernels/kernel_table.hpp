@@ -61,6 +61,19 @@ struct ProductInPlace {
   const Real* bias = nullptr;  // packed
   index_t pre_block_stride = 0;
   index_t pre_gate_stride = 0;
+  bool backwards = false;  // as in StepForward
+};
+
+// to[k * to_stride + lane] = from[lane * row_stride + k], or 0 where lane >= row_count, for k in [0, size) and every
+// lane of a vector. Overwrites; to and from must not overlap.
+template <class Real>
+struct PackRows {
+  const Real* from = nullptr;
+  index_t row_stride = 0;
+  index_t row_count = 0;
+  index_t size = 0;
+  Real* to = nullptr;
+  index_t to_stride = 0;
 };
 
 template <class Real>
@@ -76,6 +89,7 @@ struct KernelsOf {
   StepKernels<Real> float16;   // weights in 16 bits, sums in Real; float only
   StepKernels<Real> bfloat16;  // the same
   void (*product_in_place)(const ProductInPlace<Real>&);
+  void (*pack_rows)(const PackRows<Real>&);
   // out[k] = f(in[k]), k in [0, count); in and out may be equal.
   void (*sigmoid)(const Real* in, Real* out, index_t count);
   void (*tanh)(const Real* in, Real* out, index_t count);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/checked_size.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace lstm_native::plan {
 namespace {
@@ -19,10 +20,8 @@ constexpr index_t packed_gate(index_t gate, index_t size, index_t lanes) {
   return (gate / pair_gates * size * pair_gates + gate % pair_gates) * lanes;
 }
 
-}  // namespace
-
 template <class Element>
-void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to) {
+void pack_lane_by_lane(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to) {
   // Columns in short runs, so that what is written stays in the L1 cache until its lines are full.
   constexpr index_t run = 64;
   const index_t units = matrix.rows / gate_count;
@@ -40,6 +39,32 @@ void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t 
         for (index_t k = begin; k < end; ++k) target[k * pair_gates * lanes] = source[k * matrix.column_stride];
       }
     }
+  }
+}
+
+}  // namespace
+
+template <>
+void pack_block(const MatrixView<const std::uint16_t>& matrix, index_t lanes, index_t block, std::uint16_t* to) {
+  pack_lane_by_lane(matrix, lanes, block, to);
+}
+
+template <class Real>
+void pack_block(const MatrixView<const Real>& matrix, index_t lanes, index_t block, Real* to) {
+  if (matrix.column_stride != 1) {
+    pack_lane_by_lane(matrix, lanes, block, to);
+    return;
+  }
+  const index_t units = matrix.rows / gate_count;
+  for (index_t gate = 0; gate < gate_count; ++gate) {
+    kernels::PackRows<Real> pack;
+    pack.from = matrix.data + (gate * units + block * lanes) * matrix.row_stride;
+    pack.row_stride = matrix.row_stride;
+    pack.row_count = std::min(lanes, units - block * lanes);
+    pack.size = matrix.columns;
+    pack.to = to + packed_gate(gate, matrix.columns, lanes);
+    pack.to_stride = pair_gates * lanes;
+    kernels_of<Real>(kernels::in_use()).pack_rows(pack);
   }
 }
 

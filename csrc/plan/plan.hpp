@@ -62,14 +62,16 @@ struct Plan {
 };
 
 template <class Real>
-const kernels::KernelsOf<Real>& kernels_of(const Plan& plan);
-template <>
-inline const kernels::KernelsOf<float>& kernels_of<float>(const Plan& plan) {
-  return plan.kernels.float32;
+const kernels::KernelsOf<Real>& kernels_of(const kernels::KernelTable& table) {
+  if constexpr (dtype_of<Real> == Dtype::float32) {
+    return table.float32;
+  } else {
+    return table.float64;
+  }
 }
-template <>
-inline const kernels::KernelsOf<double>& kernels_of<double>(const Plan& plan) {
-  return plan.kernels.float64;
+template <class Real>
+const kernels::KernelsOf<Real>& kernels_of(const Plan& plan) {
+  return kernels_of<Real>(plan.kernels);
 }
 
 template <class Real>

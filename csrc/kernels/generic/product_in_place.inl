@@ -42,10 +42,12 @@ template <class Real, int rows>
 
 template <class Real>
 void product_in_place(const ProductInPlace<Real>& product) {
-  const index_t end = product.end_block * lanes<Real>;
-  for (index_t unit = product.first_block * lanes<Real>; unit < end && unit < product.units; ++unit) {
-    for_each_tile<tile_rows>(product.row_count, [&](auto height, index_t first) {
-      unit_in_place<Real, decltype(height)::value>(product, product.rows + first, unit);
+  const index_t first = product.first_block * lanes<Real>;
+  const index_t end = product.end_block * lanes<Real> < product.units ? product.end_block * lanes<Real> : product.units;
+  for (index_t k = first; k < end; ++k) {
+    const index_t unit = product.backwards ? first + end - 1 - k : k;
+    for_each_tile<tile_rows>(product.row_count, [&](auto height, index_t first_row) {
+      unit_in_place<Real, decltype(height)::value>(product, product.rows + first_row, unit);
     });
   }
 }

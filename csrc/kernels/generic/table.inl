@@ -11,6 +11,7 @@ namespace {
 #include "kernels/generic/gates.inl"
 #include "kernels/generic/weights.inl"
 #include "kernels/generic/tile.inl"
+#include "kernels/generic/packing.inl"
 #include "kernels/generic/probes.inl"
 #include "kernels/generic/product_in_place.inl"
 #include "kernels/generic/step_forward.inl"
@@ -27,12 +28,14 @@ const KernelTable table = {
      {project<float, Float16>, step_forward<float, Float16>},
      {project<float, BFloat16>, step_forward<float, BFloat16>},
      product_in_place<float>,
+     pack_rows<float>,
      sigmoid_array<float>,
      tanh_array<float>},
     {{project<double, double>, step_forward<double, double>},
      {},
      {},
      product_in_place<double>,
+     pack_rows<double>,
      sigmoid_array<double>,
      tanh_array<double>},
     multiply_adds,

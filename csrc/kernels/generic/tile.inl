@@ -44,8 +44,8 @@ template <class Real, class Weight, int rows>
 // One step of k per turn: unrolled by four, GCC 12's code is 5 % slower on Zen 3 (it runs out of registers).
 template <class Real, class Weight, int rows, int blocks, int gates>
 [[gnu::always_inline]] inline void add_product(Sums<Real, rows, blocks, gates>& sums,
-                                               const Real* const (&vectors)[rows], index_t size,
-                                               const Weight* weights, Ahead ahead) {
+                                               const Real* const (&vectors)[rows], index_t size, const Weight* weights,
+                                               Ahead ahead) {
   const index_t pair_stride = size * pair_gates * lanes<Real>;
   for (index_t k = 0; k < size; ++k) {
     if constexpr (gates == gate_count) {
