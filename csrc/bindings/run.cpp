@@ -172,8 +172,11 @@ void forward(const py::array& input, const py::array& hidden_initial, const py::
 }
 
 index_t tape_elements(index_t seq_len, index_t batch, index_t input_size, index_t hidden_size, index_t num_layers,
-                      bool bidirectional) {
+                      bool bidirectional, const std::vector<index_t>& batch_sizes,
+                      const std::vector<index_t>& lengths) {
   Problem problem;
+  problem.batch_sizes = batch_sizes;
+  problem.lengths = lengths;
   problem.seq_len = seq_len;
   problem.batch = batch;
   problem.input_size = input_size;
@@ -194,7 +197,8 @@ void register_run(py::module_& module) {
              "dropout"_a, "dropout_key"_a, "dropout_counter"_a, "tape"_a, "threads"_a, "split"_a = py::none(),
              "Runs a whole stack into the given arrays. input is time-major; packed where batch_sizes is not empty.");
   module.def("tape_elements", &tape_elements, "seq_len"_a, "batch"_a, "input_size"_a, "hidden_size"_a, "num_layers"_a,
-             "bidirectional"_a, "Elements of the tape that forward() fills.");
+             "bidirectional"_a, "batch_sizes"_a = std::vector<index_t>{}, "lengths"_a = std::vector<index_t>{},
+             "Elements of the tape that forward() fills.");
 }
 
 }  // namespace lstm_native::bindings

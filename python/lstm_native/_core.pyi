@@ -75,7 +75,36 @@ def tape_elements(
     hidden_size: int,
     num_layers: int,
     bidirectional: bool,
+    batch_sizes: Sequence[int] = [],
+    lengths: Sequence[int] = [],
 ) -> int: ...
+def backward(
+    input: npt.NDArray[Any],
+    hidden_initial: npt.NDArray[Any],
+    cell_initial: npt.NDArray[Any],
+    weights: Sequence[_DirectionWeights],
+    tape: npt.NDArray[Any],
+    output_gradient: npt.NDArray[Any] | None,
+    hidden_final_gradient: npt.NDArray[Any] | None,
+    cell_final_gradient: npt.NDArray[Any] | None,
+    input_gradient: npt.NDArray[Any] | None,
+    hidden_gradient: npt.NDArray[Any] | None,
+    cell_gradient: npt.NDArray[Any] | None,
+    weight_gradients: Sequence[_DirectionWeights] | None,
+    workspace: npt.NDArray[Any] | None,
+    *,
+    hidden_size: int,
+    num_layers: int,
+    bidirectional: bool,
+    batch_sizes: Sequence[int],
+    lengths: Sequence[int],
+    dropout: float,
+    dropout_key: int,
+    dropout_counter: int,
+    accumulate: bool,
+    has_steps: bool,
+    threads: int,
+) -> None: ...
 def version() -> str: ...
 def compiler() -> str: ...
 def openmp_version() -> int: ...

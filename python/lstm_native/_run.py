@@ -56,11 +56,11 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
     if call.tape_elements is not None:
         tape = np.empty(call.tape_elements, dtype)
     # The core is time-major; batch-first arrays are the same memory with two axes exchanged.
-    x = _contiguous_rows(call.input)
+    x = contiguous_rows(call.input)
     core.forward(
         x.swapaxes(0, 1) if call.batch_first else x,
-        _contiguous_rows(call.h_0),
-        _contiguous_rows(call.c_0),
+        contiguous_rows(call.h_0),
+        contiguous_rows(call.c_0),
         call.weights,
         output.swapaxes(0, 1) if call.batch_first else output,
         h_n,
@@ -82,7 +82,7 @@ def has_gaps(array: RealArray) -> bool:
     return array.size > 0 and array.shape[-1] > 1 and array.strides[-1] != array.itemsize
 
 
-def _contiguous_rows(array: RealArray) -> RealArray:
+def contiguous_rows(array: RealArray) -> RealArray:
     """Return the array, or a copy of it where its last axis has gaps."""
     if not has_gaps(array):
         return array

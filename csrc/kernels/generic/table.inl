@@ -14,6 +14,9 @@ namespace {
 #include "kernels/generic/probes.inl"
 #include "kernels/generic/product_in_place.inl"
 #include "kernels/generic/step_forward.inl"
+#include "kernels/generic/gate_gradients.inl"
+#include "kernels/generic/step_backward.inl"
+#include "kernels/generic/over_rows.inl"
 // clang-format on
 
 }  // namespace
@@ -28,13 +31,15 @@ const KernelTable table = {
      {project<float, BFloat16>, step_forward<float, BFloat16>},
      product_in_place<float>,
      sigmoid_array<float>,
-     tanh_array<float>},
+     tanh_array<float>,
+     {step_backward<float>, state_backward<float>, hidden_states<float>, sum_of_rows<float>}},
     {{project<double, double>, step_forward<double, double>},
      {},
      {},
      product_in_place<double>,
      sigmoid_array<double>,
-     tanh_array<double>},
+     tanh_array<double>,
+     {step_backward<double>, state_backward<double>, hidden_states<double>, sum_of_rows<double>}},
     multiply_adds,
     read,
 };
