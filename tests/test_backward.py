@@ -223,6 +223,55 @@ def test_bytes_of_the_tape():
     assert pullback.nbytes == 4 * (32 + 2 * 2 * 4 * 3 * 5 * 6)
 
 
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=9),
+    st.integers(1, 40),
+    st.integers(1, 70),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(["even", "packed", "lengths", "batch_first"]),
+    st.integers(0, 1000),
+)
+def test_recomputed_gates_give_the_same_bits(
+    lengths, features, hidden, layers, bi, dtype, way, seed
+):
+    lengths = sorted(lengths, reverse=True)
+    shape = Shape("again", lengths[0], len(lengths), features, hidden, layers, bi)
+    case = make_case(shape, dtype, seed)
+    options = {"dropout": 0.3 if layers > 1 else 0.0, "seed": seed}
+    if way == "packed":
+        options["batch_sizes"] = [sum(n > t for n in lengths) for t in range(lengths[0])]
+        pieces = [case.x[t, :size] for t, size in enumerate(options["batch_sizes"])]
+        options["input"] = np.concatenate(pieces)
+    elif way == "lengths":
+        options["lengths"] = lengths
+    elif way == "batch_first":
+        options |= {"batch_first": True, "input": case.x.swapaxes(0, 1)}
+    outputs, pullback = vjp(case, **options)
+    again, short = vjp(case, recompute=True, num_threads=seed % 3 + 1, **options)
+    assert_same_bits(again, outputs)
+    given = draw_like(outputs)
+    assert_same_bits(flat(short(*given)), flat(pullback(*given)))
+    rows = sum(lengths) if way in ("packed", "lengths") else lengths[0] * len(lengths)
+    cells = layers * (2 if bi else 1)
+    assert short.nbytes == np.dtype(dtype).itemsize * (32 + cells * rows * 2 * hidden)
+
+
+@pytest.mark.parametrize("needs", [["input"], ["states"], ["weights"]])
+def test_recomputed_gates_for_one_need(needs):
+    case = make_case(Shape("large", 30, 6, 520, 130, 2, True), np.float32)
+    outputs, pullback = vjp(case)
+    _, short = vjp(case, recompute=True)
+    for mine, theirs in zip(
+        short(*outputs, needs=needs), pullback(*outputs, needs=needs), strict=True
+    ):
+        got, expected = (a if isinstance(a, tuple) else (a,) for a in (mine, theirs))
+        if expected[0] is not None:
+            assert_same_bits(got, expected)
+
+
 def test_subnormal_numbers_keep_their_setting():
     case = make_case(Shape("small", 4, 3, 5, 6), np.float32)
     outputs, pullback = vjp(case, num_threads=2)

@@ -76,7 +76,7 @@ MatrixView<const Real> blas_matrix(py::array& array, index_t rows, index_t colum
 }
 
 template <class Real>
-void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool accumulate, bool has_steps,
+void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool accumulate, bool has_steps, bool recompute,
                   const rng::DropoutStream& dropout) {
   const plan::Plan plan(problem, dtype_of<Real>, plan::WeightDtype::native, /*packed_weights=*/false);
   const index_t states = problem.num_layers * problem.num_directions;
@@ -85,7 +85,9 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
   const index_t elements = plan::TapeLayout(problem, plan.rows.total()).elements();
   driver::StackBackward<Real> stack{};
   stack.input = given_sequence<Real>(plan, arrays.input, problem.input_size, "input");
-  require_array<Real>(arrays.tape, {elements}, "reserve");
+  stack.tape_form = recompute ? plan::TapeForm::hidden : plan::TapeForm::gates;
+  const index_t on_tape = plan::TapeLayout(problem, plan.rows.total(), stack.tape_form).elements();
+  require_array<Real>(arrays.tape, {on_tape}, "reserve");
   require_contiguous_rows<Real>(arrays.tape, "reserve");
   stack.tape = read_only<Real>(arrays.tape);
   stack.accumulate = accumulate;
@@ -97,9 +99,14 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
     throw std::invalid_argument("workspace: needed");
   }
   std::vector<driver::CellWeights<Real>> weights;
+  std::vector<driver::CellWeights<Real>> forward_weights;
   if (!has_steps) {
     if (static_cast<index_t>(arrays.weights.size()) != states) {
       throw std::invalid_argument("weights: one entry is needed per layer and direction");
+    }
+    if (recompute) {  // first: a matrix that it copies is one that everyone can read
+      forward_weights = plain_weights<Real>(plan, stack.input, arrays.weights);
+      stack.forward_weights = forward_weights.data();
     }
     for (std::size_t k = 0; k < arrays.weights.size(); ++k) {
       driver::CellWeights<Real> cell;
@@ -162,7 +169,7 @@ void backward(const py::array& input, const py::array& hidden_initial, const py:
               const std::optional<std::vector<WeightArrays>>& weight_gradients, const Optional& workspace,
               index_t hidden_size, index_t num_layers, bool bidirectional, const std::vector<index_t>& batch_sizes,
               const std::vector<index_t>& lengths, double dropout, std::uint64_t dropout_key,
-              std::uint64_t dropout_counter, bool accumulate, bool has_steps, int threads) {
+              std::uint64_t dropout_counter, bool accumulate, bool has_steps, bool recompute, int threads) {
   BackwardArrays arrays{input,          hidden_initial,  cell_initial,          weights,
                         tape,           output_gradient, hidden_final_gradient, cell_final_gradient,
                         input_gradient, hidden_gradient, cell_gradient,         weight_gradients,
@@ -182,9 +189,9 @@ void backward(const py::array& input, const py::array& hidden_initial, const py:
   problem.threads = threads;
   const rng::DropoutStream stream{dropout, dropout_key, dropout_counter};
   if (py::isinstance<py::array_t<float>>(input)) {
-    run_backward<float>(problem, arrays, accumulate, has_steps, stream);
+    run_backward<float>(problem, arrays, accumulate, has_steps, recompute, stream);
   } else if (py::isinstance<py::array_t<double>>(input)) {
-    run_backward<double>(problem, arrays, accumulate, has_steps, stream);
+    run_backward<double>(problem, arrays, accumulate, has_steps, recompute, stream);
   } else {
     throw std::invalid_argument("input: unexpected dtype");
   }
@@ -198,7 +205,7 @@ void register_backward(py::module_& module) {
              "output_gradient"_a, "hidden_final_gradient"_a, "cell_final_gradient"_a, "input_gradient"_a,
              "hidden_gradient"_a, "cell_gradient"_a, "weight_gradients"_a, "workspace"_a, py::kw_only(),
              "hidden_size"_a, "num_layers"_a, "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "dropout"_a,
-             "dropout_key"_a, "dropout_counter"_a, "accumulate"_a, "has_steps"_a, "threads"_a,
+             "dropout_key"_a, "dropout_counter"_a, "accumulate"_a, "has_steps"_a, "recompute"_a, "threads"_a,
              "Computes the gradients that have an array to go to, from a tape that forward() filled.");
 }
 

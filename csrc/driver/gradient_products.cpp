@@ -1,6 +1,7 @@
 #include "driver/gradient_products.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "blas/blas.hpp"
 
@@ -13,7 +14,17 @@ using plan::Span;
 // A slice's product packs what the slices share: so many rows of a slice make that small beside the product.
 constexpr index_t rows_per_slice = 192;
 constexpr index_t columns_per_slice = 64;
+constexpr index_t large_slice = 512;
+constexpr int fewest_slices = 4;  // where they have columns_per_slice at least
 constexpr index_t bias_columns_per_slice = 512;
+
+// BLAS packs what it multiplies, which pays for itself where there are many rows and columns.
+constexpr index_t rows_worth_blas = 128;
+constexpr index_t columns_worth_blas = 256;
+
+bool own_product(const BackwardPlan& plan, index_t columns) {
+  return plan.forward.rows.total() < rows_worth_blas || columns < columns_worth_blas;
+}
 
 // How a layer's products are cut.
 struct Tasks {
@@ -35,7 +46,8 @@ Tasks tasks_of(const BackwardPlan& plan, const LayerProducts<Real>& layer) {
     tasks.input = tasks.input_by_rows ? by_rows : by_columns;
   }
   if (wants_weights) {
-    tasks.weights = plan::slices_of(plan.gate_columns(), columns_per_slice);
+    tasks.weights = std::max(plan::slices_of(plan.gate_columns(), large_slice),
+                             std::min(fewest_slices, plan::slices_of(plan.gate_columns(), columns_per_slice)));
     tasks.biases = plan::slices_of(plan.gate_columns(), bias_columns_per_slice);
   }
   return tasks;
@@ -66,8 +78,35 @@ void matrix_gradient(const BackwardPlan& plan, const Real* gate_gradients, Span 
                      index_t vector_stride, MatrixView<Real> gradient, bool accumulate) {
   gradient.data += gates.begin * gradient.row_stride;
   gradient.rows = gates.size();
-  blas::multiply_over_rows(plan.forward.rows.total(), gate_gradients + gates.begin, plan.gate_columns(), vectors,
-                           vector_stride, gradient, accumulate);
+  if (!own_product(plan, gradient.columns)) {
+    blas::multiply_over_rows(plan.forward.rows.total(), gate_gradients + gates.begin, plan.gate_columns(), vectors,
+                             vector_stride, gradient, accumulate);
+    return;
+  }
+  if (!accumulate) {
+    for (index_t r = 0; r < gradient.rows; ++r) {
+      for (index_t c = 0; c < gradient.columns; ++c) {
+        gradient.data[r * gradient.row_stride + c * gradient.column_stride] = Real{0};
+      }
+    }
+  }
+  kernels::ProductOverRows<Real> product;
+  product.rows = plan.forward.rows.total();
+  product.left = gate_gradients + gates.begin;
+  product.left_stride = plan.gate_columns();
+  product.left_columns = gates.size();
+  product.right = vectors;
+  product.right_stride = vector_stride;
+  product.right_columns = gradient.columns;
+  product.result_stride = gradient.row_stride;
+  if (gradient.column_stride != 1) {  // what has contiguous columns is, read as rows, the transpose: right^T left
+    std::swap(product.left, product.right);
+    std::swap(product.left_stride, product.right_stride);
+    std::swap(product.left_columns, product.right_columns);
+    product.result_stride = gradient.column_stride;
+  }
+  product.result = gradient.data;
+  plan::kernels_of<Real>(plan.forward).backward.product_over_rows(product);
 }
 
 template <class Real>

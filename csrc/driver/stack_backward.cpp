@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "common/flush_subnormals.hpp"
+#include "driver/stack_forward.hpp"
 #include "plan/backward_scratch.hpp"
 #include "plan/tape.hpp"
 
@@ -20,20 +22,23 @@ struct Call {
   const StackBackward<Real>& stack;
   const plan::BackwardScratch<Real>& scratch;
   plan::TapeLayout tape;
+  plan::TapeLayout workspace;
+  const plan::Scratch<Real>* forward_scratch;  // null: the gates are on the tape
 
   const plan::Problem& problem() const { return plan.problem(); }
   index_t total() const { return plan.forward.rows.total(); }
   index_t state(index_t layer, index_t direction) const { return layer * problem().num_directions + direction; }
   Real* gate_gradients(index_t layer, index_t d) const {
     const auto& at = scratch.layout();
-    return stack.workspace != nullptr ? stack.workspace + tape.gates(layer, d)
+    return stack.workspace != nullptr ? stack.workspace + workspace.gates(layer, d)
                                       : scratch.at(at.gate_gradients + d * at.gate_gradients_size);
   }
   Real* hidden_before(index_t layer, index_t d) const {
     const auto& at = scratch.layout();
-    if (stack.workspace != nullptr) return stack.workspace + tape.cells(layer, d);
+    if (stack.workspace != nullptr) return stack.workspace + workspace.cells(layer, d);
     return plan.wants.weights ? scratch.at(at.hidden_before + d * at.hidden_before_size) : nullptr;
   }
+  bool recomputes() const { return stack.tape_form == plan::TapeForm::hidden && !stack.has_steps; }
   index_t input_stride() const { return plan.forward.rows.even_stride(stack.input); }
   bool gathers_input() const { return plan.wants.weights && input_stride() < problem().input_size; }
   bool scatters_input() const {
@@ -60,7 +65,7 @@ LayerBackward<Real> describe_steps(const Call<Real>& call, index_t index) {
     const bool in_place = call.plan.hidden_in_place && direction.hidden_weights.column_stride == 1;
     direction.packed_hidden = in_place ? nullptr : call.scratch.at(at.packed_hidden + d * at.packed_hidden_size);
     direction.reverse = d == 1;
-    direction.gates = call.stack.tape + call.tape.gates(index, d);
+    direction.gates = call.recomputes() ? call.gate_gradients(index, d) : call.stack.tape + call.tape.gates(index, d);
     direction.cells = call.stack.tape + call.tape.cells(index, d);
     direction.hidden_initial = state_of(call.stack.hidden_initial, state);
     direction.cell_initial = state_of(call.stack.cell_initial, state);
@@ -133,6 +138,13 @@ void store_layer_input(const Call<Real>& call, index_t index, const Team& team) 
   const index_t width = problem.layer_output_size();
   const index_t units = problem.output_size;
   for (index_t d = 0; d < problem.num_directions; ++d) {
+    if (call.stack.tape_form == plan::TapeForm::hidden) {
+      const Real* hidden = call.stack.tape + call.tape.hidden(index - 1, d);
+      for (index_t r = rows.begin; r < rows.end; ++r) {
+        std::copy(hidden + r * units, hidden + (r + 1) * units, to + r * width + d * units);
+      }
+      continue;
+    }
     kernels::HiddenStates<Real> states;
     states.gate_stride = gate_count * units;
     states.cell_stride = units;
@@ -173,11 +185,41 @@ void hand_down(const Call<Real>& call, index_t index, const Team& team) {
   }
 }
 
+// The gates that the tape lacks, to where the pre-activations' gradients will be. With subnormal numbers, as before.
 template <class Real>
-void run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting, TaskCounter& tasks) {
+void compute_gates_again(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting) {
+  const plan::Plan& plan = call.plan.forward;
+  const Team own{team.index, std::min(team.size, plan.threads)};
+  if (own.index >= own.size) return;
+  StackForward<Real> stack{};
+  stack.input = call.stack.input;
+  stack.hidden_initial = call.stack.hidden_initial;
+  stack.cell_initial = call.stack.cell_initial;
+  stack.weights = call.stack.forward_weights;
+  const plan::Scratch<Real>& scratch = *call.forward_scratch;
+  LayerForward<Real> layer = describe_layer(plan, stack, scratch, index);
+  if (index > 0) layer.input.storage = call.scratch.at(call.scratch.layout().layer_input);
+  for (index_t d = 0; d < plan.problem.num_directions; ++d) {
+    DirectionForward<Real>& direction = layer.directions[d];
+    direction.gates_tape = call.gate_gradients(index, d);
+    direction.known = {call.stack.tape + call.tape.hidden(index, d), call.stack.tape + call.tape.cells(index, d),
+                       scratch.at(scratch.layout().known_states + d * scratch.layout().known_states_size)};
+  }
+  layer_forward(plan, layer, own, meeting, scratch.step_rows(own.index));
+}
+
+template <class Real>
+void run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
+               const Meeting& forward_meeting, TaskCounter& tasks) {
   const bool first = index == 0;
   // With subnormal numbers, as the forward pass had them.
-  if (call.plan.wants.weights && (!first || call.gathers_input())) store_layer_input(call, index, team);
+  if (first ? call.gathers_input() : call.plan.wants.weights || call.recomputes()) {
+    store_layer_input(call, index, team);
+  }
+  if (call.recomputes()) {
+    meeting.team->wait(team.size);
+    compute_gates_again(call, index, team, forward_meeting);
+  }
   const FlushSubnormals flush;
   if (!call.stack.has_steps) {
     const LayerBackward<Real> layer = describe_steps(call, index);
@@ -212,17 +254,28 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack)
     needs.packed_hidden =
         std::any_of(stack.weights, end, [](const auto& cell) { return cell.hidden.column_stride != 1; });
   }
-  const plan::TapeLayout tape(problem, forward.rows.total());
   needs.gathered_input = plan.wants.weights && forward.rows.even_stride(stack.input) < problem.input_size;
   needs.scattered_input = plan.wants.input && forward.rows.even_stride(stack.input_gradient) < problem.input_size;
   const plan::BackwardScratch<Real> scratch(plan, needs);
   const std::unique_ptr<Barrier[]> barriers(new Barrier[static_cast<std::size_t>(plan.threads) + 1]);
   const std::unique_ptr<TaskCounter[]> tasks(new TaskCounter[static_cast<std::size_t>(problem.num_layers)]);
   const Meeting meeting{&barriers[0], nullptr, &barriers[1], nullptr};
-  const Call<Real> call{plan, stack, scratch, tape};
+  std::optional<plan::Scratch<Real>> forward_scratch;
+  if (stack.tape_form == plan::TapeForm::hidden && !stack.has_steps) {
+    plan::ScratchNeeds forward_needs = scratch_needs(forward, stack.forward_weights, stack.input);
+    forward_needs.known_states = true;
+    forward_scratch.emplace(forward, forward_needs);
+  }
+  const MeetingPlace forward_place(forward);
+  const Call<Real> call{plan,
+                        stack,
+                        scratch,
+                        plan::TapeLayout(problem, forward.rows.total(), stack.tape_form),
+                        plan::TapeLayout(problem, forward.rows.total()),
+                        forward_scratch.has_value() ? &*forward_scratch : nullptr};
   with_team(plan.threads, [&](const Team& team) noexcept {
     for (index_t k = problem.num_layers - 1; k >= 0; --k) {
-      run_layer(call, k, team, meeting, tasks[static_cast<std::size_t>(k)]);
+      run_layer(call, k, team, meeting, forward_place.meeting(), tasks[static_cast<std::size_t>(k)]);
     }
   });
 }

@@ -4,6 +4,7 @@
 #include "driver/gradient_products.hpp"
 #include "driver/layer_backward.hpp"
 #include "plan/backward_plan.hpp"
+#include "plan/tape.hpp"
 #include "rng/dropout.hpp"
 
 namespace lstm_native::driver {
@@ -14,9 +15,12 @@ template <class Real>
 struct StackBackward {
   SequenceView<const Real> input;                      // feature_stride 1
   StateView<const Real> hidden_initial, cell_initial;  // unit_stride 1
-  const CellWeights<Real>* weights;          // num_layers * num_directions of them, none packed; W_ih readable
-  const Real* tape;                          // of plan::TapeLayout
-  SequenceView<const Real> output_gradient;  // feature_stride 1
+  const CellWeights<Real>* weights;  // num_layers * num_directions of them, none packed; W_ih readable
+  const Real* tape;                  // of plan::TapeLayout
+  plan::TapeForm tape_form;
+  // With a tape of hidden states: the weights as the forward call read them, biases included.
+  const CellWeights<Real>* forward_weights;
+  SequenceView<const Real> output_gradient;                          // feature_stride 1
   StateView<const Real> hidden_final_gradient, cell_final_gradient;  // unit_stride 1
   SequenceView<Real> input_gradient;              // feature_stride 1; overwritten, but for rows past an end
   Real* hidden_gradient;                          // (layers * directions, batch, output_size), contiguous; overwritten

@@ -65,6 +65,20 @@ struct SumOfRows {
   Real* to = nullptr;  // (columns), contiguous
 };
 
+// result (left_columns, right_columns) += left^T right, in the rows' order, whatever part of a matrix a call computes.
+template <class Real>
+struct ProductOverRows {
+  index_t rows = 0;
+  const Real* left = nullptr;  // (rows, left_columns), rows left_stride apart
+  index_t left_stride = 0;
+  index_t left_columns = 0;
+  const Real* right = nullptr;  // (rows, right_columns)
+  index_t right_stride = 0;
+  index_t right_columns = 0;
+  Real* result = nullptr;  // contiguous rows, result_stride apart; overlaps neither
+  index_t result_stride = 0;
+};
+
 template <class Real>
 struct BackwardKernels {
   void (*step)(const StepBackward<Real>&);
@@ -72,6 +86,7 @@ struct BackwardKernels {
   void (*state)(const StepBackward<Real>&);
   void (*hidden_states)(const HiddenStates<Real>&);
   void (*sum_of_rows)(const SumOfRows<Real>&);
+  void (*product_over_rows)(const ProductOverRows<Real>&);
 };
 
 }  // namespace lstm_native::kernels

@@ -46,7 +46,12 @@ def tape_elements(call: ForwardCall) -> int:
         first, second = call.input.shape[:2]
         seq_len, batch = (second, first) if call.batch_first else (first, second)
     return core.tape_elements(
-        seq_len, batch, *sizes_of(call), batch_sizes=call.batch_sizes, lengths=call.lengths
+        seq_len,
+        batch,
+        *sizes_of(call),
+        batch_sizes=call.batch_sizes,
+        lengths=call.lengths,
+        recompute=call.recompute,
     )
 
 
@@ -126,6 +131,7 @@ def _run(
         dropout_counter=call.dropout.counter,
         accumulate=wanted.accumulate,
         has_steps=has_steps,
+        recompute=call.recompute,
         threads=call.threads,
     )
 

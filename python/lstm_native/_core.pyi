@@ -67,6 +67,7 @@ def forward(
     tape: npt.NDArray[Any] | None,
     threads: int,
     split: tuple[int, int, int] | None = None,
+    recompute: bool = False,
 ) -> None: ...
 def tape_elements(
     seq_len: int,
@@ -77,6 +78,7 @@ def tape_elements(
     bidirectional: bool,
     batch_sizes: Sequence[int] = [],
     lengths: Sequence[int] = [],
+    recompute: bool = False,
 ) -> int: ...
 def backward(
     input: npt.NDArray[Any],
@@ -103,6 +105,7 @@ def backward(
     dropout_counter: int,
     accumulate: bool,
     has_steps: bool,
+    recompute: bool,
     threads: int,
 ) -> None: ...
 def version() -> str: ...

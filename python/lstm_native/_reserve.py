@@ -1,4 +1,4 @@
-"""The header of a tape: is this `reserve` the one that a call with these sizes returned?"""
+"""Checks by its header that a tape is of the call that it is said to be of."""
 
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ _HEADER = np.dtype(
         ("key", "u8"),
         ("counter", "u8"),
         ("elements", "i8"),
+        ("form", "u4"),
     ]
 )
 _MAGIC = b"LSTMTAPE"
@@ -59,7 +60,8 @@ def check_tape(
     if header["magic"] != _MAGIC or header["version"] != _VERSION:
         raise ValueError(
             f"{name}: expected what a training call of LSTM returned (its header begins "
-            f"{_MAGIC!r}, version {_VERSION}), got one that begins {bytes(tape.view(np.uint8)[:12])!r}"
+            f"{_MAGIC!r}, version {_VERSION}), "
+            f"got one that begins {tape.view(np.uint8)[:12].tobytes()!r}"
         )
     sizes = expected.sizes
     wanted = {
@@ -74,6 +76,7 @@ def check_tape(
         "num_directions": sizes.directions,
         "dropout": expected.dropout,
         "elements": expected.elements,
+        "form": 0,  # with gates
     }
     for field, number in wanted.items():
         got = header[field].item()

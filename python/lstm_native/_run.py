@@ -27,7 +27,8 @@ class ForwardCall(NamedTuple):
     """One call, validated: all arrays of one dtype, all shapes in agreement.
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. Of
-    `batch_sizes` and `lengths` at most one is not empty.
+    `batch_sizes` and `lengths` at most one is not empty. `recompute`: the tape keeps hidden states
+    in place of gates.
     """
 
     input: RealArray
@@ -41,6 +42,7 @@ class ForwardCall(NamedTuple):
     lengths: Sequence[int] = ()
     dropout: Dropout = NO_DROPOUT
     tape_elements: int | None = None
+    recompute: bool = False
 
 
 def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArray | None]:
@@ -73,6 +75,7 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
         dropout_counter=call.dropout.counter,
         tape=tape,
         threads=call.threads,
+        recompute=call.recompute,
     )
     return output, h_n, c_n, tape
 

@@ -31,13 +31,15 @@ class LSTMGrad:
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, has_bias, bidirectional, dropout, batch_first, weight_layout
+    input_size, hidden_size, num_layers, has_bias, bidirectional, dropout, batch_first,
+    weight_layout
         As those of the `LSTM`.
 
     Notes
     -----
-    Gradients don't depend on the number of threads. While they are computed, subnormal numbers count
-    as zero: a gradient that fades over many steps ends there, and would slow down every operation.
+    Gradients don't depend on the number of threads. While they are computed, subnormal numbers
+    count as zero: a gradient that fades over many steps ends there, and would slow down every
+    operation on it.
 
     Examples
     --------

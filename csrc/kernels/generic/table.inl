@@ -17,6 +17,7 @@ namespace {
 #include "kernels/generic/gate_gradients.inl"
 #include "kernels/generic/step_backward.inl"
 #include "kernels/generic/over_rows.inl"
+#include "kernels/generic/product_over_rows.inl"
 // clang-format on
 
 }  // namespace
@@ -32,14 +33,15 @@ const KernelTable table = {
      product_in_place<float>,
      sigmoid_array<float>,
      tanh_array<float>,
-     {step_backward<float>, state_backward<float>, hidden_states<float>, sum_of_rows<float>}},
+     {step_backward<float>, state_backward<float>, hidden_states<float>, sum_of_rows<float>, product_over_rows<float>}},
     {{project<double, double>, step_forward<double, double>},
      {},
      {},
      product_in_place<double>,
      sigmoid_array<double>,
      tanh_array<double>,
-     {step_backward<double>, state_backward<double>, hidden_states<double>, sum_of_rows<double>}},
+     {step_backward<double>, state_backward<double>, hidden_states<double>, sum_of_rows<double>,
+      product_over_rows<double>}},
     multiply_adds,
     read,
 };
