@@ -7,7 +7,7 @@ sizes that all differ, so a message can't show one of them in another's place un
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ STREAM = "Stream(...)"
 STEP = "Stream(...).step"
 RUN = "Stream(...).run"
 STATE_OF_STREAM = "Stream(...).state"
+VJP = "lstm_vjp"
+PULLBACK = "lstm_vjp(...)[1]"
+GRAD_BUILD = "LSTMGrad(...)"
+GRAD = "LSTMGrad(...)(...)"
+GRAD_WEIGHTS = "LSTMGrad(...).weights"
 
 # What the table must hold. A rate or a seed has no shape, NaN in an array is data, `w` may have any
 # rank; of the flags, those have a wrong value that contradicts `all_weights`.
@@ -67,6 +72,24 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "num_threads": SCALAR,
     },
     RESERVE_SIZE: {"seq_len": SCALAR, "batch": SCALAR},
+    PULLBACK: {"d_output": ARRAY, "d_h_outs": ARRAY, "d_c_outs": ARRAY, "needs": SCALAR},
+    GRAD: {
+        **dict.fromkeys(("x", "hx", "cx"), ARRAY),
+        "w": ("type", "size", "dtype"),
+        **dict.fromkeys(("y", "hy", "cy", "dy", "dhy", "dcy"), ARRAY),
+        "reserve": KINDS,
+        "state": KINDS,
+        "num_threads": SCALAR,
+    },
+    GRAD_WEIGHTS: {
+        "x": ARRAY,
+        "reserve": KINDS,
+        "workspace": KINDS,
+        "state": KINDS,
+        "out": ("type", "size", "value", "dtype"),
+        "accumulate": ("type",),
+        "num_threads": SCALAR,
+    },
     "manual_seed": {"seed": SCALAR},
     "set_num_threads": {"num_threads": SCALAR},
     "pack_weights": {
@@ -96,6 +119,11 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "lengths": KINDS,
         "num_threads": SCALAR,
     },
+}
+
+APPLICABLE[VJP] = {**APPLICABLE["lstm"], "recompute": ("type",)}
+APPLICABLE[GRAD_BUILD] = {
+    argument: kinds for argument, kinds in APPLICABLE[BUILD].items() if argument != "training"
 }
 
 
@@ -172,12 +200,33 @@ VALID: dict[str, dict[str, Any]] = {
 }
 
 
-def target(interface: str, built: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+RESERVE, SEED_STATE = lstm_native.LSTM(**VALID[BUILD])(**VALID[CALL])[3:]
+VALID[VJP] = VALID["lstm"]
+VALID[PULLBACK] = {}
+VALID[GRAD_BUILD] = VALID[BUILD]
+VALID[GRAD] = {
+    "x": zeros(5, 3, 10),
+    "w": zeros(112),
+    **dict.fromkeys(("y", "dy"), zeros(5, 3, 2)),
+    **dict.fromkeys(("hx", "cx", "hy", "cy", "dhy", "dcy"), STATE),
+    "reserve": RESERVE,
+}
+VALID[GRAD_WEIGHTS] = {"x": zeros(5, 3, 10), "reserve": RESERVE, "workspace": RESERVE}
+
+
+def target(  # noqa: PLR0911
+    interface: str, built: Mapping[str, Any] | None = None
+) -> Callable[..., Any]:
     """The callable that an interface's name stands for."""
     if interface == CALL:
         return lstm_native.LSTM(**{**VALID[BUILD], **(built or {})})
     if interface == RESERVE_SIZE:
         return lstm_native.LSTM(**VALID[BUILD]).reserve_size
+    if interface == PULLBACK:
+        return lstm_native.lstm_vjp(**VALID[VJP])[1]
+    if interface in (GRAD, GRAD_WEIGHTS):
+        net = lstm_native.LSTMGrad(**{**VALID[BUILD], **(built or {})})
+        return net if interface == GRAD else net.weights
     if interface in (STEP, RUN, STATE_OF_STREAM):
         stream = lstm_native.Stream(**VALID[STREAM])
         if interface == STATE_OF_STREAM:
@@ -1284,6 +1333,141 @@ STREAMS = [
     ),
 ]
 
+NOT_XS = "expected dtype float32, the same as x, got"
+NEEDS = "a collection of 'input', 'states' and 'weights'"
+TAPE_SHAPE = "expected shape (reserve_size(seq_len, batch), 1) = (182, 1), got"
+X_GRAD = "expected shape (seq_len, batch, input_size) = (seq_len, batch, 10), got"
+Y_GRAD = "expected shape (seq_len, batch, num_directions * hidden_size) = (5, 3, 2), got"
+
+
+def gradient_array(interface: str, argument: str, expected: str, like: str, shape: Any) -> Any:
+    """What can be wrong with an array of this shape."""
+    return other(interface, argument,
+        ("type", "a dict", TypeError, f"{argument}: {NO_ARRAY} a dict", {argument: {}}),
+        ("type", "a masked array", TypeError, f"{argument}: {UNMASKED}",
+         {argument: masked(*shape)}),
+        ("rank", "flat", ValueError, f"{argument}: {expected} (7,)", {argument: zeros(7)}),
+        ("size", "another batch", ValueError, f"{argument}: {expected} {(shape[0], 4, shape[2])}",
+         {argument: zeros(shape[0], 4, shape[2])}),
+        ("dtype", "float64", TypeError, f"{argument}: expected dtype float32, the same as {like}, "
+         "got float64", {argument: zeros(*shape, dtype=np.float64)}),
+        ("dtype", "integers", TypeError, f"{argument}: {REAL} int64",
+         {argument: zeros(*shape, dtype=np.int64)}),
+    )
+
+
+def tapes_of(interface: str, argument: str) -> list[Mistake]:
+    """What can be wrong with a reserve, or with what is laid out like one."""
+    made = f"{argument}: expected the reserve of a call with"
+    return other(interface, argument,
+        ("type", "None", TypeError, f"{argument}: {NO_ARRAY} None", {argument: None}),
+        ("rank", "flat", ValueError, f"{argument}: {TAPE_SHAPE} (182,)",
+         {argument: zeros(182)}),
+        ("size", "of a call that was not training", ValueError, f"{argument}: {TAPE_SHAPE} (0, 1)",
+         {argument: zeros(0, 1)}),
+        ("size", "cut off", ValueError, f"{argument}: {TAPE_SHAPE} (181, 1)",
+         {argument: RESERVE[:-1]}),
+        ("value", "without a header", ValueError,
+         f"{argument}: expected what a training call of LSTM returned (its header begins "
+         "b'LSTMTAPE', version 1), got one that begins " + repr(bytes(12)),
+         {argument: zeros(182, 1)}),
+        ("value", "of another sequence's length and batch", ValueError,
+         f"{made} seq_len 5, got 3", {argument: recorded_sizes(3, 5)}),
+        ("dtype", "float64", TypeError, f"{argument}: {NOT_XS} float64",
+         {argument: RESERVE.astype(np.float64)}),
+    )
+
+
+def recorded_sizes(seq_len: int, batch: int) -> Any:
+    """A reserve of a call with as many rows as the valid one."""
+    tape = RESERVE.copy()
+    tape[:32, 0].view(np.int64)[2:4] = seq_len, batch
+    return tape
+
+
+def states_of(interface: str) -> list[Mistake]:
+    return other(interface, "state",
+        ("type", "a string", TypeError, "state: expected dtype int64, got <U4", {"state": "seed"}),
+        ("rank", "flat", ValueError, "state: expected shape (2, 1), got (2,)",
+         {"state": zeros(2, dtype=np.int64)}),
+        ("size", "lying", ValueError, "state: expected shape (2, 1), got (1, 2)",
+         {"state": zeros(1, 2, dtype=np.int64)}),
+        ("value", "another call's", ValueError,
+         "state: expected what the call returned together with reserve, key …",
+         {"state": SEED_STATE + 1}),
+        ("dtype", "floats", TypeError, "state: expected dtype int64, got float32",
+         {"state": zeros(2, 1)}),
+    )
+
+
+def threads_of(interface: str) -> list[Mistake]:
+    return scalar(interface, "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("value", "129", ValueError, "129", 129),
+    )
+
+
+GRADIENTS = [
+    *scalar(VJP, "recompute", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *gradient_array(PULLBACK, "d_output", "expected shape (5, 3, 2), got", "input", (5, 3, 2)),
+    *gradient_array(PULLBACK, "d_h_outs", "expected shape (1, 3, 2), got", "input", (1, 3, 2)),
+    *gradient_array(PULLBACK, "d_c_outs", "expected shape (1, 3, 2), got", "input", (1, 3, 2)),
+    *scalar(PULLBACK, "needs", NEEDS,
+        ("type", "one name", TypeError, "str 'input'", "input"),
+        ("type", "None", TypeError, "None", None),
+        ("value", "another name", ValueError, "one with str 'biases'", ("biases",)),
+    ),
+    *(mistake for mistake in gradient_array(GRAD, "x", X_GRAD, "x", (5, 3, 10))
+      if mistake.passed not in ("another batch", "float64")),
+    *other(GRAD, "x",
+        ("size", "other features", ValueError, f"x: {X_GRAD} (5, 3, 9)", {"x": zeros(5, 3, 9)}),
+    ),
+    *(mistake for argument in ("hx", "cx", "hy", "cy", "dhy", "dcy")
+      for mistake in gradient_array(GRAD, argument, STATE_SHAPE, "x", (1, 3, 2))),
+    *(mistake for argument in ("y", "dy")
+      for mistake in gradient_array(GRAD, argument, Y_GRAD, "x", (5, 3, 2))),
+    *other(GRAD, "w",
+        ("type", "None", TypeError, f"w: {NO_ARRAY} None", {"w": None}),
+        ("size", "one too few", ValueError,
+         "w: expected 112 elements (weight_layout='mindspore_gpu'; the layouts need 112 for "
+         "'mindspore_gpu' or 104 for 'mindspore_cpu'), got 111 in shape (111,)",
+         {"w": zeros(111)}),
+        ("dtype", "float64", TypeError, f"w: {NOT_XS} float64",
+         {"w": zeros(112, dtype=np.float64)}),
+    ),
+    *tapes_of(GRAD, "reserve"),
+    *states_of(GRAD),
+    *threads_of(GRAD),
+    *(mistake for mistake in gradient_array(GRAD_WEIGHTS, "x", X_GRAD, "x", (5, 3, 10))
+      if mistake.passed not in ("another batch", "float64")),
+    *other(GRAD_WEIGHTS, "x",
+        ("size", "other features", ValueError, f"x: {X_GRAD} (5, 3, 9)", {"x": zeros(5, 3, 9)}),
+    ),
+    *tapes_of(GRAD_WEIGHTS, "reserve"),
+    *tapes_of(GRAD_WEIGHTS, "workspace"),
+    *states_of(GRAD_WEIGHTS),
+    *other(GRAD_WEIGHTS, "out",
+        ("type", "a list", TypeError, "out: expected a numpy.ndarray, got list", {"out": []}),
+        ("size", "one too many", ValueError,
+         "out: expected 112 elements, got 113 in shape (113,)", {"out": zeros(113)}),
+        ("value", "with gaps", ValueError,
+         "out: expected a writable array in C order, got strides (8,)",
+         {"out": zeros(224)[::2]}),
+        ("value", "None, to add to", ValueError,
+         "out: expected an array to add to (accumulate=True), got None", {"accumulate": True}),
+        ("dtype", "float64", TypeError, f"out: {NOT_XS} float64",
+         {"out": zeros(112, dtype=np.float64)}),
+    ),
+    *scalar(GRAD_WEIGHTS, "accumulate", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *threads_of(GRAD_WEIGHTS),
+]
+
 EXPLAIN = [
     *(mistake for argument, low in (
         ("seq_len", 1), ("batch", 0), ("input_size", 1), ("hidden_size", 1), ("num_layers", 1),
@@ -1352,4 +1536,7 @@ MISTAKES: list[Mistake] = [
     *PACKING,
     *STREAMS,
     *EXPLAIN,
+    *GRADIENTS,
+    *(replace(m, interface=GRAD_BUILD) for m in BUILDS if m.argument != "training"),
+    *(replace(m, interface=VJP) for m in (*LSTM_ARRAYS, *LSTM_OPTIONS, *PACKED_FOR_LSTM)),
 ]

@@ -13,12 +13,17 @@ sys.path.append(str(PROJECT / "tests"))
 from validation_cases import (  # noqa: E402
     BUILD,
     CALL,
+    GRAD,
+    GRAD_BUILD,
+    GRAD_WEIGHTS,
     MISTAKES,
+    PULLBACK,
     RESERVE_SIZE,
     RUN,
     STATE_OF_STREAM,
     STEP,
     STREAM,
+    VJP,
     Mistake,
 )
 
@@ -32,7 +37,8 @@ array in a sequence it also says which one. Nothing is computed, and no dropout 
 
 The calls below are run by the tests. They depart from valid ones with 5 time steps, a batch of 3,
 10 features, 2 hidden units, one layer and one direction. `…` stands for words of NumPy, or for
-numbers that depend on the CPU.
+numbers that depend on the CPU. `lstm_vjp` raises what `lstm` does, and the constructor of
+`LSTMGrad` what that of `LSTM` does.
 
 This page is made from `tests/validation_cases.py` by `tools/make_error_table.py`."""
 
@@ -49,7 +55,14 @@ TITLES = {
     RUN: "`Stream.run`",
     STATE_OF_STREAM: "`Stream.state`, when set",
     "explain": "`explain`, by sizes",
+    PULLBACK: "What `lstm_vjp` returns: the pullback",
+    GRAD: "`LSTMGrad`: the call, and `data`",
+    GRAD_WEIGHTS: "`LSTMGrad.weights`",
 }
+
+
+# They raise what another interface raises for the same argument.
+LIKE_ANOTHER = {VJP: "lstm", GRAD_BUILD: BUILD}
 
 
 def row(mistake: Mistake) -> str:
@@ -65,7 +78,8 @@ def row(mistake: Mistake) -> str:
 def page() -> str:
     """Return the whole page."""
     parts = [INTRODUCTION]
-    for interface, mistakes in groupby(MISTAKES, key=lambda mistake: mistake.interface):
+    listed = [mistake for mistake in MISTAKES if mistake.interface not in LIKE_ANOTHER]
+    for interface, mistakes in groupby(listed, key=lambda mistake: mistake.interface):
         parts += [
             f"\n## {TITLES[interface]}\n",
             "| argument | mistake | exception | message |",

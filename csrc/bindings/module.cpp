@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
   lstm_native::kernels::in_use();  // so that a forced ISA that can't run fails at import
   lstm_native::bindings::register_weights(module);
   lstm_native::bindings::register_run(module);
+  lstm_native::bindings::register_backward(module);
   lstm_native::bindings::register_stream(module);
   lstm_native::bindings::register_explain(module);
   lstm_native::bindings::register_info(module);

@@ -26,6 +26,7 @@ struct ForwardArrays {
   py::object weights;  // PackedWeights, or a sequence of WeightArrays
   py::array output, hidden_final, cell_final;
   std::optional<py::array> tape;
+  plan::TapeForm tape_form;
 };
 
 // Which rows take part in which steps: at most one of the two is not empty.
@@ -38,6 +39,8 @@ struct Threads {
   int count;
   std::optional<std::array<int, 3>> split;  // groups of directions, rows, units
 };
+
+plan::TapeForm form_of(bool recompute) { return recompute ? plan::TapeForm::hidden : plan::TapeForm::gates; }
 
 Problem problem_of(const ForwardArrays& arrays, index_t cells, bool bidirectional, const Raggedness& ragged,
                    double dropout, const Threads& threads) {
@@ -111,7 +114,8 @@ driver::StackForward<Real> stack_of(const Plan& plan, ForwardArrays& arrays, con
   stack.cell_final =
       require_output<Real>(arrays.cell_final, {states, problem.batch, problem.cell_size}, /*contiguous=*/true, "c_n");
   if (arrays.tape.has_value()) {
-    const index_t elements = plan::TapeLayout(problem, plan.rows.total()).elements();
+    stack.tape_form = arrays.tape_form;
+    const index_t elements = plan::TapeLayout(problem, plan.rows.total(), arrays.tape_form).elements();
     stack.tape = require_output<Real>(*arrays.tape, {elements}, /*contiguous=*/true, "reserve");
   }
   stack.dropout = dropout;
@@ -150,8 +154,9 @@ void forward(const py::array& input, const py::array& hidden_initial, const py::
              const py::array& cell_final, bool bidirectional, const std::vector<index_t>& batch_sizes,
              const std::vector<index_t>& lengths, double dropout, std::uint64_t dropout_key,
              std::uint64_t dropout_counter, const std::optional<py::array>& tape, int threads,
-             const std::optional<std::array<int, 3>>& split) {
-  ForwardArrays arrays{input, hidden_initial, cell_initial, weights, output, hidden_final, cell_final, tape};
+             const std::optional<std::array<int, 3>>& split, bool recompute) {
+  ForwardArrays arrays{input,        hidden_initial, cell_initial, weights,           output,
+                       hidden_final, cell_final,     tape,         form_of(recompute)};
   const rng::DropoutStream stream{dropout, dropout_key, dropout_counter};
   const Raggedness ragged{batch_sizes, lengths};
   const bool is_float = py::isinstance<py::array_t<float>>(input);
@@ -172,8 +177,11 @@ void forward(const py::array& input, const py::array& hidden_initial, const py::
 }
 
 index_t tape_elements(index_t seq_len, index_t batch, index_t input_size, index_t hidden_size, index_t num_layers,
-                      bool bidirectional) {
+                      bool bidirectional, const std::vector<index_t>& batch_sizes, const std::vector<index_t>& lengths,
+                      bool recompute) {
   Problem problem;
+  problem.batch_sizes = batch_sizes;
+  problem.lengths = lengths;
   problem.seq_len = seq_len;
   problem.batch = batch;
   problem.input_size = input_size;
@@ -182,7 +190,7 @@ index_t tape_elements(index_t seq_len, index_t batch, index_t input_size, index_
   problem.num_layers = num_layers;
   problem.num_directions = bidirectional ? 2 : 1;
   check(problem);
-  return plan::TapeLayout(problem, plan::ActiveRows(problem).total()).elements();
+  return plan::TapeLayout(problem, plan::ActiveRows(problem).total(), form_of(recompute)).elements();
 }
 
 }  // namespace
@@ -192,9 +200,11 @@ void register_run(py::module_& module) {
   module.def("forward", &forward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "output"_a,
              "hidden_final"_a, "cell_final"_a, py::kw_only(), "bidirectional"_a, "batch_sizes"_a, "lengths"_a,
              "dropout"_a, "dropout_key"_a, "dropout_counter"_a, "tape"_a, "threads"_a, "split"_a = py::none(),
+             "recompute"_a = false,
              "Runs a whole stack into the given arrays. input is time-major; packed where batch_sizes is not empty.");
   module.def("tape_elements", &tape_elements, "seq_len"_a, "batch"_a, "input_size"_a, "hidden_size"_a, "num_layers"_a,
-             "bidirectional"_a, "Elements of the tape that forward() fills.");
+             "bidirectional"_a, "batch_sizes"_a = std::vector<index_t>{}, "lengths"_a = std::vector<index_t>{},
+             "recompute"_a = false, "Elements of the tape that forward() fills.");
 }
 
 }  // namespace lstm_native::bindings

@@ -1,7 +1,10 @@
 // common: an uninitialised, cache-line aligned block of memory with an owner.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -15,7 +18,9 @@ class AlignedBuffer {
  public:
   explicit AlignedBuffer(index_t bytes)
       : data_(bytes == 0 ? nullptr
-                         : ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{cache_line_bytes})) {}
+                         : ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{cache_line_bytes})) {
+    ask_for_huge_pages(static_cast<std::size_t>(bytes));
+  }
 
   std::byte* data() const { return static_cast<std::byte*>(data_.get()); }
 
@@ -23,6 +28,20 @@ class AlignedBuffer {
   struct Release {
     void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{cache_line_bytes}); }
   };
+  // Fresh memory is slow to touch for the first time, page by page. A wish, so no matter whether it is granted.
+  void ask_for_huge_pages(std::size_t bytes) const {
+#ifdef MADV_HUGEPAGE
+    constexpr std::size_t worthwhile = std::size_t{1} << 22U;
+    constexpr std::uintptr_t page = 4096;
+    if (bytes < worthwhile) return;
+    const std::uintptr_t past_page = reinterpret_cast<std::uintptr_t>(data_.get()) % page;
+    const std::size_t skipped = past_page == 0 ? 0 : page - past_page;
+    madvise(data() + skipped, bytes - skipped, MADV_HUGEPAGE);
+#else
+    static_cast<void>(bytes);
+#endif
+  }
+
   std::unique_ptr<void, Release> data_;
 };
 

@@ -53,6 +53,12 @@ struct Share {
   }
 };
 
+template <class Real>
+Span own_units(const Share<Real>& share) {
+  return {share.blocks.begin * share.plan.lanes,
+          std::min(share.blocks.end * share.plan.lanes, share.plan.problem.cell_size)};
+}
+
 // --- weights --------------------------------------------------------------------------------------------------------
 
 // Packs what the paths want packed; the threads take blocks in turn.
@@ -185,8 +191,28 @@ index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
   return row - share.table;
 }
 
+// Beside the cell states, which the kernel writes.
 template <class Real>
-void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
+void keep_hidden(const Share<Real>& share, index_t step, index_t row_count) {
+  if (share.direction.hidden_tape == nullptr) return;
+  const index_t units = share.plan.problem.output_size;
+  const Span own = own_units(share);
+  for (index_t k = 0; k < row_count; ++k) {
+    const index_t stored = share.plan.rows.offset(step) + share.rows.begin + k;
+    std::copy(share.table[k].next_hidden + own.begin, share.table[k].next_hidden + own.end,
+              share.direction.hidden_tape + stored * units + own.begin);
+  }
+}
+
+// The kernels' arguments that are the same in every step.
+template <class Real>
+struct StepArguments {
+  kernels::StepForward<Real> step;
+  kernels::ProductInPlace<Real> product;
+};
+
+template <class Real>
+StepArguments<Real> step_arguments(const Share<Real>& share) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
   const bool fused = direction.pre_activations == nullptr;
@@ -201,29 +227,67 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   product.weights = direction.weights.hidden.data;
   product.row_stride = direction.weights.hidden.row_stride;
   product.size = plan.problem.output_size;
+  return {step, product};
+}
+
+template <class Real>
+void run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
+  if (row_count == 0) return;
+  arguments.step.row_count = row_count;
+  if (share.direction.hidden_path == WeightPath::in_place) {
+    arguments.product.row_count = row_count;
+    plan::kernels_of<Real>(share.plan).product_in_place(arguments.product);
+  }
+  plan::step_kernels_of<Real>(share.plan).step(arguments.step);
+}
+
+template <class Real>
+void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
+  const DirectionForward<Real>& direction = share.direction;
+  StepArguments<Real> arguments = step_arguments(share);
   for (index_t k = 0; k < chunk.size(); ++k) {
     const index_t at = direction.reverse ? chunk.end - 1 - k : chunk.begin + k;
-    step.row_count = place_rows(share, chunk, at);
-    step.backwards = share.layer.backwards != (at % 2 == 1);
-    if (step.row_count > 0) {
-      if (direction.hidden_path == WeightPath::in_place) {
-        product.row_count = step.row_count;
-        product.backwards = step.backwards;
-        plan::kernels_of<Real>(plan).product_in_place(product);
-      }
-      plan::step_kernels_of<Real>(plan).step(step);
-    }
+    const index_t row_count = place_rows(share, chunk, at);
+    arguments.step.backwards = arguments.product.backwards = share.layer.backwards != (at % 2 == 1);
+    run_rows(share, arguments, row_count);
+    keep_hidden(share, at, row_count);
     if (!(last_chunk && k + 1 == chunk.size())) share.group_barrier->wait(share.group_threads);
   }
 }
 
-// --- states ---------------------------------------------------------------------------------------------------------
-
+// All steps of a chunk at once, since every state before a step is known.
 template <class Real>
-Span own_units(const Share<Real>& share) {
-  return {share.blocks.begin * share.plan.lanes,
-          std::min(share.blocks.end * share.plan.lanes, share.plan.problem.cell_size)};
+void run_known_steps(const Share<Real>& share, Span chunk) {
+  const Plan& plan = share.plan;
+  const DirectionForward<Real>& direction = share.direction;
+  const index_t units = plan.problem.cell_size;
+  const Span own = own_units(share);
+  StepRow<Real>* row = share.table;
+  for (index_t step = chunk.begin; step < chunk.end; ++step) {
+    const Span active = share.active(step);
+    for (index_t r = active.begin; r < active.end; ++r, ++row) {
+      const index_t stored = plan.rows.offset(step) + r;
+      const bool first = direction.reverse ? step + 1 == plan.rows.length(r) : step == 0;
+      const index_t before = first ? 0 : plan.rows.offset(direction.reverse ? step + 1 : step - 1) + r;
+      const index_t state_row = plan.rows.callers_row(r);
+      const Real* cell = first ? direction.cell_initial.data + state_row * direction.cell_initial.row_stride
+                               : direction.known.cells + before * units;
+      row->input = share.layer.input.at(plan.rows, step, r);
+      row->pre_activations = share.pre_activations(chunk, step, r);
+      row->hidden = first ? direction.hidden_initial.data + state_row * direction.hidden_initial.row_stride
+                          : direction.known.hidden + before * units;
+      row->cell = direction.known.scratch + (stored - plan.rows.offset(chunk.begin)) * units;
+      row->next_hidden = row->cell + plan.chunk_rows() * units;
+      row->gates_tape = direction.gates_tape + stored * gate_count * units;
+      row->cell_tape = nullptr;
+      std::copy(cell + own.begin, cell + own.end, row->cell + own.begin);
+    }
+  }
+  StepArguments<Real> arguments = step_arguments(share);
+  run_rows(share, arguments, row - share.table);
 }
+
+// --- states ---------------------------------------------------------------------------------------------------------
 
 template <class Real>
 void begin_cells(const Share<Real>& share) {
@@ -255,7 +319,8 @@ void finish_hidden(const Share<Real>& share) {
 
 template <class Real>
 void walk(const Share<Real>& share) {
-  begin_cells(share);
+  const bool known = share.direction.known.hidden != nullptr;
+  if (!known) begin_cells(share);
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
     const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
@@ -265,10 +330,14 @@ void walk(const Share<Real>& share) {
     } else if (share.direction.pre_activations != nullptr) {
       project_own_blocks(share, chunk);
     }
+    if (known) {
+      run_known_steps(share, chunk);
+      continue;
+    }
     run_steps(share, chunk, k + 1 == chunks);
     if (share.own != nullptr) share.own->report(chunk.end);
   }
-  finish_hidden(share);
+  if (!known) finish_hidden(share);
 }
 
 }  // namespace

@@ -23,6 +23,28 @@ StateView<const Real> state_of(StateView<const Real> states, index_t state) {
 }
 
 template <class Real>
+void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, index_t layer, Real* outputs,
+                         const Team& team) {
+  const index_t elements = plan.rows.total() * plan.problem.layer_output_size();
+  const plan::Span mine = plan::part_of(elements, team.size, team.index);
+  const auto first = static_cast<std::uint64_t>(layer * elements + mine.begin);
+  rng::apply_dropout(outputs + mine.begin, mine.size(), first, stack.dropout);
+}
+
+}  // namespace
+
+MeetingPlace::MeetingPlace(const Plan& plan)
+    : barriers_(new Barrier[static_cast<std::size_t>(plan.threads) + 3]),
+      layers_(plan.wavefront ? new Progress[static_cast<std::size_t>(plan.problem.num_layers)] : nullptr) {}
+
+template <class Real>
+WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
+  if (packed) return {WeightPath::packed, WeightPath::packed};
+  const bool even_rows = layer > 0 || plan.rows.even_stride(input) >= plan.problem.input_size;
+  return {input_path(plan, layer, even_rows), hidden_path(plan)};
+}
+
+template <class Real>
 LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
                                   index_t index) {
   const plan::Problem& problem = plan.problem;
@@ -59,34 +81,13 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.output.first_feature = d * problem.output_size;
     direction.pre_activations = fuses_input(plan, paths) ? nullptr : scratch.pre_activations(plan, index, d);
     if (stack.tape != nullptr) {
-      const plan::TapeLayout tape(problem, plan.rows.total());
-      direction.gates_tape = stack.tape + tape.gates(index, d);
+      const plan::TapeLayout tape(problem, plan.rows.total(), stack.tape_form);
+      const bool keeps_gates = stack.tape_form == plan::TapeForm::gates;
+      (keeps_gates ? direction.gates_tape : direction.hidden_tape) = stack.tape + tape.gates(index, d);
       direction.cell_tape = stack.tape + tape.cells(index, d);
     }
   }
   return layer;
-}
-
-template <class Real>
-void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, index_t layer, Real* outputs,
-                         const Team& team) {
-  const index_t elements = plan.rows.total() * plan.problem.layer_output_size();
-  const plan::Span mine = plan::part_of(elements, team.size, team.index);
-  const auto first = static_cast<std::uint64_t>(layer * elements + mine.begin);
-  rng::apply_dropout(outputs + mine.begin, mine.size(), first, stack.dropout);
-}
-
-}  // namespace
-
-MeetingPlace::MeetingPlace(const Plan& plan)
-    : barriers_(new Barrier[static_cast<std::size_t>(plan.threads) + 3]),
-      layers_(plan.wavefront ? new Progress[static_cast<std::size_t>(plan.problem.num_layers)] : nullptr) {}
-
-template <class Real>
-WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
-  if (packed) return {WeightPath::packed, WeightPath::packed};
-  const bool even_rows = layer > 0 || plan.rows.even_stride(input) >= plan.problem.input_size;
-  return {input_path(plan, layer, even_rows), hidden_path(plan)};
 }
 
 template <class Real>
@@ -141,17 +142,20 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
   const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
   const MeetingPlace place(plan);
   if (stack.tape != nullptr) {
-    plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.dropout.key, stack.dropout.counter);
+    plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.tape_form, stack.dropout.key,
+                       stack.dropout.counter);
   }
   stack_forward(plan, stack, scratch, place.meeting());
 }
 
-#define LSTM_NATIVE_INSTANTIATE(Real)                                                                   \
-  template WeightPaths weight_paths<Real>(const Plan&, index_t, const SequenceView<const Real>&, bool); \
-  template plan::ScratchNeeds scratch_needs<Real>(const Plan&, const CellWeights<Real>*,                \
-                                                  const SequenceView<const Real>&);                     \
-  template void stack_forward<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&, \
-                                    const Meeting&);                                                    \
+#define LSTM_NATIVE_INSTANTIATE(Real)                                                                                  \
+  template LayerForward<Real> describe_layer<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&, \
+                                                   index_t);                                                           \
+  template WeightPaths weight_paths<Real>(const Plan&, index_t, const SequenceView<const Real>&, bool);                \
+  template plan::ScratchNeeds scratch_needs<Real>(const Plan&, const CellWeights<Real>*,                               \
+                                                  const SequenceView<const Real>&);                                    \
+  template void stack_forward<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&,                \
+                                    const Meeting&);                                                                   \
   template void stack_forward<Real>(const Plan&, const StackForward<Real>&);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)

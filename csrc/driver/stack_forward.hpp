@@ -6,6 +6,7 @@
 #include "driver/layer_forward.hpp"
 #include "plan/plan.hpp"
 #include "plan/scratch.hpp"
+#include "plan/tape.hpp"
 #include "rng/dropout.hpp"
 
 namespace lstm_native::driver {
@@ -20,6 +21,7 @@ struct StackForward {
   Real* hidden_final;  // (layers * directions, batch, output_size), contiguous; overwritten
   Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten; may be cell_initial's memory
   Real* tape;          // plan::TapeLayout's elements, overwritten; null: keep nothing
+  plan::TapeForm tape_form;
   rng::DropoutStream dropout;
   bool backwards;  // which end of the weights to begin with: the one where the last call ended
 };
@@ -37,6 +39,11 @@ WeightPaths weight_paths(const plan::Plan& plan, index_t layer, const SequenceVi
 template <class Real>
 plan::ScratchNeeds scratch_needs(const plan::Plan& plan, const CellWeights<Real>* weights,
                                  const SequenceView<const Real>& input);
+
+// One layer of a stack, with its parts of the scratch.
+template <class Real>
+LayerForward<Real> describe_layer(const plan::Plan& plan, const StackForward<Real>& stack,
+                                  const plan::Scratch<Real>& scratch, index_t index);
 
 // What the threads of a call of this plan meet at.
 class MeetingPlace {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "common/types.hpp"
+#include "kernels/backward_arguments.hpp"
 
 namespace lstm_native::kernels {
 
@@ -93,6 +94,7 @@ struct KernelsOf {
   // out[k] = f(in[k]), k in [0, count); in and out may be equal.
   void (*sigmoid)(const Real* in, Real* out, index_t count);
   void (*tanh)(const Real* in, Real* out, index_t count);
+  BackwardKernels<Real> backward;
 };
 
 struct KernelTable {

@@ -6,18 +6,19 @@
 
 namespace lstm_native::plan {
 
-TapeLayout::TapeLayout(const Problem& problem, index_t rows)
+TapeLayout::TapeLayout(const Problem& problem, index_t rows, TapeForm form)
     : directions_(problem.num_directions),
-      gates_elements_(checked_product({rows, gate_count, problem.cell_size})),
+      first_elements_(form == TapeForm::gates ? checked_product({rows, gate_count, problem.cell_size})
+                                              : checked_product({rows, problem.output_size})),
       cells_elements_(checked_product({rows, problem.cell_size})),
       elements_(
           checked_sum({tape_header_elements, checked_product({problem.num_layers, problem.num_directions,
-                                                              checked_sum({gates_elements_, cells_elements_})})})) {
+                                                              checked_sum({first_elements_, cells_elements_})})})) {
   checked_product({elements_, static_cast<index_t>(sizeof(double))});
 }
 
 template <class Real>
-void write_header(Real* tape, const Problem& problem, index_t rows, std::uint64_t dropout_key,
+void write_header(Real* tape, const Problem& problem, index_t rows, TapeForm form, std::uint64_t dropout_key,
                   std::uint64_t dropout_counter) {
   TapeHeader header{};
   std::memcpy(header.magic, "LSTMTAPE", sizeof header.magic);
@@ -34,12 +35,13 @@ void write_header(Real* tape, const Problem& problem, index_t rows, std::uint64_
   header.dropout = problem.dropout;
   header.dropout_key = dropout_key;
   header.dropout_counter = dropout_counter;
-  header.elements = TapeLayout(problem, rows).elements();
+  header.elements = TapeLayout(problem, rows, form).elements();
+  header.form = form;
   std::memset(tape, 0, tape_header_elements * sizeof(Real));
   std::memcpy(tape, &header, sizeof header);
 }
 
-template void write_header<float>(float*, const Problem&, index_t, std::uint64_t, std::uint64_t);
-template void write_header<double>(double*, const Problem&, index_t, std::uint64_t, std::uint64_t);
+template void write_header<float>(float*, const Problem&, index_t, TapeForm, std::uint64_t, std::uint64_t);
+template void write_header<double>(double*, const Problem&, index_t, TapeForm, std::uint64_t, std::uint64_t);
 
 }  // namespace lstm_native::plan

@@ -5,6 +5,7 @@
 //   then for each layer, for each direction:
 //     gates  (rows, 4, cell_size)  activated i, f, g, o
 //     cells  (rows, cell_size)     cell state after each step
+// or, of a call whose backward pass computes the gates again, hidden (rows, output_size) in place of gates.
 // with rows = seq_len * batch (or the sum of batch_sizes) in time order.
 #pragma once
 
@@ -15,6 +16,9 @@
 
 namespace lstm_native::plan {
 
+// What stands first for each layer and direction.
+enum class TapeForm : std::uint32_t { gates = 0, hidden = 1 };
+
 struct TapeHeader {
   char magic[8];                // "LSTMTAPE"
   std::uint32_t version;        // of this layout
@@ -23,6 +27,7 @@ struct TapeHeader {
   double dropout;
   std::uint64_t dropout_key, dropout_counter;
   std::int64_t elements;  // of the whole tape, this header included
+  TapeForm form;
 };
 // The same number of elements for both types, so that the tape's length does not depend on the type.
 inline constexpr index_t tape_header_elements = 32;
@@ -30,25 +35,27 @@ static_assert(sizeof(TapeHeader) <= tape_header_elements * sizeof(float));
 
 class TapeLayout {
  public:
-  TapeLayout(const Problem& problem, index_t rows);
+  TapeLayout(const Problem& problem, index_t rows, TapeForm form = TapeForm::gates);
 
   index_t elements() const { return elements_; }
+  // Whichever of the two its form has.
   index_t gates(index_t layer, index_t direction) const { return first(layer, direction); }
-  index_t cells(index_t layer, index_t direction) const { return first(layer, direction) + gates_elements_; }
+  index_t hidden(index_t layer, index_t direction) const { return first(layer, direction); }
+  index_t cells(index_t layer, index_t direction) const { return first(layer, direction) + first_elements_; }
 
  private:
   index_t first(index_t layer, index_t direction) const {
-    return tape_header_elements + (layer * directions_ + direction) * (gates_elements_ + cells_elements_);
+    return tape_header_elements + (layer * directions_ + direction) * (first_elements_ + cells_elements_);
   }
 
   index_t directions_;
-  index_t gates_elements_;
+  index_t first_elements_;  // gates or hidden states
   index_t cells_elements_;
   index_t elements_;
 };
 
 template <class Real>
-void write_header(Real* tape, const Problem& problem, index_t rows, std::uint64_t dropout_key,
+void write_header(Real* tape, const Problem& problem, index_t rows, TapeForm form, std::uint64_t dropout_key,
                   std::uint64_t dropout_counter);
 
 }  // namespace lstm_native::plan

@@ -1,7 +1,8 @@
 """A fast LSTM for CPUs, without a framework.
 
 `lstm` is a function on arrays, with the signature of `ivy.lstm`; `LSTM` is an operator with one
-flat weight, with the interface of `mindspore.ops.LSTM`. `pack_weights` prepares weights for many
+flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGrad` are their
+gradients. `pack_weights` prepares weights for many
 calls, `Stream` runs a stack step by step, `explain` says what a call does and what bounds it.
 """
 
@@ -9,24 +10,29 @@ from lstm_native._extension import core as _loaded_core
 from lstm_native.config import get_config, get_num_threads, set_num_threads, show_config
 from lstm_native.explanation import Explanation, LayerExplanation, explain
 from lstm_native.functional import lstm
+from lstm_native.grad import LSTMGrad
 from lstm_native.op import LSTM
 from lstm_native.packing import PackedWeights, pack_weights
 from lstm_native.random import manual_seed
 from lstm_native.stream import Stream
+from lstm_native.vjp import Pullback, lstm_vjp
 
 __version__: str = _loaded_core.version()
 
 __all__ = [
     "LSTM",
     "Explanation",
+    "LSTMGrad",
     "LayerExplanation",
     "PackedWeights",
+    "Pullback",
     "Stream",
     "__version__",
     "explain",
     "get_config",
     "get_num_threads",
     "lstm",
+    "lstm_vjp",
     "manual_seed",
     "pack_weights",
     "set_num_threads",

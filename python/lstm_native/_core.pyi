@@ -67,6 +67,7 @@ def forward(
     tape: npt.NDArray[Any] | None,
     threads: int,
     split: tuple[int, int, int] | None = None,
+    recompute: bool = False,
 ) -> None: ...
 def tape_elements(
     seq_len: int,
@@ -75,7 +76,38 @@ def tape_elements(
     hidden_size: int,
     num_layers: int,
     bidirectional: bool,
+    batch_sizes: Sequence[int] = [],
+    lengths: Sequence[int] = [],
+    recompute: bool = False,
 ) -> int: ...
+def backward(
+    input: npt.NDArray[Any],
+    hidden_initial: npt.NDArray[Any],
+    cell_initial: npt.NDArray[Any],
+    weights: Sequence[_DirectionWeights],
+    tape: npt.NDArray[Any],
+    output_gradient: npt.NDArray[Any] | None,
+    hidden_final_gradient: npt.NDArray[Any] | None,
+    cell_final_gradient: npt.NDArray[Any] | None,
+    input_gradient: npt.NDArray[Any] | None,
+    hidden_gradient: npt.NDArray[Any] | None,
+    cell_gradient: npt.NDArray[Any] | None,
+    weight_gradients: Sequence[_DirectionWeights] | None,
+    workspace: npt.NDArray[Any] | None,
+    *,
+    hidden_size: int,
+    num_layers: int,
+    bidirectional: bool,
+    batch_sizes: Sequence[int],
+    lengths: Sequence[int],
+    dropout: float,
+    dropout_key: int,
+    dropout_counter: int,
+    accumulate: bool,
+    has_steps: bool,
+    recompute: bool,
+    threads: int,
+) -> None: ...
 def version() -> str: ...
 def compiler() -> str: ...
 def openmp_version() -> int: ...

@@ -27,7 +27,8 @@ class ForwardCall(NamedTuple):
     """One call, validated: all arrays of one dtype, all shapes in agreement.
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. Of
-    `batch_sizes` and `lengths` at most one is not empty.
+    `batch_sizes` and `lengths` at most one is not empty. `recompute`: the tape keeps hidden states
+    in place of gates.
     """
 
     input: RealArray
@@ -41,6 +42,7 @@ class ForwardCall(NamedTuple):
     lengths: Sequence[int] = ()
     dropout: Dropout = NO_DROPOUT
     tape_elements: int | None = None
+    recompute: bool = False
 
 
 def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArray | None]:
@@ -56,11 +58,11 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
     if call.tape_elements is not None:
         tape = np.empty(call.tape_elements, dtype)
     # The core is time-major; batch-first arrays are the same memory with two axes exchanged.
-    x = _contiguous_rows(call.input)
+    x = contiguous_rows(call.input)
     core.forward(
         x.swapaxes(0, 1) if call.batch_first else x,
-        _contiguous_rows(call.h_0),
-        _contiguous_rows(call.c_0),
+        contiguous_rows(call.h_0),
+        contiguous_rows(call.c_0),
         call.weights,
         output.swapaxes(0, 1) if call.batch_first else output,
         h_n,
@@ -73,6 +75,7 @@ def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArr
         dropout_counter=call.dropout.counter,
         tape=tape,
         threads=call.threads,
+        recompute=call.recompute,
     )
     return output, h_n, c_n, tape
 
@@ -82,7 +85,7 @@ def has_gaps(array: RealArray) -> bool:
     return array.size > 0 and array.shape[-1] > 1 and array.strides[-1] != array.itemsize
 
 
-def _contiguous_rows(array: RealArray) -> RealArray:
+def contiguous_rows(array: RealArray) -> RealArray:
     """Return the array, or a copy of it where its last axis has gaps."""
     if not has_gaps(array):
         return array

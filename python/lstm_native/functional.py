@@ -164,15 +164,25 @@ def lstm(
         num_threads=num_threads,
         lengths=lengths,
     )
-    if call.dropout.rate > 0.0:
-        if len(call.h_0) == (2 if call.bidirectional else 1):
-            _validate.warn_single_layer(call.dropout.rate, stacklevel=2)
-            call = call._replace(dropout=NO_DROPOUT)
-        elif seed is None:
-            key, counter = dropout_random.generator.take()
-            call = call._replace(dropout=Dropout(call.dropout.rate, key, counter))
+    call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, _ = forward(call)
     return output, h_n, c_n
+
+
+def draw_masks(call: ForwardCall, seed: int | None, stacklevel: int) -> ForwardCall:
+    """Return the call with its place in the generator's stream, or without dropout between layers.
+
+    Warns where there is one layer only.
+    """
+    if call.dropout.rate == 0.0:
+        return call
+    if len(call.h_0) == (2 if call.bidirectional else 1):
+        _validate.warn_single_layer(call.dropout.rate, stacklevel=stacklevel + 1)
+        return call._replace(dropout=NO_DROPOUT)
+    if seed is not None:
+        return call
+    key, counter = dropout_random.generator.take()
+    return call._replace(dropout=Dropout(call.dropout.rate, key, counter))
 
 
 def prepare(

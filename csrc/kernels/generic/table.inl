@@ -15,6 +15,10 @@ namespace {
 #include "kernels/generic/probes.inl"
 #include "kernels/generic/product_in_place.inl"
 #include "kernels/generic/step_forward.inl"
+#include "kernels/generic/gate_gradients.inl"
+#include "kernels/generic/step_backward.inl"
+#include "kernels/generic/over_rows.inl"
+#include "kernels/generic/product_over_rows.inl"
 // clang-format on
 
 }  // namespace
@@ -30,14 +34,17 @@ const KernelTable table = {
      product_in_place<float>,
      pack_rows<float>,
      sigmoid_array<float>,
-     tanh_array<float>},
+     tanh_array<float>,
+     {step_backward<float>, state_backward<float>, hidden_states<float>, sum_of_rows<float>, product_over_rows<float>}},
     {{project<double, double>, step_forward<double, double>},
      {},
      {},
      product_in_place<double>,
      pack_rows<double>,
      sigmoid_array<double>,
-     tanh_array<double>},
+     tanh_array<double>,
+     {step_backward<double>, state_backward<double>, hidden_states<double>, sum_of_rows<double>,
+      product_over_rows<double>}},
     multiply_adds,
     read,
 };

@@ -1,0 +1,43 @@
+// driver: the large products over all steps of a layer, once the gradients of its pre-activations are there: those of
+// its weights, biases and input.
+#pragma once
+
+#include "common/task_counter.hpp"
+#include "common/views.hpp"
+#include "plan/backward_plan.hpp"
+
+namespace lstm_native::driver {
+
+// Where the gradients of a direction's weights go; data null: not wanted, or absent. One of a matrix's strides is 1.
+template <class Real>
+struct WeightGradients {
+  MatrixView<Real> input;        // (4 * cell_size, layer's input size)
+  MatrixView<Real> hidden;       // (4 * cell_size, output_size)
+  VectorView<Real> input_bias;   // (4 * cell_size)
+  VectorView<Real> hidden_bias;  // (4 * cell_size), which gets the same values
+};
+
+template <class Real>
+struct DirectionProducts {
+  const Real* gate_gradients;            // (rows, 4, cell_size)
+  const Real* hidden_before;             // (rows, output_size), where weights are wanted
+  MatrixView<const Real> input_weights;  // (4 * cell_size, layer's input size), blas::readable
+  WeightGradients<Real> gradients;       // overwritten, or added to
+};
+
+template <class Real>
+struct LayerProducts {
+  DirectionProducts<Real> directions[2];
+  index_t input_size;  // of the layer
+  const Real* input;   // (rows, input_size), rows input_stride apart, where weights are wanted
+  index_t input_stride;
+  Real* input_gradient;  // (rows, input_size), input_gradient_stride apart: overwritten; null: not wanted
+  index_t input_gradient_stride;
+  bool accumulate;  // add to the weights' gradients
+};
+
+// Takes tasks until there are none. Every thread of a team calls it with the same arguments.
+template <class Real>
+void gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& tasks);
+
+}  // namespace lstm_native::driver

@@ -1,0 +1,224 @@
+#include "driver/layer_backward.hpp"
+
+#include <algorithm>
+
+namespace lstm_native::driver {
+namespace {
+
+using kernels::BackwardRow;
+using plan::BackwardPlan;
+using plan::Span;
+
+// One thread's share of one direction.
+template <class Real>
+struct BackwardShare {
+  const BackwardPlan& plan;
+  const DirectionBackward<Real>& direction;
+  Span rows;    // of the batch
+  Span groups;  // of units
+  Barrier* barrier;
+  int threads;  // that share the rows
+  BackwardRow<Real>* table;
+
+  const plan::ActiveRows& active() const { return plan.forward.rows; }
+  index_t units() const { return plan.problem().cell_size; }
+  Span own_units() const { return {groups.begin * plan.group_units, std::min(groups.end * plan.group_units, units())}; }
+  index_t stored(index_t step, index_t row) const { return active().offset(step) + row; }
+  // A row's first step in the order of the direction's time, and its last.
+  index_t first_step(index_t row) const { return direction.reverse ? active().length(row) - 1 : 0; }
+  index_t last_step(index_t row) const { return direction.reverse ? 0 : active().length(row) - 1; }
+  const Real* state(const StateView<const Real>& states, index_t row) const {
+    return states.data == nullptr ? nullptr : states.data + active().callers_row(row) * states.row_stride;
+  }
+};
+
+// The state's gradients as the last step finds them; the hidden states before the first.
+template <class Real>
+void begin(const BackwardShare<Real>& share) {
+  const DirectionBackward<Real>& direction = share.direction;
+  const Span own = share.own_units();
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    Real* cell = direction.cell_gradient + share.active().callers_row(r) * share.units();
+    const Real* given = share.state(direction.cell_final_gradient, r);
+    if (given == nullptr) {
+      std::fill(cell + own.begin, cell + own.end, Real{0});
+    } else {
+      std::copy(given + own.begin, given + own.end, cell + own.begin);
+    }
+    if (direction.hidden_before == nullptr || share.active().length(r) == 0) continue;
+    const Real* initial = share.state(direction.hidden_initial, r);
+    std::copy(initial + own.begin, initial + own.end,
+              direction.hidden_before + share.stored(share.first_step(r), r) * share.units() + own.begin);
+  }
+}
+
+template <class Real>
+kernels::StepBackward<Real> step_of(const BackwardShare<Real>& share) {
+  kernels::StepBackward<Real> step;
+  step.units = share.units();
+  step.first_group = share.groups.begin;
+  step.end_group = share.groups.end;
+  const bool packed = share.direction.packed_hidden != nullptr;
+  step.weights = packed ? share.direction.packed_hidden : share.direction.hidden_weights.data;
+  step.weight_stride = packed ? share.plan.group_units : share.direction.hidden_weights.row_stride;
+  step.group_stride = share.plan.group_units * (packed ? share.plan.gate_columns() : 1);
+  return step;
+}
+
+// Where the operands of rows [begin, end) of a step lie.
+template <class Real>
+void place_rows(const BackwardShare<Real>& share, index_t step, Span rows) {
+  const DirectionBackward<Real>& direction = share.direction;
+  const index_t units = share.units();
+  const index_t width = share.plan.gate_columns();
+  const index_t earlier = direction.reverse ? step + 1 : step - 1;
+  const index_t later = direction.reverse ? step - 1 : step + 1;
+  BackwardRow<Real>* row = share.table;
+  for (index_t r = rows.begin; r < rows.end; ++r, ++row) {
+    const index_t at = share.stored(step, r);
+    const bool last = step == share.last_step(r);
+    row->following = last ? nullptr : direction.gate_gradients + share.stored(later, r) * width;
+    row->output_gradient =
+        direction.has_output_gradient ? direction.output_gradient.at(share.active(), step, r) : nullptr;
+    row->final_gradient = last ? share.state(direction.hidden_final_gradient, r) : nullptr;
+    row->gates = direction.gates + at * width;
+    row->cell = direction.cells + at * units;
+    row->cell_before = step == share.first_step(r) ? share.state(direction.cell_initial, r)
+                                                   : direction.cells + share.stored(earlier, r) * units;
+    row->cell_gradient = direction.cell_gradient + share.active().callers_row(r) * units;
+    row->gate_gradients = direction.gate_gradients + at * width;
+    row->hidden =
+        last || direction.hidden_before == nullptr ? nullptr : direction.hidden_before + share.stored(later, r) * units;
+    row->sums = direction.sums + r * share.plan.groups * share.plan.group_units;
+  }
+}
+
+template <class Real>
+bool direction_begins(const BackwardShare<Real>& share, index_t step) {
+  return step == (share.direction.reverse ? 0 : share.plan.problem().seq_len - 1);
+}
+
+// The rows that have a step after this one, in the order of the direction's time, come first.
+template <class Real>
+Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
+  if (direction_begins(share, step)) return {rows.begin, rows.begin};
+  if (share.direction.reverse) return rows;
+  return {rows.begin, std::clamp(share.active().count(step + 1), rows.begin, rows.end)};
+}
+
+template <class Real>
+void run_steps(const BackwardShare<Real>& share) {
+  const index_t steps = share.plan.problem().seq_len;
+  const auto& kernels = plan::kernels_of<Real>(share.plan.forward).backward;
+  kernels::StepBackward<Real> arguments = step_of(share);
+  const Real* weights = arguments.weights;
+  for (index_t k = 0; k < steps; ++k) {
+    const index_t step = share.direction.reverse ? k : steps - 1 - k;
+    const Span active{share.rows.begin, std::clamp(share.active().count(step), share.rows.begin, share.rows.end)};
+    place_rows(share, step, active);
+    const Span continuing = with_following(share, step, active);
+    if (continuing.size() > 0) {
+      arguments.rows = share.table;
+      arguments.row_count = continuing.size();
+      arguments.weights = weights;
+      kernels.step(arguments);
+    }
+    if (continuing.size() < active.size()) {
+      arguments.rows = share.table + continuing.size();
+      arguments.row_count = active.size() - continuing.size();
+      arguments.weights = nullptr;
+      kernels.step(arguments);
+    }
+    share.barrier->wait(share.threads);
+  }
+}
+
+// The gradient of the initial hidden state, which is what the first step hands on.
+template <class Real>
+void finish_hidden(const BackwardShare<Real>& share) {
+  const DirectionBackward<Real>& direction = share.direction;
+  if (direction.hidden_gradient == nullptr) return;
+  const Span own = share.own_units();
+  index_t count = 0;
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    Real* to = direction.hidden_gradient + share.active().callers_row(r) * share.units();
+    if (share.active().length(r) > 0) {
+      BackwardRow<Real> row;
+      row.following = direction.gate_gradients + share.stored(share.first_step(r), r) * share.plan.gate_columns();
+      row.hidden = to;
+      row.sums = direction.sums + r * share.plan.groups * share.plan.group_units;
+      share.table[count++] = row;
+      continue;
+    }
+    const Real* given = share.state(direction.hidden_final_gradient, r);
+    if (given == nullptr) {
+      std::fill(to + own.begin, to + own.end, Real{0});
+    } else {
+      std::copy(given + own.begin, given + own.end, to + own.begin);
+    }
+  }
+  kernels::StepBackward<Real> arguments = step_of(share);
+  arguments.rows = share.table;
+  arguments.row_count = count;
+  if (count > 0) plan::kernels_of<Real>(share.plan.forward).backward.state(arguments);
+}
+
+}  // namespace
+
+template <class Real>
+void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team) {
+  // Rows of W_hh in runs, so that the threads share a direction evenly and read each of its rows once.
+  constexpr index_t run = 64;
+  const index_t units = plan.problem().output_size;
+  const index_t group_units = plan.group_units;
+  const index_t size = plan.gate_columns();
+  index_t turn = 0;
+  for (index_t d = 0; d < plan.problem().num_directions; ++d) {
+    const DirectionBackward<Real>& direction = layer.directions[d];
+    if (direction.packed_hidden == nullptr) continue;
+    const MatrixView<const Real>& matrix = direction.hidden_weights;
+    for (index_t begin_k = 0; begin_k < size; begin_k += run) {
+      if (turn++ % team.size != team.index) continue;
+      for (index_t k = begin_k; k < std::min(begin_k + run, size); ++k) {
+        for (index_t group = 0; group < plan.groups; ++group) {
+          Real* to = direction.packed_hidden + (group * size + k) * group_units;
+          const Real* from = matrix.data + k * matrix.row_stride + group * group_units * matrix.column_stride;
+          const index_t count = std::min(group_units, units - group * group_units);
+          for (index_t u = 0; u < count; ++u) to[u] = from[u * matrix.column_stride];
+          std::fill(to + count, to + group_units, Real{0});
+        }
+      }
+    }
+  }
+}
+
+template <class Real>
+void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
+                    const Meeting& meeting, BackwardRow<Real>* table) {
+  const plan::Split split = plan.split(team.size);
+  if (team.index >= split.threads()) return;
+  const int per_direction = split.rows * split.units;
+  const int in_direction = team.index % per_direction;
+  for (index_t d = team.index / per_direction; d < plan.problem().num_directions; d += split.directions) {
+    const BackwardShare<Real> share{plan,
+                                    layer.directions[d],
+                                    plan.forward.batch_rows(split.rows, in_direction / split.units),
+                                    plan::part_of(plan.groups, split.units, in_direction % split.units),
+                                    &meeting.groups[team.index / split.units],
+                                    split.units,
+                                    table};
+    begin(share);
+    run_steps(share);
+    finish_hidden(share);
+  }
+}
+
+#define LSTM_NATIVE_INSTANTIATE(Real)                                                                              \
+  template void pack_for_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&);             \
+  template void layer_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&, const Meeting&, \
+                                     BackwardRow<Real>*);
+LSTM_NATIVE_INSTANTIATE(float)
+LSTM_NATIVE_INSTANTIATE(double)
+#undef LSTM_NATIVE_INSTANTIATE
+
+}  // namespace lstm_native::driver

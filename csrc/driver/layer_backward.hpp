@@ -1,0 +1,48 @@
+// driver: the steps of one layer backward, all its directions: from the gradient of its outputs to those of its
+// pre-activations and of its initial states.
+#pragma once
+
+#include "common/team.hpp"
+#include "common/views.hpp"
+#include "driver/layer_forward.hpp"
+#include "plan/backward_plan.hpp"
+
+namespace lstm_native::driver {
+
+// What one direction of a layer reads and writes. No two of its pointers may overlap, except where it is said.
+template <class Real>
+struct DirectionBackward {
+  MatrixView<const Real> hidden_weights;  // (4 * cell_size, output_size)
+  Real* packed_hidden;                    // scratch; null: hidden_weights are read as they lie
+  bool reverse;
+  const Real* gates;                     // (rows, 4, cell_size): activated
+  const Real* cells;                     // (rows, cell_size)
+  StateView<const Real> hidden_initial;  // of this direction alone, as the three below
+  StateView<const Real> cell_initial;
+  StateView<const Real> hidden_final_gradient;  // data null: zero
+  StateView<const Real> cell_final_gradient;    // data null: zero
+  Rows<const Real> output_gradient;             // this direction's features
+  bool has_output_gradient;                     // otherwise zero
+  Real* hidden_gradient;  // (batch, output_size): overwritten with the initial state's gradient; null: not wanted
+  Real* cell_gradient;    // (batch, cell_size): overwritten with the initial state's, with every step's on the way
+  Real* gate_gradients;   // (rows, 4, cell_size): overwritten with the pre-activations'; may be `gates` itself
+  Real* hidden_before;    // (rows, output_size): overwritten with h_(t-1) of each row; null: not wanted
+  Real* sums;             // (batch, groups' units): scratch
+};
+
+template <class Real>
+struct LayerBackward {
+  DirectionBackward<Real> directions[2];
+};
+
+// Packs W_hh where it is to be packed; the threads share the work and must meet afterwards.
+template <class Real>
+void pack_for_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team);
+
+// One thread's part of all steps. Whoever reads the results must meet the others first. table: as many rows as the
+// batch.
+template <class Real>
+void layer_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
+                    const Meeting& meeting, kernels::BackwardRow<Real>* table);
+
+}  // namespace lstm_native::driver

@@ -1,0 +1,41 @@
+// driver: the whole stack of layers backward, from a tape.
+#pragma once
+
+#include "driver/gradient_products.hpp"
+#include "driver/layer_backward.hpp"
+#include "plan/backward_plan.hpp"
+#include "plan/tape.hpp"
+#include "rng/dropout.hpp"
+
+namespace lstm_native::driver {
+
+// Inputs are read only. No output may overlap an input or another output. A gradient's data null: it is zero where it
+// is given, not wanted where it is asked for.
+template <class Real>
+struct StackBackward {
+  SequenceView<const Real> input;                      // feature_stride 1
+  StateView<const Real> hidden_initial, cell_initial;  // unit_stride 1
+  const CellWeights<Real>* weights;  // num_layers * num_directions of them, none packed; W_ih readable
+  const Real* tape;                  // of plan::TapeLayout
+  plan::TapeForm tape_form;
+  // With a tape of hidden states: the weights as the forward call read them, biases included.
+  const CellWeights<Real>* forward_weights;
+  SequenceView<const Real> output_gradient;                          // feature_stride 1
+  StateView<const Real> hidden_final_gradient, cell_final_gradient;  // unit_stride 1
+  SequenceView<Real> input_gradient;              // feature_stride 1; overwritten, but for rows past an end
+  Real* hidden_gradient;                          // (layers * directions, batch, output_size), contiguous; overwritten
+  Real* cell_gradient;                            // (layers * directions, batch, cell_size), contiguous; overwritten
+  const WeightGradients<Real>* weight_gradients;  // num_layers * num_directions of them; null: not wanted
+  bool accumulate;                                // add to the weights' gradients
+  // Laid out as a tape, with the pre-activations' gradients where the gates are there, and h_(t-1) in place of c_t.
+  // Overwritten; read, where it is given; null: the call has its own.
+  Real* workspace;
+  bool has_steps;  // workspace is of an earlier call: only the weights' gradients are left to do
+  rng::DropoutStream dropout;
+};
+
+// Throws std::bad_alloc or std::length_error before it has written anything. Subnormal numbers count as zero meanwhile.
+template <class Real>
+void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack);
+
+}  // namespace lstm_native::driver

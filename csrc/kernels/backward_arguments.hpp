@@ -1,0 +1,92 @@
+// kernels: the arguments of the backward kernels, with their contracts. Plain data only, as kernel_table.hpp explains.
+//
+// Units come in groups of backward_group_vectors vectors. Recurrent weights are read as rows of units: W_hh (4 * units,
+// units) as it lies, or packed as [group][k][unit of the group], k counting its 4 * units rows. Units past the last one
+// hold zeros in a packed group; what lies as it was given must fill all its groups.
+#pragma once
+
+#include "common/types.hpp"
+
+namespace lstm_native::kernels {
+
+inline constexpr index_t backward_group_vectors = 2;
+
+// One batch row at one step. No two pointers that are written may overlap anything else, except where it is said.
+template <class Real>
+struct BackwardRow {
+  const Real* following = nullptr;        // (4, units): gradient of the pre-activations of the row's following step
+  const Real* output_gradient = nullptr;  // (units): of h_t, from the layer's output; null: zero
+  const Real* final_gradient = nullptr;   // (units): of h_t, as a final state; null: zero
+  const Real* gates = nullptr;            // (4, units): activated
+  const Real* cell = nullptr;             // (units): c_t
+  const Real* cell_before = nullptr;      // (units): c_(t-1)
+  Real* cell_gradient = nullptr;          // (units): of c_t, overwritten with that of c_(t-1)
+  Real* gate_gradients = nullptr;  // (4, units): overwritten with the pre-activations' gradient; may be `gates` itself
+  Real* hidden = nullptr;          // (units): overwritten with h_t; null: not wanted
+  Real* sums = nullptr;            // (groups' units): scratch
+};
+
+// Some rows of one step, for groups of units [first_group, end_group):
+//   dh = output_gradient + final_gradient + W_hh^T following
+//   from dh and cell_gradient those of the pre-activations and of c_(t-1)
+// Each sum runs over k in order, whatever the rows and groups of a call.
+template <class Real>
+struct StepBackward {
+  const BackwardRow<Real>* rows = nullptr;
+  index_t row_count = 0;
+  index_t units = 0;  // of the whole layer
+  index_t first_group = 0;
+  index_t end_group = 0;
+  const Real* weights = nullptr;  // of the first group; null: the rows have no following step
+  index_t weight_stride = 0;      // from one k to the next
+  index_t group_stride = 0;       // from one group to the next
+};
+
+// to[r][u] = o * tanh(c): hidden states from a tape.
+template <class Real>
+struct HiddenStates {
+  const Real* output_gates = nullptr;  // rows gate_stride apart
+  const Real* cells = nullptr;
+  Real* to = nullptr;  // overwritten
+  index_t rows = 0;
+  index_t units = 0;
+  index_t gate_stride = 0;
+  index_t cell_stride = 0;
+  index_t stride = 0;  // of to
+};
+
+// to[k] += the sum over rows of from[row][k], in the rows' order.
+template <class Real>
+struct SumOfRows {
+  const Real* from = nullptr;
+  index_t rows = 0;
+  index_t columns = 0;
+  index_t row_stride = 0;
+  Real* to = nullptr;  // (columns), contiguous
+};
+
+// result (left_columns, right_columns) += left^T right, in the rows' order, whatever part of a matrix a call computes.
+template <class Real>
+struct ProductOverRows {
+  index_t rows = 0;
+  const Real* left = nullptr;  // (rows, left_columns), rows left_stride apart
+  index_t left_stride = 0;
+  index_t left_columns = 0;
+  const Real* right = nullptr;  // (rows, right_columns)
+  index_t right_stride = 0;
+  index_t right_columns = 0;
+  Real* result = nullptr;  // contiguous rows, result_stride apart; overlaps neither
+  index_t result_stride = 0;
+};
+
+template <class Real>
+struct BackwardKernels {
+  void (*step)(const StepBackward<Real>&);
+  // dh alone, into BackwardRow::hidden.
+  void (*state)(const StepBackward<Real>&);
+  void (*hidden_states)(const HiddenStates<Real>&);
+  void (*sum_of_rows)(const SumOfRows<Real>&);
+  void (*product_over_rows)(const ProductOverRows<Real>&);
+};
+
+}  // namespace lstm_native::kernels

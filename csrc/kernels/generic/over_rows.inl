@@ -1,0 +1,41 @@
+// kernels/generic: passes over many rows (contracts: HiddenStates and SumOfRows in backward_arguments.hpp).
+
+template <class Real>
+void hidden_states(const HiddenStates<Real>& states) {
+  for (index_t r = 0; r < states.rows; ++r) {
+    const Real* o = states.output_gates + r * states.gate_stride;
+    const Real* c = states.cells + r * states.cell_stride;
+    Real* to = states.to + r * states.stride;
+    index_t k = 0;
+    for (; k + 2 * lanes<Real> <= states.units; k += 2 * lanes<Real>) {
+      const Vectors<Real, 2> squashed = tanh(Vectors<Real, 2>{{load(c + k), load(c + k + lanes<Real>)}});
+      store(to + k, load(o + k) * squashed.of[0]);
+      store(to + k + lanes<Real>, load(o + k + lanes<Real>) * squashed.of[1]);
+    }
+    for (; k < states.units; k += lanes<Real>) {
+      const index_t left = states.units - k < lanes<Real> ? states.units - k : lanes<Real>;
+      store_some(to + k, load_some(o + k, left) * tanh<Real>(load_some(c + k, left)), left);
+    }
+  }
+}
+
+template <class Real>
+void sum_of_rows(const SumOfRows<Real>& sum) {
+  constexpr index_t together = 8;
+  index_t k = 0;
+  for (; k + together * lanes<Real> <= sum.columns; k += together * lanes<Real>) {
+    Vector<Real> sums[together];
+    for (index_t v = 0; v < together; ++v) sums[v] = load(sum.to + k + v * lanes<Real>);
+    for (index_t r = 0; r < sum.rows; ++r) {
+      const Real* from = sum.from + r * sum.row_stride + k;
+      for (index_t v = 0; v < together; ++v) sums[v] += load(from + v * lanes<Real>);
+    }
+    for (index_t v = 0; v < together; ++v) store(sum.to + k + v * lanes<Real>, sums[v]);
+  }
+  for (; k < sum.columns; k += lanes<Real>) {
+    const index_t left = sum.columns - k < lanes<Real> ? sum.columns - k : lanes<Real>;
+    Vector<Real> total = load_some(sum.to + k, left);
+    for (index_t r = 0; r < sum.rows; ++r) total += load_some(sum.from + r * sum.row_stride + k, left);
+    store_some(sum.to + k, total, left);
+  }
+}

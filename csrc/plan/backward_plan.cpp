@@ -1,0 +1,55 @@
+#include "plan/backward_plan.hpp"
+
+#include <algorithm>
+#include <climits>
+#include <stdexcept>
+
+namespace lstm_native::plan {
+namespace {
+
+// Fewer rows per step than this are bound by reading W_hh, which is no faster where it is packed.
+constexpr index_t few_rows = 1;
+
+// Multiply-adds that are worth a thread: some 10 us of one.
+constexpr double multiply_adds_per_thread = 5e5;
+
+constexpr int most_slices = 16;
+
+}  // namespace
+
+BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backward_wants)
+    : forward(forward_plan),
+      wants(backward_wants),
+      group_units(kernels::backward_group_vectors * forward.lanes),
+      groups((problem().cell_size + group_units - 1) / group_units),
+      hidden_in_place(problem().batch <= few_rows && problem().output_size % group_units == 0),
+      threads(1) {
+  for (const index_t size :
+       {forward.rows.total(), gate_columns(), problem().input_size, problem().layer_output_size()}) {
+    if (size > INT_MAX) throw std::length_error("a size of this call is beyond what a BLAS can count");
+  }
+  const double columns =
+      static_cast<double>(problem().layer_input_size(0)) + static_cast<double>(problem().output_size);
+  const double multiply_adds = static_cast<double>(forward.rows.total()) * static_cast<double>(gate_columns()) *
+                               columns * static_cast<double>(problem().num_directions);
+  const double worthwhile = std::min(multiply_adds / multiply_adds_per_thread, static_cast<double>(problem().threads));
+  threads = std::max(1, static_cast<int>(worthwhile));
+}
+
+Split BackwardPlan::split(int team) const {
+  LayerWork work = forward.work(0);
+  // As many multiply-adds as the forward step's recurrent part, shared in groups of units; nothing is read but W_hh.
+  work.input_size = 0;
+  work.fused_input = false;
+  work.blocks = groups;
+  work.lanes = group_units;
+  return choose_split(work, team);
+}
+
+int slices_of(index_t total, index_t least) {
+  int slices = 1;
+  while (slices < most_slices && total / (2 * slices) >= least) slices *= 2;
+  return slices;
+}
+
+}  // namespace lstm_native::plan

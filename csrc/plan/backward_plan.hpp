@@ -1,0 +1,40 @@
+// plan: what is decided about a backward call before it runs: how the threads share the steps, and how the large
+// products over all steps are cut into tasks.
+//
+// Tasks depend on the shape alone, since BLAS may round a row differently in a product of another size.
+#pragma once
+
+#include "common/types.hpp"
+#include "plan/plan.hpp"
+
+namespace lstm_native::plan {
+
+// Which gradients a call computes. Those of the pre-activations are always there: computed, or given.
+struct BackwardWants {
+  bool input = true;    // of the first layer's input
+  bool states = true;   // of the initial states
+  bool weights = true;  // of weights and biases
+};
+
+struct BackwardPlan {
+  BackwardPlan(const Plan& forward_plan, const BackwardWants& backward_wants);
+
+  const Plan& forward;
+  BackwardWants wants;
+  index_t group_units;   // units of a group, as kernels/backward_arguments.hpp says
+  index_t groups;        // of units, per direction
+  bool hidden_in_place;  // W_hh is read as it lies, where its rows are contiguous
+  int threads;           // at most problem.threads
+
+  const Problem& problem() const { return forward.problem; }
+  index_t gate_columns() const { return gate_count * problem().cell_size; }
+  bool wants_input_of(index_t layer) const { return layer > 0 || wants.input; }
+  // The recurrent steps, which are the same work in every layer.
+  Split split(int team) const;
+};
+
+// [0, total) in so many nearly equal parts that each has at least `least`, and at most `most_slices` of them: a power
+// of two, since most machines' numbers of threads are.
+int slices_of(index_t total, index_t least);
+
+}  // namespace lstm_native::plan

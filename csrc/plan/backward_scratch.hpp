@@ -1,0 +1,60 @@
+// plan: the memory that one backward call uses and throws away. One layer's at a time: layers take turns with it.
+#pragma once
+
+#include "common/aligned_buffer.hpp"
+#include "common/types.hpp"
+#include "kernels/backward_arguments.hpp"
+#include "plan/backward_plan.hpp"
+
+namespace lstm_native::plan {
+
+// What a call needs beyond what its plan says.
+struct BackwardNeeds {
+  bool steps = true;             // the recurrent part is computed
+  bool gate_gradients = true;    // their memory is not given
+  bool packed_hidden = true;     // W_hh is packed for the call
+  bool gathered_input = false;   // the caller's input rows are not evenly spaced
+  bool scattered_input = false;  // the rows of the input's gradient are not evenly spaced
+};
+
+// Offsets in elements; each part begins on a cache line.
+template <class Real>
+struct BackwardScratchLayout {
+  BackwardScratchLayout(const BackwardPlan& plan, const BackwardNeeds& needs);
+
+  index_t packed_hidden = 0;  // (directions, groups, 4 * units, group's units)
+  index_t packed_hidden_size = 0;
+  index_t gate_gradients = 0;  // (directions, rows, 4, units)
+  index_t gate_gradients_size = 0;
+  index_t hidden_before = 0;  // (directions, rows, units)
+  index_t hidden_before_size = 0;
+  index_t layer_input = 0;      // (rows, directions * units), or the gathered input
+  index_t output_gradient = 0;  // (rows, directions * units): of the layer at hand, then of the one below
+  index_t input_gradient = 0;   // (rows, input_size), to be scattered
+  index_t cell_gradient = 0;    // (directions, batch, units)
+  index_t sums = 0;             // (directions, batch, groups' units)
+  index_t rows = 0;             // (threads, batch) of kernels::BackwardRow
+  index_t elements = 0;
+};
+
+template <class Real>
+class BackwardScratch {
+ public:
+  BackwardScratch(const BackwardPlan& plan, const BackwardNeeds& needs)
+      : layout_(plan, needs),
+        batch_(plan.problem().batch),
+        memory_(layout_.elements * static_cast<index_t>(sizeof(Real))) {}
+
+  const BackwardScratchLayout<Real>& layout() const { return layout_; }
+  Real* at(index_t offset) const { return reinterpret_cast<Real*>(memory_.data()) + offset; }
+  kernels::BackwardRow<Real>* rows(int thread) const {
+    return reinterpret_cast<kernels::BackwardRow<Real>*>(at(layout_.rows)) + thread * batch_;
+  }
+
+ private:
+  BackwardScratchLayout<Real> layout_;
+  index_t batch_;
+  AlignedBuffer memory_;
+};
+
+}  // namespace lstm_native::plan

@@ -1,0 +1,87 @@
+"""Checks by its header that a tape is of the call that it is said to be of."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_native import _validate
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._sizes import Sizes
+
+_HEADER = np.dtype(
+    [
+        ("magic", "S8"),
+        ("version", "u4"),
+        ("element_bytes", "u4"),
+        ("seq_len", "i8"),
+        ("batch", "i8"),
+        ("rows", "i8"),
+        ("input_size", "i8"),
+        ("cell_size", "i8"),
+        ("hidden_size", "i8"),
+        ("num_layers", "i8"),
+        ("num_directions", "i8"),
+        ("dropout", "f8"),
+        ("key", "u8"),
+        ("counter", "u8"),
+        ("elements", "i8"),
+        ("form", "u4"),
+    ]
+)
+_MAGIC = b"LSTMTAPE"
+_VERSION = 1
+
+
+class Recorded(NamedTuple):
+    """The generator's key and counter of the call that filled the tape."""
+
+    key: int
+    counter: int
+
+
+class Expected(NamedTuple):
+    """The call that a tape must be of."""
+
+    sizes: Sizes
+    seq_len: int
+    batch: int
+    dropout: float
+    elements: int
+
+
+def check_tape(
+    value: Any, name: str, x: RealArray, expected: Expected
+) -> tuple[RealArray, Recorded]:
+    """Return a tape as a flat array, and what its header says of the generator."""
+    array = as_real(value, name, x, "x")
+    _validate.shape(array, name, (expected.elements, 1), ("reserve_size(seq_len, batch)", "1"))
+    tape: RealArray = (array if array.flags.c_contiguous else array.copy(order="C")).reshape(-1)
+    header = tape.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)[0]
+    if header["magic"] != _MAGIC or header["version"] != _VERSION:
+        raise ValueError(
+            f"{name}: expected what a training call of LSTM returned (its header begins "
+            f"{_MAGIC!r}, version {_VERSION}), "
+            f"got one that begins {tape.view(np.uint8)[:12].tobytes()!r}"
+        )
+    sizes = expected.sizes
+    wanted = {
+        "element_bytes": x.itemsize,
+        "seq_len": expected.seq_len,
+        "batch": expected.batch,
+        "rows": expected.seq_len * expected.batch,
+        "input_size": sizes.input_size,
+        "cell_size": sizes.hidden_size,
+        "hidden_size": sizes.hidden_size,
+        "num_layers": sizes.num_layers,
+        "num_directions": sizes.directions,
+        "dropout": expected.dropout,
+        "elements": expected.elements,
+        "form": 0,  # with gates
+    }
+    for field, number in wanted.items():
+        got = header[field].item()
+        if got != number:
+            raise ValueError(
+                f"{name}: expected the reserve of a call with {field} {number}, got {got}"
+            )
+    return tape, Recorded(int(header["key"]), int(header["counter"]))

@@ -1,0 +1,352 @@
+"""The operator `LSTMGrad`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_native import _validate, config
+from lstm_native import random as dropout_random
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
+from lstm_native._reserve import Expected, check_tape
+from lstm_native._run import Dropout, ForwardCall
+from lstm_native._weights import from_flat
+from lstm_native.op import LSTM
+
+
+class _Given(NamedTuple):
+    """The validated arguments of a call."""
+
+    call: ForwardCall
+    tape: RealArray
+    gradients: OutputGradients
+    weight_shape: tuple[int, ...]
+
+
+class LSTMGrad:
+    """The gradient of `LSTM`, from what a training call of it returned.
+
+    The order of the arguments is that of MindSpore's own LSTMGrad. `data` and `weights` are its two
+    halves, for those who overlap the second with something else.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, has_bias, bidirectional, dropout, batch_first,
+    weight_layout
+        As those of the `LSTM`.
+
+    Notes
+    -----
+    Gradients don't depend on the number of threads. While they are computed, subnormal numbers
+    count as zero: a gradient that fades over many steps ends there, and would slow down every
+    operation on it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> sizes = (10, 2, 1, True, False, 0.0)
+    >>> x, state = np.ones([5, 2, 10], np.float32), np.ones([1, 2, 2], np.float32)
+    >>> w = np.ones([112, 1, 1], np.float32)
+    >>> y, hy, cy, reserve, seed = lstm_native.LSTM(*sizes)(x, state, state, w)
+    >>> dy, zero = np.ones_like(y), np.zeros_like(state)
+    >>> net = lstm_native.LSTMGrad(*sizes)
+    >>> dx, dh, dc, dw = net(x, state, state, w, y, hy, cy, dy, zero, zero, reserve, seed)
+    >>> dx.shape, dw.shape
+    ((5, 2, 10), (112, 1, 1))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        has_bias: bool,
+        bidirectional: bool,
+        dropout: float,
+        *,
+        batch_first: bool = False,
+        weight_layout: Any = "mindspore_gpu",
+    ) -> None:
+        options = {"batch_first": batch_first, "weight_layout": weight_layout}
+        sizes = (input_size, hidden_size, num_layers, has_bias, bidirectional, dropout)
+        # Not training, so that the warning of dropout without effect is left to the operator.
+        self._forward = LSTM(*sizes, **options, training=False)
+
+    def __repr__(self) -> str:
+        net = self._forward
+        return (
+            f"LSTMGrad({net.input_size}, {net.hidden_size}, {net.num_layers}, {net.has_bias}, "
+            f"{net.bidirectional}, {net.dropout}, batch_first={net.batch_first}, "
+            f"weight_layout={net.weight_layout!r})"
+        )
+
+    @property
+    def weight_size(self) -> int:
+        """The number of elements of the flat weight `w`."""
+        return self._forward.weight_size
+
+    def reserve_size(self, seq_len: int, batch: int) -> int:
+        """Return r: `reserve` and the workspace of `data` have shape (r, 1)."""
+        return self._forward.reserve_size(seq_len, batch)
+
+    def __call__(
+        self,
+        x: Any,
+        hx: Any,
+        cx: Any,
+        w: Any,
+        y: Any,
+        hy: Any,
+        cy: Any,
+        dy: Any,
+        dhy: Any,
+        dcy: Any,
+        reserve: Any,
+        state: Any = None,
+        *,
+        num_threads: int | None = None,
+    ) -> tuple[RealArray, RealArray, RealArray, RealArray]:
+        """Compute all gradients.
+
+        Parameters
+        ----------
+        x, hx, cx, w : array
+            What the call got: input, h, c and the flat weight.
+        y, hy, cy : array
+            What it returned: output, h_n and c_n. Their shapes are checked; their values are not
+            needed.
+        dy, dhy, dcy : array
+            The gradients of those three.
+        reserve : array
+            What the call returned. One of another call's sizes, dtype, dropout or state is refused.
+        state : array, optional
+            What the call returned; the header of `reserve` says the same.
+        num_threads : int, optional
+            From 1 to 128; see `set_num_threads` for the default. Results don't depend on it.
+
+        Returns
+        -------
+        dx, dhx, dcx, dw : numpy.ndarray
+            The gradients of x, hx, cx and w, in their shapes; dw is laid out as w is.
+
+        Raises
+        ------
+        TypeError
+            If an argument has the wrong type, or an array is not of x's dtype.
+        ValueError
+            If a shape is wrong, or `reserve` or `state` is of another call.
+        MemoryError
+            If the results or the working memory can't be had.
+        """
+        given = self._check(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads)
+        dw: RealArray = np.empty(self.weight_size, given.call.input.dtype)
+        wanted = Wanted(True, True, self._cells(dw))
+        dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted)
+        assert dx is not None
+        assert dhx is not None
+        assert dcx is not None
+        return dx, dhx, dcx, dw.reshape(given.weight_shape)
+
+    def data(
+        self,
+        x: Any,
+        hx: Any,
+        cx: Any,
+        w: Any,
+        y: Any,
+        hy: Any,
+        cy: Any,
+        dy: Any,
+        dhy: Any,
+        dcy: Any,
+        reserve: Any,
+        state: Any = None,
+        *,
+        num_threads: int | None = None,
+    ) -> tuple[RealArray, RealArray, RealArray, RealArray]:
+        """Compute the gradients of x, hx and cx, and what `weights` needs.
+
+        Returns
+        -------
+        dx, dhx, dcx : numpy.ndarray
+        workspace : numpy.ndarray
+            Shape (r, 1), laid out as `reserve`: for each layer and direction the gradients of the
+            pre-activations in place of the gates, and h_(t-1) in place of the cell states.
+        """
+        given = self._check(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads)
+        workspace: RealArray = np.empty_like(given.tape)
+        workspace[:_HEADER] = given.tape[:_HEADER]
+        wanted = Wanted(True, True, None)
+        dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted, workspace)
+        assert dx is not None
+        assert dhx is not None
+        assert dcx is not None
+        return dx, dhx, dcx, workspace.reshape(-1, 1)
+
+    def weights(
+        self,
+        x: Any,
+        reserve: Any,
+        workspace: Any,
+        state: Any = None,
+        *,
+        out: RealArray | None = None,
+        accumulate: bool = False,
+        num_threads: int | None = None,
+    ) -> RealArray:
+        """Compute the gradient of the weight, after `data`.
+
+        Parameters
+        ----------
+        x, reserve, state
+            As given to `data`.
+        workspace : array
+            What `data` returned.
+        out : numpy.ndarray, optional
+            Where the gradient goes: `weight_size` elements in any shape, in C order.
+        accumulate : bool, default False
+            Whether to add to `out` instead of overwriting it.
+
+        Returns
+        -------
+        numpy.ndarray
+            `out`, or a new array of shape (weight_size,).
+        """
+        accumulate = _validate.boolean(accumulate, "accumulate")
+        threads = config.threads_for_call(num_threads)
+        features = as_real(x, "x")
+        batch = self._batch(features)
+        tape, dropout = self._tape(reserve, "reserve", features, batch, state)
+        work, _ = self._tape(workspace, "workspace", features, batch, state)
+        dw = self._out(out, features, accumulate)
+        sizes = self._forward._sizes
+        nothing: RealArray = np.empty((sizes.cell_count, batch, sizes.hidden_size), features.dtype)
+        call = self._describe(features, nothing, nothing, [], threads, dropout)
+        weight_gradients(call, tape, work, self._cells(dw.reshape(-1)), accumulate)
+        return dw
+
+    def _check(
+        self,
+        x: Any,
+        hx: Any,
+        cx: Any,
+        w: Any,
+        y: Any,
+        hy: Any,
+        cy: Any,
+        dy: Any,
+        dhy: Any,
+        dcy: Any,
+        reserve: Any,
+        state: Any,
+        num_threads: Any,
+    ) -> _Given:
+        net = self._forward
+        threads = config.threads_for_call(num_threads)
+        features = as_real(x, "x")
+        batch = self._batch(features)
+        sizes = net._sizes
+        width = sizes.directions * sizes.hidden_size
+
+        def sequence(value: Any, name: str) -> RealArray:
+            array = as_real(value, name, features, "x")
+            axes = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
+            _validate.shape(
+                array, name, (*features.shape[:2], width), (*axes, "num_directions * hidden_size")
+            )
+            return array
+
+        def of_states(value: Any, name: str) -> RealArray:
+            array = as_real(value, name, features, "x")
+            _validate.state_shape(array, name, sizes, batch)
+            return array
+
+        h_0, c_0 = of_states(hx, "hx"), of_states(cx, "cx")
+        flat = net._checked_weight(as_real(w, "w", features, "x"))
+        sequence(y, "y")
+        of_states(hy, "hy")
+        of_states(cy, "cy")
+        gradients = OutputGradients(
+            sequence(dy, "dy"), of_states(dhy, "dhy"), of_states(dcy, "dcy")
+        )
+        tape, dropout = self._tape(reserve, "reserve", features, batch, state)
+        weights = from_flat(flat, sizes, net.has_bias, net.weight_layout)
+        call = self._describe(features, h_0, c_0, weights, threads, dropout)
+        return _Given(call, tape, gradients, flat.shape)
+
+    def _describe(
+        self,
+        x: RealArray,
+        h_0: RealArray,
+        c_0: RealArray,
+        weights: Any,
+        threads: int,
+        dropout: Dropout,
+    ) -> ForwardCall:
+        net = self._forward
+        return ForwardCall(
+            input=x,
+            h_0=h_0,
+            c_0=c_0,
+            weights=weights,
+            bidirectional=net.bidirectional,
+            threads=threads,
+            batch_first=net.batch_first,
+            dropout=dropout,
+        )
+
+    def _batch(self, x: RealArray) -> int:
+        net = self._forward
+        meaning = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
+        _validate.shape(x, "x", (None, None, net.input_size), (*meaning, "input_size"))
+        seq_len, batch = x.shape[1::-1] if net.batch_first else x.shape[:2]
+        if seq_len == 0:
+            raise ValueError(f"x: expected a seq_len of at least 1, got shape {x.shape}")
+        return int(batch)
+
+    def _tape(
+        self, value: Any, name: str, x: RealArray, batch: int, state: Any
+    ) -> tuple[RealArray, Dropout]:
+        net = self._forward
+        seq_len = x.shape[1 if net.batch_first else 0]
+        rate = net.dropout if net.num_layers > 1 else 0.0
+        elements = net.reserve_size(seq_len, batch)
+        expected = Expected(net._sizes, seq_len, batch, rate, elements)
+        tape, recorded = check_tape(value, name, x, expected)
+        if state is not None:
+            given = dropout_random.from_state(state)
+            if given != tuple(recorded):
+                raise ValueError(
+                    f"state: expected what the call returned together with {name}, key "
+                    f"{recorded.key} and counter {recorded.counter}, got {given[0]} and {given[1]}"
+                )
+        return tape, Dropout(rate, *recorded)
+
+    def _cells(self, dw: RealArray) -> Any:
+        net = self._forward
+        return from_flat(dw, net._sizes, net.has_bias, net.weight_layout)
+
+    def _out(self, out: Any, x: RealArray, accumulate: bool) -> RealArray:
+        if out is None:
+            if accumulate:
+                raise ValueError("out: expected an array to add to (accumulate=True), got None")
+            fresh: RealArray = np.empty(self.weight_size, x.dtype)
+            return fresh
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out: expected a numpy.ndarray, got {_validate.described(out)}")
+        if out.dtype != x.dtype:
+            raise TypeError(f"out: expected dtype {x.dtype}, the same as x, got {out.dtype}")
+        if out.size != self.weight_size:
+            raise ValueError(
+                f"out: expected {self.weight_size} elements, got {out.size} in shape {out.shape}"
+            )
+        flags = out.flags
+        if not (flags.c_contiguous and flags.writeable and flags.aligned):
+            raise ValueError(
+                f"out: expected a writable array in C order, got strides {out.strides}"
+            )
+        return out
+
+
+_HEADER = 32  # elements

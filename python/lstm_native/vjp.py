@@ -1,0 +1,236 @@
+"""The function `lstm_vjp`."""
+
+from collections.abc import Collection
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lstm_native import _validate
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._backward import OutputGradients, Wanted, backward, sizes_of, tape_elements
+from lstm_native._run import DirectionWeights, ForwardCall, forward
+from lstm_native._weights import from_sequence
+from lstm_native.functional import draw_masks, prepare
+from lstm_native.packing import PackedWeights
+
+Outputs: TypeAlias = tuple[RealArray, RealArray, RealArray]
+Gradients: TypeAlias = tuple[
+    RealArray | None,
+    tuple[RealArray | None, RealArray | None],
+    tuple[RealArray, ...] | None,
+]
+
+_NEEDS = ("input", "states", "weights")
+
+
+class Pullback:
+    """Takes the gradients of an `lstm_vjp` call's results to those of its arguments.
+
+    It holds the call's tape, and refers to the call's arrays, which must not change before the last
+    call. It may be called any number of times, by any number of threads.
+
+    Attributes
+    ----------
+    nbytes : int
+        Memory of the tape.
+    """
+
+    __slots__ = ("_call", "_flags", "_tape")
+
+    def __init__(self, call: ForwardCall, tape: RealArray, flags: tuple[bool, bool, bool]) -> None:
+        self._call = call
+        self._tape = tape
+        self._flags = flags
+
+    @property
+    def nbytes(self) -> int:
+        return self._tape.nbytes
+
+    def __call__(
+        self,
+        d_output: Any = None,
+        d_h_outs: Any = None,
+        d_c_outs: Any = None,
+        *,
+        needs: Collection[str] = _NEEDS,
+    ) -> Gradients:
+        """Compute gradients.
+
+        Parameters
+        ----------
+        d_output, d_h_outs, d_c_outs : array, optional
+            Gradients of `lstm_vjp`'s results, with their shapes and dtype. None: zero.
+        needs : collection of {"input", "states", "weights"}
+            What to compute. The rest costs nothing and comes back as None.
+
+        Returns
+        -------
+        d_input : numpy.ndarray
+            As input. Zero past a sequence's end.
+        (d_h_0, d_c_0) : tuple of numpy.ndarray
+            As initial_states.
+        d_all_weights : tuple of numpy.ndarray
+            As all_weights.
+        """
+        call = self._call
+        wanted = check_needs(needs)
+        x = call.input
+        features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
+        output = _like(d_output, "d_output", x, (*x.shape[:-1], features))
+        h_n = _like(d_h_outs, "d_h_outs", x, call.h_0.shape)
+        c_n = _like(d_c_outs, "d_c_outs", x, call.h_0.shape)
+        arrays = self._empty_weights() if "weights" in wanted else None
+        cells = None if arrays is None else self._as_cells(arrays)
+        d_input, d_h, d_c = backward(
+            call,
+            self._tape,
+            OutputGradients(output, h_n, c_n),
+            Wanted("input" in wanted, "states" in wanted, cells),
+        )
+        return d_input, (d_h, d_c), None if arrays is None else tuple(arrays)
+
+    def _empty_weights(self) -> list[RealArray]:
+        """Return an array for the gradient of each array of all_weights."""
+        transposed, *biases = self._flags
+        sizes = sizes_of(self._call)
+        arrays: list[RealArray] = []
+        for cell in range(sizes.cell_count):
+            width = sizes.layer_input_size(sizes.layer_of(cell))
+            shapes: list[tuple[int, ...]] = [
+                (size, sizes.gates) if transposed else (sizes.gates, size)
+                for size in (width, sizes.hidden_size)
+            ]
+            shapes += [(sizes.gates,)] * sum(biases)
+            arrays += [np.empty(shape, self._call.input.dtype) for shape in shapes]
+        return arrays
+
+    def _as_cells(self, arrays: list[RealArray]) -> list[DirectionWeights]:
+        transposed, has_ih, has_hh = self._flags
+        queue = iter(arrays)
+        cells: list[DirectionWeights] = []
+        for _ in range(sizes_of(self._call).cell_count):
+            w_ih, w_hh = next(queue), next(queue)
+            b_ih = next(queue) if has_ih else None
+            b_hh = next(queue) if has_hh else None
+            cells.append((w_ih.T, w_hh.T, b_ih, b_hh) if transposed else (w_ih, w_hh, b_ih, b_hh))
+        return cells
+
+
+def lstm_vjp(
+    input: Any,
+    initial_states: Any,
+    all_weights: Any,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool = False,
+    batch_sizes: Any = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+    lengths: Any = None,
+    recompute: bool = False,
+) -> tuple[Outputs, Pullback]:
+    """Apply `lstm`, and keep what gradients of it need.
+
+    Parameters
+    ----------
+    input, initial_states, all_weights, num_layers, dropout, train, bidirectional, batch_first,
+    batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths
+        As for `lstm`. Of PackedWeights the arrays are used that `unpack()` returns; gradients are
+        theirs. `num_threads` also holds for the pullback.
+    recompute : bool, default False
+        Keep hidden and cell states only, and compute the gates again in each call of the pullback:
+        the same gradients, bit for bit, with 2 / 5 of the tape.
+
+    Returns
+    -------
+    (output, h_outs, c_outs) : tuple of numpy.ndarray
+        What `lstm` returns.
+    pullback : Pullback
+        `pullback(d_output, d_h_outs, d_c_outs, needs=...)`, each gradient optional, returns
+        `(d_input, (d_h_0, d_c_0), d_all_weights)`, in the shapes and the order of the arguments.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `lstm`; the pullback likewise.
+
+    Warns
+    -----
+    UserWarning
+        As `lstm`.
+
+    Notes
+    -----
+    The tape takes 5 * H elements for each step of each sequence, per layer and direction, or 2 * H
+    with `recompute`. Dropout
+    masks are not on it: the pullback computes them again. Gradients don't depend on the number of
+    threads. While they are computed, subnormal numbers count as zero: a gradient that fades over
+    many steps ends there, and would slow down every operation on it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> x, state = np.ones((5, 2, 10), np.float32), np.ones((1, 2, 2), np.float32)
+    >>> weights = [np.ones(s, np.float32) for s in [(8, 10), (8, 2), (8,), (8,)]]
+    >>> outputs, pullback = lstm_native.lstm_vjp(x, (state, state), weights, 1, 0.0, True, False)
+    >>> d_input, (d_h_0, d_c_0), d_weights = pullback(np.ones_like(outputs[0]))
+    >>> d_input.shape, [d.shape for d in d_weights]
+    ((5, 2, 10), [(8, 10), (8, 2), (8,), (8,)])
+    """
+    again = _validate.boolean(recompute, "recompute")
+    call = prepare(
+        input,
+        initial_states,
+        all_weights,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        batch_first,
+        batch_sizes,
+        weights_transposed,
+        has_ih_bias,
+        has_hh_bias,
+        seed=seed,
+        num_threads=num_threads,
+        lengths=lengths,
+    )
+    flags = (weights_transposed, has_ih_bias, has_hh_bias)
+    if isinstance(all_weights, PackedWeights):
+        flags = all_weights._flags
+        arrays = all_weights.unpack()
+        biases = flags[1:]
+        _, weights = from_sequence(
+            arrays, call.input, num_layers, bidirectional, flags[0], (biases[0], biases[1])
+        )
+        call = call._replace(weights=weights)
+    call = draw_masks(call, seed, stacklevel=2)._replace(recompute=again)
+    output, h_n, c_n, tape = forward(call._replace(tape_elements=tape_elements(call)))
+    assert tape is not None
+    return (output, h_n, c_n), Pullback(call, tape, flags)
+
+
+def check_needs(needs: Any) -> frozenset[str]:
+    """Return which gradients are asked for."""
+    expected = "needs: expected a collection of 'input', 'states' and 'weights', got"
+    if isinstance(needs, str) or not isinstance(needs, Collection):
+        raise TypeError(f"{expected} {_validate.described(needs)}")
+    for need in needs:
+        if not isinstance(need, str) or need not in _NEEDS:
+            raise ValueError(f"{expected} one with {_validate.described(need)}")
+    return frozenset(needs)
+
+
+def _like(value: Any, name: str, x: RealArray, expected: tuple[int, ...]) -> RealArray | None:
+    if value is None:
+        return None
+    array = as_real(value, name, x, "input")
+    _validate.shape(array, name, expected, tuple(map(str, expected)))
+    return array
