@@ -89,7 +89,7 @@ def test_ragged(lengths, features, hidden, layers, bi, bias, batch_first, transp
         "num_threads": 3,
     }
     turned = (lambda a: a.swapaxes(0, 1)) if batch_first else (lambda a: a)
-    outputs, pullback = vjp(
+    outputs, pullback = call_vjp(
         case, input=turned(case.x), lengths=lengths, batch_first=batch_first, **options
     )
     given = draw_like(outputs, seed)
