@@ -12,7 +12,15 @@ from shapes import Case
 
 
 def call_lstm(case: Case, **changes: Any) -> tuple[Any, Any, Any]:
-    arguments: dict[str, Any] = {
+    return lstm_native.lstm(**{**_arguments(case), **changes})
+
+
+def call_vjp(case: Case, **changes: Any) -> tuple[Any, lstm_native.Pullback]:
+    return lstm_native.lstm_vjp(**{**_arguments(case), "train": True, **changes})
+
+
+def _arguments(case: Case) -> dict[str, Any]:
+    return {
         "input": case.x,
         "initial_states": (case.h0, case.c0),
         "all_weights": case.all_weights,
@@ -23,7 +31,6 @@ def call_lstm(case: Case, **changes: Any) -> tuple[Any, Any, Any]:
         "has_ih_bias": case.has_ih_bias,
         "has_hh_bias": case.has_hh_bias,
     }
-    return lstm_native.lstm(**{**arguments, **changes})
 
 
 def call_reference(case: Case, **changes: Any) -> Answer:

@@ -6,28 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, flat_weight, operator_for, pack, transposed_weights
+from calls import (
+    assert_same_bits,
+    call_lstm,
+    call_vjp,
+    flat_weight,
+    operator_for,
+    pack,
+    transposed_weights,
+)
 from reference_backward import backward_packed
 from reference_dropout import drop_with
 from shapes import TEST_SHAPES, Shape, make_case
 
 RELATIVE = {np.float32: 1e-4, np.float64: 1e-11}
 THREADS = (1, 2, 3, 8)
-
-
-def vjp(case, **changes):
-    arguments = {
-        "input": case.x,
-        "initial_states": (case.h0, case.c0),
-        "all_weights": case.all_weights,
-        "num_layers": case.shape.num_layers,
-        "dropout": 0.0,
-        "train": True,
-        "bidirectional": case.shape.bidirectional,
-        "has_ih_bias": case.has_ih_bias,
-        "has_hh_bias": case.has_hh_bias,
-    }
-    return lstm_native.lstm_vjp(**{**arguments, **changes})
 
 
 def draw_like(arrays, seed=5):
@@ -59,7 +52,7 @@ def expected_gradients(case, batch_sizes, rows, given, drop=None):
 @pytest.mark.parametrize("shape", TEST_SHAPES, ids=lambda shape: shape.name)
 def test_against_the_reference(shape, dtype):
     case = make_case(shape, dtype, seed=3)
-    outputs, pullback = vjp(case)
+    outputs, pullback = call_vjp(case)
     assert_same_bits(outputs, call_lstm(case))
     given = draw_like(outputs)
     rows = case.x.reshape(-1, shape.input_size)
@@ -96,7 +89,7 @@ def test_ragged(lengths, features, hidden, layers, bi, bias, batch_first, transp
         "num_threads": 3,
     }
     turned = (lambda a: a.swapaxes(0, 1)) if batch_first else (lambda a: a)
-    outputs, pullback = vjp(
+    outputs, pullback = call_vjp(
         case, input=turned(case.x), lengths=lengths, batch_first=batch_first, **options
     )
     given = draw_like(outputs, seed)
@@ -127,7 +120,7 @@ def test_ragged(lengths, features, hidden, layers, bi, bias, batch_first, transp
         assert_gradients(ours, wanted, 1e-11)
         packed_options = {**options, "input": rows, "batch_sizes": [s for s in sizes if s]}
         states = (case.h0[:, kept], case.c0[:, kept])
-        _, packed_pullback = vjp(sub, initial_states=states, **packed_options)
+        _, packed_pullback = call_vjp(sub, initial_states=states, **packed_options)
         again = flat(packed_pullback(d_rows, given[1][:, kept], given[2][:, kept]))
         if transposed:
             again = [*again[:3], *(a.T if a.ndim == 2 else a for a in again[3:])]
@@ -141,7 +134,7 @@ def test_ragged(lengths, features, hidden, layers, bi, bias, batch_first, transp
 
 def test_finite_differences():
     case = make_case(Shape("small", 3, 2, 3, 4, 2, True), np.float64, seed=9)
-    outputs, pullback = vjp(case, dropout=0.3, seed=4)
+    outputs, pullback = call_vjp(case, dropout=0.3, seed=4)
     given = draw_like(outputs)
 
     def loss():
@@ -178,9 +171,9 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
     results = []
     for threads in THREADS:
         outputs, pullback = (
-            vjp(case, dropout=0.25, seed=7, num_threads=threads)
+            call_vjp(case, dropout=0.25, seed=7, num_threads=threads)
             if (shape.num_layers > 1)
-            else vjp(case, num_threads=threads)
+            else call_vjp(case, num_threads=threads)
         )
         results.append(flat(pullback(*draw_like(outputs))))
     for got in results[1:]:
@@ -189,7 +182,7 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
 
 def test_needs_and_absent_gradients():
     case = make_case(Shape("small", 4, 3, 5, 6, 2), np.float64)
-    outputs, pullback = vjp(case)
+    outputs, pullback = call_vjp(case)
     given = draw_like(outputs)
     everything = pullback(*given)
     assert_same_bits([pullback(*given, needs=["input"])[0]], [everything[0]])
@@ -203,15 +196,15 @@ def test_needs_and_absent_gradients():
 
 def test_packed_weights_are_unpacked():
     case = make_case(Shape("small", 4, 3, 5, 6, 2), np.float32)
-    outputs, pullback = vjp(case)
-    same, other = vjp(case, all_weights=pack(case))
+    outputs, pullback = call_vjp(case)
+    same, other = call_vjp(case, all_weights=pack(case))
     assert_same_bits(outputs, same)
     assert_same_bits(flat(pullback(*outputs)), flat(other(*outputs)))
 
 
 def test_an_empty_batch():
     case = make_case(Shape("empty", 4, 0, 5, 6, 2), np.float32)
-    outputs, pullback = vjp(case)
+    outputs, pullback = call_vjp(case)
     got = flat(pullback(*outputs))
     assert got[0].shape == (4, 0, 5)
     assert not any(a.any() for a in got[3:])
@@ -219,7 +212,7 @@ def test_an_empty_batch():
 
 def test_bytes_of_the_tape():
     case = make_case(Shape("small", 4, 3, 5, 6, 2, True), np.float32)
-    _, pullback = vjp(case)
+    _, pullback = call_vjp(case)
     assert pullback.nbytes == 4 * (32 + 2 * 2 * 4 * 3 * 5 * 6)
 
 
@@ -249,8 +242,8 @@ def test_recomputed_gates_give_the_same_bits(
         options["lengths"] = lengths
     elif way == "batch_first":
         options |= {"batch_first": True, "input": case.x.swapaxes(0, 1)}
-    outputs, pullback = vjp(case, **options)
-    again, short = vjp(case, recompute=True, num_threads=seed % 3 + 1, **options)
+    outputs, pullback = call_vjp(case, **options)
+    again, short = call_vjp(case, recompute=True, num_threads=seed % 3 + 1, **options)
     assert_same_bits(again, outputs)
     given = draw_like(outputs)
     assert_same_bits(flat(short(*given)), flat(pullback(*given)))
@@ -262,8 +255,8 @@ def test_recomputed_gates_give_the_same_bits(
 @pytest.mark.parametrize("needs", [["input"], ["states"], ["weights"]])
 def test_recomputed_gates_for_one_need(needs):
     case = make_case(Shape("large", 30, 6, 520, 130, 2, True), np.float32)
-    outputs, pullback = vjp(case)
-    _, short = vjp(case, recompute=True)
+    outputs, pullback = call_vjp(case)
+    _, short = call_vjp(case, recompute=True)
     for mine, theirs in zip(
         short(*outputs, needs=needs), pullback(*outputs, needs=needs), strict=True
     ):
@@ -274,7 +267,7 @@ def test_recomputed_gates_for_one_need(needs):
 
 def test_subnormal_numbers_keep_their_setting():
     case = make_case(Shape("small", 4, 3, 5, 6), np.float32)
-    outputs, pullback = vjp(case, num_threads=2)
+    outputs, pullback = call_vjp(case, num_threads=2)
     pullback(*outputs)
     tiny = np.full(4, np.finfo(np.float32).smallest_subnormal)
     assert (tiny * np.float32(2.0) > 0).all()
@@ -308,7 +301,7 @@ CASE = make_case(Shape("operator", 5, 3, 7, 6, 2, True), np.float64, seed=2)
 def test_operator_equals_the_function():
     arguments = operator_arguments(CASE, 0.4)
     dx, dh, dc, dw = gradient_operator(CASE, 0.4)(*arguments)
-    _, pullback = vjp(CASE, dropout=0.4, seed=3)
+    _, pullback = call_vjp(CASE, dropout=0.4, seed=3)
     d_input, (d_h, d_c), d_weights = pullback(*arguments[7:10])
     matrices = [w.ravel() for w in d_weights if w.ndim == 2]
     biases = [w for w in d_weights if w.ndim == 1]

@@ -11,8 +11,10 @@ import pytest
 
 import lstm_native
 import lstm_native.functional
+import lstm_native.grad
 import lstm_native.op
 import lstm_native.random
+import lstm_native.vjp
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
@@ -29,7 +31,9 @@ def test_python_examples(page):
     assert (result.attempted > 0) == bool(blocks)
 
 
-@pytest.mark.parametrize("module", [lstm_native.functional, lstm_native.op])
+@pytest.mark.parametrize(
+    "module", [lstm_native.functional, lstm_native.op, lstm_native.vjp, lstm_native.grad]
+)
 def test_docstring_examples(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

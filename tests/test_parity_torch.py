@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls import assert_same_bits, call_lstm
+from calls import assert_same_bits, call_lstm, call_vjp
 from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case
 from tolerances import assert_close
 
@@ -94,6 +94,53 @@ def test_packed(shape, dtype, lengths, seed):
     got = call_lstm(case, input=packed.data, batch_sizes=packed.batch_sizes)
     for mine, theirs in zip(got, (output.data, h_n, c_n), strict=True):
         assert_close(mine, theirs.numpy(), "peer")
+
+
+def assert_same_gradients(got, expected):
+    for mine, theirs in zip(got, expected, strict=True):
+        assert np.abs(mine - theirs).max() <= 1e-11 * max(np.abs(theirs).max(), 1e-30)
+
+
+@given(shapes, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_gradients(shape, bias, batch_first, seed):
+    case = make_case(shape, np.float64, seed, (bias, bias))
+    x = case.x.swapaxes(0, 1) if batch_first else case.x
+    module = torch_lstm(shape, case.all_weights, bias, batch_first=batch_first)
+    leaves = [
+        torch.tensor(np.ascontiguousarray(a), requires_grad=True) for a in (x, case.h0, case.c0)
+    ]
+    output, (h_n, c_n) = module(leaves[0], tuple(leaves[1:]))
+    rng = np.random.default_rng(seed)
+    given_gradients = [rng.standard_normal(tuple(t.shape)) for t in (output, h_n, c_n)]
+    torch.autograd.backward([output, h_n, c_n], [torch.from_numpy(g) for g in given_gradients])
+    _, pullback = call_vjp(case, input=x, batch_first=batch_first)
+    d_input, d_states, d_weights = pullback(*given_gradients)
+    expected = [t.grad.numpy() for t in (*leaves, *module.parameters())]
+    assert_same_gradients([d_input, *d_states, *d_weights], expected)
+
+
+@given(shapes, st.lists(st.integers(1, 12), min_size=1, max_size=10), st.integers(0, 2**32 - 1))
+def test_gradients_of_packed_sequences(shape, lengths, seed):
+    lengths = sorted(lengths, reverse=True)
+    sizes = Shape(
+        "packed", lengths[0], len(lengths), shape.input_size, shape.hidden_size, shape.num_layers,
+        shape.bidirectional,
+    )  # fmt: skip
+    case = make_case(sizes, np.float64, seed)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.from_numpy(case.x), lengths)
+    packed.data.requires_grad_()
+    module = torch_lstm(sizes, case.all_weights, bias=True)
+    leaves = [torch.tensor(a, requires_grad=True) for a in (case.h0, case.c0)]
+    output, (h_n, c_n) = module(packed, tuple(leaves))
+    rng = np.random.default_rng(seed)
+    results = (output.data, h_n, c_n)
+    given_gradients = [rng.standard_normal(tuple(t.shape)) for t in results]
+    torch.autograd.backward(results, [torch.from_numpy(g) for g in given_gradients])
+    rows = packed.data.detach().numpy()
+    _, pullback = call_vjp(case, input=rows, batch_sizes=packed.batch_sizes)
+    d_input, d_states, d_weights = pullback(*given_gradients)
+    expected = [t.grad.numpy() for t in (packed.data, *leaves, *module.parameters())]
+    assert_same_gradients([d_input, *d_states, *d_weights], expected)
 
 
 def test_tensors_go_in_as_they_are():
