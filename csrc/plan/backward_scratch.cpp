@@ -3,19 +3,14 @@
 #include <algorithm>
 
 #include "common/checked_size.hpp"
+#include "plan/scratch_places.hpp"
 
 namespace lstm_native::plan {
 
 template <class Real>
 BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, const BackwardNeeds& needs) {
   const Problem& problem = plan.problem();
-  constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
-  const auto whole_lines = [](index_t count) { return checked_sum({count, line - 1}) / line * line; };
-  const auto take = [&](index_t count) {
-    const index_t offset = elements;
-    elements = checked_sum({elements, whole_lines(count)});
-    return offset;
-  };
+  const auto take = [&](index_t count) { return take_place<Real>(elements, count); };
   const index_t directions = problem.num_directions;
   const index_t total = plan.forward.rows.total();
   const index_t units = problem.cell_size;
@@ -24,9 +19,9 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
     packed_hidden = take(checked_product({directions, packed_hidden_size}));
   }
   if (needs.gate_gradients) {
-    gate_gradients_size = whole_lines(checked_product({total, plan.gate_columns()}));
+    gate_gradients_size = whole_lines<Real>(checked_product({total, plan.gate_columns()}));
     gate_gradients = take(checked_product({directions, gate_gradients_size}));
-    hidden_before_size = plan.wants.weights ? whole_lines(checked_product({total, units})) : 0;
+    hidden_before_size = plan.wants.weights ? whole_lines<Real>(checked_product({total, units})) : 0;
     hidden_before = take(checked_product({directions, hidden_before_size}));
   }
   const index_t between = problem.num_layers > 1 ? checked_product({total, problem.layer_output_size()}) : 0;

@@ -3,19 +3,14 @@
 #include <algorithm>
 
 #include "common/checked_size.hpp"
+#include "plan/scratch_places.hpp"
 
 namespace lstm_native::plan {
 
 template <class Real>
 ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) {
   const Problem& problem = plan.problem;
-  constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
-  const auto whole_lines = [](index_t count) { return checked_sum({count, line - 1}) / line * line; };
-  const auto take = [&](index_t count) {
-    const index_t offset = elements;
-    elements = checked_sum({elements, whole_lines(count)});
-    return offset;
-  };
+  const auto take = [&](index_t count) { return take_place<Real>(elements, count); };
   const index_t directions = problem.num_directions;
   const index_t width = checked_product({plan.blocks, gate_count, plan.lanes});
   if (needs.bias) bias = take(checked_product({directions, width}));
@@ -30,7 +25,7 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
     pre_activations = take(checked_product({plan.wavefront ? problem.num_layers : directions, pre_activations_size}));
   }
   layer_output_buffers = std::min<index_t>(problem.num_layers - 1, plan.wavefront ? problem.num_layers : 2);
-  layer_output_size = whole_lines(checked_product({plan.rows.total(), problem.layer_output_size()}));
+  layer_output_size = whole_lines<Real>(checked_product({plan.rows.total(), problem.layer_output_size()}));
   layer_outputs = take(checked_product({layer_output_buffers, layer_output_size}));
   step_row_count = std::max(needs.pre_activations || needs.known_states ? plan.chunk_rows() : 0, problem.batch);
   known_states_size = needs.known_states ? checked_product({2, plan.chunk_rows(), problem.cell_size}) : 0;

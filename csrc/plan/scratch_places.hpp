@@ -1,0 +1,24 @@
+// plan: hands out places in one block of scratch, each of whole cache lines.
+#pragma once
+
+#include "common/aligned_buffer.hpp"
+#include "common/checked_size.hpp"
+#include "common/types.hpp"
+
+namespace lstm_native::plan {
+
+template <class Real>
+inline index_t whole_lines(index_t count) {
+  constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
+  return checked_sum({count, line - 1}) / line * line;
+}
+
+// The offset of a place for `count` elements behind those that are taken, of which there are `taken`.
+template <class Real>
+inline index_t take_place(index_t& taken, index_t count) {
+  const index_t offset = taken;
+  taken = checked_sum({taken, whole_lines<Real>(count)});
+  return offset;
+}
+
+}  // namespace lstm_native::plan
