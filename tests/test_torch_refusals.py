@@ -43,7 +43,7 @@ WRONG_CALLS = [
     (
         (X.float(),),
         TypeError,
-        "input: expected dtype torch.float64, the same as the parameters, got torch.float32",
+        "input: expected dtype torch.float64, the same as weight_ih_l0, got torch.float32",
     ),
     (
         (X.to("meta"),),
@@ -83,7 +83,7 @@ WRONG_CALLS = [
     (
         (X, (STATE.float(), STATE)),
         TypeError,
-        "hx[0] (h_0): expected dtype torch.float64, the same as the parameters, got torch.float32",
+        "hx[0] (h_0): expected dtype torch.float64, the same as weight_ih_l0, got torch.float32",
     ),
     (
         (X, (STATE, STATE[:, :2])),
@@ -117,7 +117,7 @@ def test_calls(arguments, error, message):
 def test_parameters_that_were_converted():
     ours, _ = make_pair(num_layers=2, bidirectional=True)
     ours.weight_hh_l1_reverse = torch.nn.Parameter(ours.weight_hh_l1_reverse.half())
-    with pytest.raises(TypeError, match=r"weight_hh_l1_reverse: expected .* got torch.float16"):
+    with pytest.raises(TypeError, match=r"weight_hh_l1_reverse: expected .* got torch\.float16"):
         ours(X)
     with pytest.raises(ValueError, match=r"weight_ih_l0: expected .* CPU, got one on meta"):
         LSTM(INPUT_SIZE, HIDDEN_SIZE, device="meta")(X)

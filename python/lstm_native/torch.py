@@ -26,6 +26,7 @@ __all__ = ["LSTM"]
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _TIME_MAJOR = ("seq_len", "batch", "input_size")
 _BATCH_FIRST = ("batch", "seq_len", "input_size")
+_STATES = ("hx[0] (h_0)", "hx[1] (c_0)")
 _STATE = ("num_layers * num_directions", "batch", "hidden_size")
 # What conversions leave on other devices is refused when it is called. On "meta" nothing computes.
 _DEVICES = ("cpu", "meta")
@@ -144,68 +145,78 @@ class LSTM(torch.nn.LSTM):
             )
         if torch.jit.is_tracing():
             raise RuntimeError(_no_torch_script("torch.jit.trace"))
-        states = _pair(hx)
+        states = () if hx is None else _pair(hx)
+        weights = [weight for cell in self.all_weights for weight in cell]
         if isinstance(input, PackedSequence):
             rows, batch_sizes, order, original_order = input
-            self._check(rows, states, ("sum(batch_sizes)", "input_size"), int(batch_sizes[0]))
-            if states is not None:
+            batch = int(batch_sizes[0])
+            self._check(rows, states, weights, ("sum(batch_sizes)", "input_size"), batch)
+            if states:
                 states = self.permute_hidden(states, order)
-            output, finals = self._run(rows, states, batch_sizes)
+            output, finals = self._run(rows, states, weights, batch, batch_sizes)
             packed = PackedSequence(output, batch_sizes, order, original_order)
             return packed, self.permute_hidden(finals, original_order)
         if not isinstance(input, Tensor):
             expected = "a torch.Tensor or a PackedSequence"
             raise TypeError(f"input: expected {expected}, got {_validate.described(input)}")
         if input.dim() == 2:
-            self._check(input, states, ("seq_len", "input_size"), None)
-            if states is not None:
-                states = tuple(state.unsqueeze(1) for state in states)
+            self._check(input, states, weights, ("seq_len", "input_size"), None)
             batch_axis = 0 if self.batch_first else 1
-            output, (h_n, c_n) = self._run(input.unsqueeze(batch_axis), states, None)
+            x, states = input.unsqueeze(batch_axis), tuple(state.unsqueeze(1) for state in states)
+            output, (h_n, c_n) = self._run(x, states, weights, 1)
             return output.squeeze(batch_axis), (h_n.squeeze(1), c_n.squeeze(1))
+        batch = input.shape[0 if self.batch_first else 1] if input.dim() == 3 else 0
         meaning = _BATCH_FIRST if self.batch_first else _TIME_MAJOR
-        batch = input.shape[meaning.index("batch")] if input.dim() == 3 else None
-        self._check(input, states, meaning, batch)
-        return self._run(input, states, None)
+        self._check(input, states, weights, meaning, batch)
+        return self._run(input, states, weights, batch)
 
     def __prepare_scriptable__(self) -> Any:
         raise RuntimeError(_no_torch_script("torch.jit.script"))
 
-    def _check(self, x: Any, states: Any, meaning: tuple[str, ...], batch: int | None) -> None:
+    def _check(
+        self, x: Any, states: Any, weights: Any, meaning: tuple[str, ...], batch: int | None
+    ) -> None:
         """Check a call's tensors; batch: None where there is no axis of it."""
-        weight: Any = None
-        for cell, weights in enumerate(self.all_weights):
-            for role, tensor in zip(_ROLES, weights, strict=False):
-                if tensor.device.type != "cpu" or tensor.dtype not in _DTYPES:
-                    layer, direction = divmod(cell, 2 if self.bidirectional else 1)
-                    name = f"{role}_l{layer}{'_reverse' * direction}"
-                    _check_device(tensor, name)
-                    _check_dtype(tensor.dtype, name)
-                weight = tensor
-        tensors = [("input", x)]
-        if states is not None:
-            tensors += [("hx[0] (h_0)", states[0]), ("hx[1] (c_0)", states[1])]
-        for name, tensor in tensors:
-            _check_device(tensor, name)
-            if tensor.dtype != weight.dtype:
-                raise TypeError(
-                    f"{name}: expected dtype {weight.dtype}, the same as the parameters, "
-                    f"got {tensor.dtype}"
-                )
+        dtype = weights[0].dtype
+        if dtype not in _DTYPES or not all(
+            tensor.is_cpu and tensor.dtype == dtype and tensor.layout == torch.strided
+            for tensor in (*weights, x, *states)
+        ):
+            self._refuse(x, states, weights)
         _validate.shape(x, "input", (*[None] * (len(meaning) - 1), self.input_size), meaning)
-        for name, tensor in tensors[1:]:
-            cells = len(self.all_weights)
+        cells = self.num_layers * (2 if self.bidirectional else 1)
+        for name, state in zip(_STATES, states, strict=False):
             if batch is None:
-                _validate.shape(tensor, name, (cells, self.hidden_size), _STATE[::2])
+                _validate.shape(state, name, (cells, self.hidden_size), _STATE[::2])
             else:
-                _validate.shape(tensor, name, (cells, batch, self.hidden_size), _STATE)
+                _validate.shape(state, name, (cells, batch, self.hidden_size), _STATE)
 
-    def _run(self, x: Any, states: Any, batch_sizes: Any) -> Any:
-        weights = [weight for cell in self.all_weights for weight in cell]
-        if states is None:
-            batch = x.shape[0 if self.batch_first else 1] if batch_sizes is None else batch_sizes[0]
-            zeros = x.new_zeros(len(self.all_weights), int(batch), self.hidden_size)
-            states = (zeros, zeros)
+    def _refuse(self, x: Any, states: Any, weights: Any) -> None:
+        """Say which tensor is of another kind than the rest."""
+        roles = _ROLES if self.bias else _ROLES[:2]
+        dtype = weights[0].dtype
+        _check_dtype(dtype, "weight_ih_l0")
+        names = [
+            f"{role}_l{layer}{suffix}"
+            for layer in range(self.num_layers)
+            for suffix in (("", "_reverse") if self.bidirectional else ("",))
+            for role in roles
+        ]
+        names += ["input", *_STATES]
+        for name, tensor in zip(names, (*weights, x, *states), strict=False):
+            if not tensor.is_cpu or tensor.layout != torch.strided:
+                got = f"one on {tensor.device} with layout {tensor.layout}"
+                raise ValueError(f"{name}: expected a strided tensor on the CPU, got {got}")
+            if tensor.dtype != dtype:
+                like = f"{dtype}, the same as weight_ih_l0"
+                raise TypeError(f"{name}: expected dtype {like}, got {tensor.dtype}")
+
+    def _run(
+        self, x: Any, states: Any, weights: Any, batch: int, batch_sizes: Any = None
+    ) -> tuple[Any, tuple[Any, Any]]:
+        if not states:
+            cells = self.num_layers * (2 if self.bidirectional else 1)
+            states = (x.new_zeros(cells, batch, self.hidden_size),) * 2
         drops = self.training and self.dropout > 0.0 and self.num_layers > 1
         options = Options(
             num_layers=self.num_layers,
@@ -234,8 +245,6 @@ def _call_uncompiled(module: LSTM, input: Any, hx: Any) -> Any:
 
 
 def _pair(hx: Any) -> Any:
-    if hx is None:
-        return None
     if not isinstance(hx, tuple | list) or len(hx) != 2:
         got = f"{len(hx)} item(s)" if isinstance(hx, tuple | list) else _validate.described(hx)
         raise TypeError(f"hx: expected a tuple of two tensors (h_0, c_0), got {got}")
@@ -244,12 +253,6 @@ def _pair(hx: Any) -> Any:
             got = _validate.described(state)
             raise TypeError(f"hx[{index}]: expected a torch.Tensor, got {got}")
     return tuple(hx)
-
-
-def _check_device(tensor: Any, name: str) -> None:
-    if tensor.device.type != "cpu" or tensor.layout != torch.strided:
-        got = f"one on {tensor.device} with layout {tensor.layout}"
-        raise ValueError(f"{name}: expected a strided tensor on the CPU, got {got}")
 
 
 def _check_dtype(dtype: Any, name: str) -> None:
