@@ -17,6 +17,15 @@ TESTS = Path(__file__).parent
 DDP_TIME_LIMIT = 240  # seconds; most of it is the import of PyTorch on a busy machine
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """On a machine that others use, PyTorch's threads wait for each other at every step."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class Model(torch.nn.Module):
     def __init__(self, kind, dtype):
         super().__init__()
