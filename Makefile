@@ -20,7 +20,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isas parity bench bench-quick limits streams ragged training splits accuracy check-wheel lint tidy clean
+.PHONY: help demo test test-slow test-isas parity bench bench-quick limits streams ragged training adapter splits accuracy check-wheel lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make streams       what a step of a stream costs beyond its share of a run'
 	@echo 'make ragged        what a packed batch costs beside the padded one'
 	@echo 'make training      forward and backward beside PyTorch (some 5 minutes)'
+	@echo 'make adapter       the module for PyTorch beside torch.nn.LSTM (some 3 minutes)'
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
@@ -112,6 +113,9 @@ ragged: $(VENV)/.installed
 
 training: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python -m bench.training
+
+adapter: $(PARITY_VENV)/.installed
+	$(PARITY_VENV)/bin/python -m bench.adapter
 
 splits: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.split

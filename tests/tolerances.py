@@ -37,6 +37,23 @@ TOLERANCES = {
         2e-12,
         "against another implementation of the same dtype: twice 'value', for it errs as well",
     ),
+    "peer gradient": Tolerance(
+        1e-4,
+        1e-11,
+        "gradients against another implementation of the same dtype, divided by their largest "
+        "element: what the project promises of gradients",
+    ),
+    "peer losses": Tolerance(
+        1e-6,
+        1e-14,
+        "losses below 1 over some dozens of steps of training beside another implementation, whose "
+        "rounding goes on through the weights; some 30 times what was measured",
+    ),
+    "dropout by inversion": Tolerance(
+        1e-3,
+        1e-6,
+        "what a layer got, from what it gave: atanh of values near 1e-3, times 1000",
+    ),
     "float16 weights": Tolerance(
         2e-3,
         0.0,
