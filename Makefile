@@ -1,9 +1,10 @@
 # Every target does its own set-up, in virtual environments inside the project. Needed: Python 3.10 or later, a C++
 # compiler (GCC or Clang), make.
 #
-#   make demo    find the speech in a recording (AUDIO=file.wav for your own)
-#   make test    the test suite
-#   make help    the rest
+#   make demo       find the speech in a recording (AUDIO=file.wav for your own)
+#   make forecast   train a forecaster of sunspots
+#   make test       the test suite
+#   make help       the rest
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,10 +21,11 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isas parity bench bench-quick limits streams ragged training splits accuracy check-wheel lint tidy clean
+.PHONY: help demo forecast test test-slow test-isas parity bench bench-quick limits streams ragged training splits accuracy check-wheel lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
+	@echo 'make forecast      train an LSTM to forecast sunspot numbers, beside naive forecasts'
 	@echo 'make test          the test suite (PYTEST_ARGS=... for pytest)'
 	@echo 'make test-slow     the same with the tests that take minutes'
 	@echo 'make test-isas     the test suite once per instruction set that this CPU can run'
@@ -57,6 +59,10 @@ $(VENV)/.demo: $(VENV)/.installed examples/requirements.txt examples/requirement
 	$(VENV)/bin/python $(PIP) --no-deps -r examples/requirements-no-deps.txt
 	@touch $@
 
+$(VENV)/.forecast: $(VENV)/.installed examples/requirements-forecast.txt
+	$(VENV)/bin/python $(PIP) -r examples/requirements-forecast.txt
+	@touch $@
+
 $(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt
 	$(call environment,$(BENCH_VENV))
 	$(BENCH_VENV)/bin/python $(PIP) -r bench/requirements.txt
@@ -79,6 +85,9 @@ $(VENV)/.tidy: $(VENV)/.installed tools/requirements-tidy.txt
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/python examples/voice_activity.py $(AUDIO)
+
+forecast: $(VENV)/.forecast
+	$(VENV)/bin/python examples/forecast.py
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
@@ -136,4 +145,4 @@ tidy: $(VENV)/.tidy
 	  $(shell find csrc -name '*.cpp')
 
 clean:
-	rm -rf build dist voice_activity.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV)
+	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV)
