@@ -37,6 +37,12 @@ TOLERANCES = {
         2e-12,
         "against another implementation of the same dtype: twice 'value', for it errs as well",
     ),
+    "gradient": Tolerance(
+        1e-4,
+        1e-11,
+        "gradients against the float64 reference, relative to the largest magnitude in the array: "
+        "sums over all steps and rows, with terms of either sign",
+    ),
     "float16 weights": Tolerance(
         2e-3,
         0.0,
