@@ -35,7 +35,7 @@ help:
 	@echo 'make limits        what this machine can do at most: multiply-adds, reading its caches'
 	@echo 'make streams       what a step of a stream costs beyond its share of a run'
 	@echo 'make ragged        what a packed batch costs beside the padded one'
-	@echo 'make training      forward and backward beside PyTorch (some 5 minutes)'
+	@echo 'make training      forward and backward beside PyTorch (some 4 minutes)'
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
