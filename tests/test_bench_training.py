@@ -265,8 +265,9 @@ class TestWorkerProcess:
         if RECOMPUTE in names:
             assert outcomes[RECOMPUTE].tape_bytes == 4 * (32 + 2 * cells)
 
+    @pytest.mark.parity
     def test_torch_makes_the_round_trip(self):
-        pytest.importorskip("torch", reason="PyTorch is not installed: make bench has it")
+        pytest.importorskip("torch", reason="PyTorch is not installed: make parity runs this")
         with closing(Crew(["torch training", "torch packed training"])) as crew:
             even = measure(TINY, 1, crew, NO_WAITING).outcomes["torch training"]
             packed = measure(RAGGED_SHAPES[-1], 1, crew, NO_WAITING).outcomes[
