@@ -18,8 +18,9 @@ from calls import (
 from reference_backward import backward_packed
 from reference_dropout import drop_with
 from shapes import TEST_SHAPES, Shape, make_case
+from tolerances import TOLERANCES
 
-RELATIVE = {np.float32: 1e-4, np.float64: 1e-11}
+RELATIVE = {dtype: TOLERANCES["gradient"].of(dtype) for dtype in (np.float32, np.float64)}
 THREADS = (1, 2, 3, 8)
 
 

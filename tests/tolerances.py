@@ -54,6 +54,12 @@ TOLERANCES = {
         1e-6,
         "what a layer got, from what it gave: atanh of values near 1e-3, times 1000",
     ),
+    "gradient": Tolerance(
+        1e-4,
+        1e-11,
+        "gradients against the float64 reference, relative to the largest magnitude in the array: "
+        "sums over all steps and rows, with terms of either sign",
+    ),
     "float16 weights": Tolerance(
         2e-3,
         0.0,
