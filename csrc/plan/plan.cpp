@@ -112,13 +112,13 @@ LayerWork Plan::work(index_t layer) const {
 
 Span Plan::batch_rows(int parts, int k) const {
   if (!problem.ragged()) return part_of(problem.batch, parts, k);
-  // The first row with which the rows up to it have at least that part of all steps.
+  // The rows up to it have as nearly that part of all steps as whole rows allow.
   const auto boundary = [&](int part) {
     if (part == parts) return problem.batch;
     const index_t wanted = part_of(rows.total(), parts, part).begin;
     index_t steps = 0;
     index_t row = 0;
-    while (steps < wanted) steps += rows.length(row++);
+    while (row < problem.batch && 2 * (wanted - steps) > rows.length(row)) steps += rows.length(row++);
     return row;
   };
   return {boundary(k), boundary(k + 1)};
