@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "bindings/arrays.hpp"
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "bindings/weights.hpp"
 
@@ -48,8 +49,11 @@ class Stream {
           const Real* output = usual_array<Real>(out, {sizes.batch, sizes.output_size});
           if (input == nullptr || output == nullptr) throw std::invalid_argument("x, out: unexpected arrays");
           const InUse guard(in_use_);
-          const py::gil_scoped_release release;
-          for (index_t k = 0; k < count; ++k) stream.run(1, input, const_cast<Real*>(output));
+          without_gil([&](Interruption& interruption) {
+            for (index_t k = 0; k < count && !interruption.requested(); ++k) {
+              stream.run(1, input, const_cast<Real*>(output), interruption);
+            }
+          });
         },
         stream_);
   }
@@ -144,8 +148,7 @@ class Stream {
       if (output < input + count * sizes.input_size && input < output + count * sizes.output_size) return py::none();
     }
     const InUse guard(in_use_);
-    const py::gil_scoped_release release;
-    stream.run(steps, input, output);
+    without_gil([&](Interruption& interruption) { stream.run(steps, input, output, interruption); });
     return result;
   }
 

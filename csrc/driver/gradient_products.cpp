@@ -54,7 +54,8 @@ Tasks tasks_of(const BackwardPlan& plan, const LayerProducts<Real>& layer) {
 }
 
 template <class Real>
-void input_gradient(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Tasks& tasks, int slice) {
+void input_gradient(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Tasks& tasks, int slice,
+                    Watch& watch) {
   const index_t columns = plan.gate_columns();
   Span rows{0, plan.forward.rows.total()};
   Span features{0, layer.input_size};
@@ -65,9 +66,15 @@ void input_gradient(const BackwardPlan& plan, const LayerProducts<Real>& layer, 
     const MatrixView<const Real>& w = direction.input_weights;
     const MatrixView<const Real> transposed{w.data + features.begin * w.column_stride, features.size(), w.rows,
                                             w.column_stride, w.row_stride};
-    blas::multiply_transposed(rows.size(), direction.gate_gradients + rows.begin * columns, columns, transposed,
-                              layer.input_gradient + rows.begin * layer.input_gradient_stride + features.begin,
-                              layer.input_gradient_stride, /*accumulate=*/d > 0);
+    const index_t work_per_row = columns * features.size();
+    const index_t most_rows = rows_at_once(work_per_row);
+    for (index_t row = rows.begin; row < rows.end; row += most_rows) {
+      const index_t count = std::min(most_rows, rows.end - row);
+      if (watch.stops(count * work_per_row)) return;
+      blas::multiply_transposed(count, direction.gate_gradients + row * columns, columns, transposed,
+                                layer.input_gradient + row * layer.input_gradient_stride + features.begin,
+                                layer.input_gradient_stride, /*accumulate=*/d > 0);
+    }
   }
 }
 
@@ -75,12 +82,19 @@ void input_gradient(const BackwardPlan& plan, const LayerProducts<Real>& layer, 
 // by.
 template <class Real>
 void matrix_gradient(const BackwardPlan& plan, const Real* gate_gradients, Span gates, const Real* vectors,
-                     index_t vector_stride, MatrixView<Real> gradient, bool accumulate) {
+                     index_t vector_stride, MatrixView<Real> gradient, bool accumulate, Watch& watch) {
   gradient.data += gates.begin * gradient.row_stride;
   gradient.rows = gates.size();
+  const index_t total = plan.forward.rows.total();
+  const index_t work_per_row = gates.size() * gradient.columns;
+  const index_t most_rows = rows_at_once(work_per_row);
   if (!own_product(plan, gradient.columns)) {
-    blas::multiply_over_rows(plan.forward.rows.total(), gate_gradients + gates.begin, plan.gate_columns(), vectors,
-                             vector_stride, gradient, accumulate);
+    for (index_t row = 0; row == 0 || row < total; row += most_rows) {
+      const index_t count = std::min(most_rows, total - row);
+      if (watch.stops(count * work_per_row)) return;
+      blas::multiply_over_rows(count, gate_gradients + row * plan.gate_columns() + gates.begin, plan.gate_columns(),
+                               vectors + row * vector_stride, vector_stride, gradient, accumulate || row > 0);
+    }
     return;
   }
   if (!accumulate) {
@@ -91,7 +105,6 @@ void matrix_gradient(const BackwardPlan& plan, const Real* gate_gradients, Span 
     }
   }
   kernels::ProductOverRows<Real> product;
-  product.rows = plan.forward.rows.total();
   product.left = gate_gradients + gates.begin;
   product.left_stride = plan.gate_columns();
   product.left_columns = gates.size();
@@ -106,7 +119,13 @@ void matrix_gradient(const BackwardPlan& plan, const Real* gate_gradients, Span 
     product.result_stride = gradient.column_stride;
   }
   product.result = gradient.data;
-  plan::kernels_of<Real>(plan.forward).backward.product_over_rows(product);
+  for (index_t row = 0; row < total; row += most_rows) {
+    product.rows = std::min(most_rows, total - row);
+    if (watch.stops(product.rows * work_per_row)) return;
+    plan::kernels_of<Real>(plan.forward).backward.product_over_rows(product);
+    product.left += product.rows * product.left_stride;
+    product.right += product.rows * product.right_stride;
+  }
 }
 
 template <class Real>
@@ -128,13 +147,14 @@ void bias_gradient(const BackwardPlan& plan, const DirectionProducts<Real>& dire
 }  // namespace
 
 template <class Real>
-void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& counter) {
+void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& counter, Watch& watch) {
   const Tasks tasks = tasks_of(plan, layer);
   const index_t gates = plan.gate_columns();
   for (index_t task = counter.take();; task = counter.take()) {
     index_t left = task;
+    if (watch.stops(plan.forward.rows.total())) return;
     if (left < tasks.input) {
-      input_gradient(plan, layer, tasks, static_cast<int>(left));
+      input_gradient(plan, layer, tasks, static_cast<int>(left), watch);
       continue;
     }
     left -= tasks.input;
@@ -144,11 +164,11 @@ void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
     left %= per_direction;
     if (left < tasks.weights) {
       matrix_gradient(plan, direction.gate_gradients, plan::part_of(gates, tasks.weights, static_cast<int>(left)),
-                      layer.input, layer.input_stride, direction.gradients.input, layer.accumulate);
+                      layer.input, layer.input_stride, direction.gradients.input, layer.accumulate, watch);
     } else if (left < 2 * tasks.weights) {
       matrix_gradient(
           plan, direction.gate_gradients, plan::part_of(gates, tasks.weights, static_cast<int>(left - tasks.weights)),
-          direction.hidden_before, plan.problem().output_size, direction.gradients.hidden, layer.accumulate);
+          direction.hidden_before, plan.problem().output_size, direction.gradients.hidden, layer.accumulate, watch);
     } else {
       bias_gradient(plan, direction, plan::part_of(gates, tasks.biases, static_cast<int>(left - 2 * tasks.weights)),
                     layer.accumulate);
@@ -156,7 +176,7 @@ void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
   }
 }
 
-template void gradient_products<float>(const BackwardPlan&, const LayerProducts<float>&, TaskCounter&);
-template void gradient_products<double>(const BackwardPlan&, const LayerProducts<double>&, TaskCounter&);
+template void gradient_products<float>(const BackwardPlan&, const LayerProducts<float>&, TaskCounter&, Watch&);
+template void gradient_products<double>(const BackwardPlan&, const LayerProducts<double>&, TaskCounter&, Watch&);
 
 }  // namespace lstm_native::driver

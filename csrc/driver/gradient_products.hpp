@@ -2,6 +2,7 @@
 // its weights, biases and input.
 #pragma once
 
+#include "common/interruption.hpp"
 #include "common/task_counter.hpp"
 #include "common/views.hpp"
 #include "plan/backward_plan.hpp"
@@ -36,8 +37,9 @@ struct LayerProducts {
   bool accumulate;  // add to the weights' gradients
 };
 
-// Takes tasks until there are none. Every thread of a team calls it with the same arguments.
+// Takes tasks until there are none, or the watch says so. Every thread of a team calls it with the same arguments.
 template <class Real>
-void gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& tasks);
+void gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& tasks,
+                       Watch& watch);
 
 }  // namespace lstm_native::driver
