@@ -7,6 +7,7 @@
 
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
+#include "bindings/safe_construction.hpp"
 #include "common/default_threads.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -229,9 +230,12 @@ py::object run_if_usual(const PackedWeights& packed, py::handle input, py::handl
 
 void register_weights(py::module_& module) {
   using namespace py::literals;
-  py::class_<PackedWeights>(module, "PackedWeights", "A stack's weights in the order that the kernels read them in.")
-      .def(py::init<const std::vector<WeightArrays>&, bool, const std::string&>(), "weights"_a, "bidirectional"_a,
-           "weight_dtype"_a)
+  using Construction = SafeConstruction<PackedWeights>;
+  py::class_<PackedWeights, std::unique_ptr<PackedWeights>> type(
+      module, "PackedWeights", "A stack's weights in the order that the kernels read them in.");
+  Construction::apply(type);
+  type.def(Construction::factory<const std::vector<WeightArrays>&, bool, const std::string&>(), "weights"_a,
+           "bidirectional"_a, "weight_dtype"_a)
       .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
       .def_property_readonly("weight_dtype",
