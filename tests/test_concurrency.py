@@ -117,9 +117,7 @@ def test_one_stream_for_many_is_refused_and_goes_on():
 def test_masks_drawn_at_once_are_all_different_and_all_drawn():
     case = make_case(Shape("masks", 4, 3, 8, 40, 2), np.float32)
     lstm_native.manual_seed(3)
-    alone = [
-        call_lstm(case, dropout=0.5, train=True)[0].tobytes() for _ in range(CALLERS * ROUNDS)
-    ]
+    alone = [call_lstm(case, dropout=0.5, train=True)[0].tobytes() for _ in range(CALLERS * ROUNDS)]
     lstm_native.manual_seed(3)
     results = at_once(lambda k: call_lstm(case, dropout=0.5, train=True)[0].tobytes())
     assert sorted(itertools.chain(*results)) == sorted(alone)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
+import lstm_native
 from calls import assert_same_bits, call_lstm
 from fresh_interpreter import ask
 from shapes import Shape, make_case
+from tolerances import assert_close
 
 LIMITED = """if True:
     import resource, sys
@@ -73,3 +75,86 @@ def test_empty_fields_of_records():
     records = np.zeros((3, 4, 2), [("tag", "u1"), ("value", "f4")])["value"]
     case = make_case(Shape("empty", 3, 0, 2, 2), np.float32)
     assert call_lstm(case, input=records[:, :0])[0].shape == (3, 0, 2)
+
+
+# --- sizes near 2^31 and 2^63 ---------------------------------------------------------------------
+
+HUGE = """if True:
+    import numpy as np, lstm_native
+    from numpy.lib.stride_tricks import as_strided
+    def of(*shape):  # any number of elements in the memory of one
+        return as_strided(np.ones(1, np.float32), shape, (0,) * len(shape))
+    def weights(inputs, hidden):
+        return [of(4 * hidden, inputs), of(4 * hidden, hidden), of(4 * hidden), of(4 * hidden)]
+    def state(batch, hidden):
+        return of(1, batch, hidden)
+    T, N, I, H = {sizes}
+    try:
+        {call}
+    except (MemoryError, ValueError) as error:
+        print(type(error).__name__)
+"""
+HUGE_CALLS = {
+    "lstm": "lstm_native.lstm(of(T, N, I), (state(N, H), state(N, H)), weights(I, H), 1, 0.0, "
+    "False, False)",
+    "vjp": "lstm_native.lstm_vjp(of(T, N, I), (state(N, H), state(N, H)), weights(I, H), 1, 0.0, "
+    "False, False)",
+    "op": "lstm_native.LSTM(I, H, 1, False, False, 0.0)(of(T, N, I), state(N, H), state(N, H), "
+    "of(4 * H * (I + H)))",
+    "reserve": "lstm_native.LSTM(I, H, 1, False, False, 0.0).reserve_size(T, N) < 2**60 or 1 / 0",
+    "pack": "lstm_native.pack_weights(weights(I, H), 1, False)",
+    "explain": "lstm_native.explain(seq_len=T, batch=N, input_size=I, hidden_size=H)",
+    "stream": "lstm_native.Stream(lstm_native.pack_weights(weights(1, 4), 1, False), N)",
+}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "calls"),
+    [
+        # products of two sizes beyond 2^63, of sizes that an array of NumPy can have
+        ((2**31, 2**31, 1, 4), ("lstm", "vjp", "op", "explain")),
+        ((2**40, 2**22, 1, 4), ("lstm", "vjp", "op", "explain")),
+        ((1, 2**60, 1, 4), ("lstm", "vjp", "op", "explain", "stream")),
+        ((1, 1, 2**40, 4), ("lstm", "vjp", "op", "pack")),
+        ((2, 1, 1, 2**29), ("explain", "pack")),
+        ((2, 1, 2**31, 2**27), ("explain", "pack")),
+        # no more than 2^62 elements, of 4 bytes
+        ((2**30, 2**30, 1, 1), ("lstm", "vjp", "op")),
+        ((2**31 - 1, 2**31 - 1, 1, 1), ("lstm", "vjp", "op")),
+    ],
+    ids=str,
+)
+def test_sizes_that_no_memory_has_are_refused(sizes, calls):
+    for call in calls:
+        code, output, error = ask(HUGE.format(sizes=sizes, call=HUGE_CALLS[call]))
+        assert code == 0, (call, error)
+        assert output in ("MemoryError", "ValueError"), call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["plain", "packed", "packed sequence", "batch_first"])
+def test_an_input_of_more_than_two_to_the_31_elements(layout, tmp_path):
+    # In a sparse file, of which only the last step's row is not zero.
+    steps, width, hidden = 2**15 + 3, 2**16, 4
+    small = make_case(Shape("last", 1, 1, width, hidden), np.float32)
+    file = tmp_path / "input"
+    x = np.memmap(file, np.float32, "w+", shape=(steps, 1, width))
+    assert x.size > 2**31
+    x[-1] = small.x[0]
+    w_ih, w_hh, *biases = small.all_weights
+    weights = [w_ih, w_hh, *(np.zeros_like(bias) for bias in biases)]
+    zero = np.zeros_like(small.h0)
+    expected = call_lstm(small, initial_states=(zero, zero), all_weights=weights)
+    options = {"input": x, "all_weights": weights, "initial_states": (zero, zero)}
+    if layout == "packed":
+        options["all_weights"] = lstm_native.pack_weights(weights, 1, False)
+    elif layout == "packed sequence":
+        options.update(input=x[:, 0], batch_sizes=[1] * steps)
+    elif layout == "batch_first":
+        options.update(input=x.swapaxes(0, 1), batch_first=True)
+    output, h_n, c_n = call_lstm(small, **options)
+    output = output.reshape(steps, hidden)
+    assert not output[:-1].any()
+    assert_close(output[-1:], expected[0][0], "layout")
+    assert_close(h_n, expected[1], "layout")
+    assert_close(c_n, expected[2], "layout")
