@@ -1,6 +1,5 @@
-"""What calls ask of the allocator: as much as is documented, given back, and MemoryError without."""
+"""Whatever request for memory fails: MemoryError, and nothing is left."""
 
-import numpy as np
 import pytest
 
 from fresh_interpreter import ask

@@ -9,10 +9,12 @@ import pytest
 from fresh_interpreter import ask
 
 # Python itself warns of forks where there are threads, from 3.12 on.
-PREPARE = """if True:
+TESTS = str(Path(__file__).parent)
+
+PREPARE = f"""if True:
     import hashlib, os, sys, threading, time, warnings
     warnings.simplefilter("ignore", DeprecationWarning)
-    sys.path.insert(0, {tests!r})
+    sys.path.insert(0, {TESTS!r})
     import numpy as np, lstm_native
     from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
     from shapes import Shape, make_case
@@ -41,7 +43,7 @@ PREPARE = """if True:
             finally:
                 os._exit(code)
         return os.waitpid(child, 0)[1]
-""".format(tests=str(Path(__file__).parent))
+"""
 
 PROGRAMS = {
     "after a call": """
@@ -163,7 +165,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing(method, tmp_path):
     program = tmp_path / "program.py"
-    program.write_text(POOL.format(tests=str(Path(__file__).parent), method=method))
+    program.write_text(POOL.format(tests=TESTS, method=method))
     done = subprocess.run(
         [sys.executable, str(program)], capture_output=True, text=True, check=False, timeout=120
     )

@@ -1,4 +1,4 @@
-"""A process that has made thousands of calls, wrong ones among them, is as large as after hundreds."""
+"""A process that has made thousands of calls, wrong ones too, is as large as after hundreds."""
 
 import numpy as np
 import pytest

@@ -18,6 +18,8 @@ from native_libraries import compiled
 from public_calls import public_calls
 from shapes import Shape, make_case
 
+TESTS = str(Path(__file__).parent)
+
 SINGLE_VALUES = (
     "omp_get_max_threads",
     "omp_get_dynamic",
@@ -143,8 +145,8 @@ def test_no_more_threads_than_told_beside_numpys_blas(threads):
 
 
 def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
-    program = """if True:
-        import sys; sys.path.insert(0, {tests!r})
+    program = f"""if True:
+        import sys; sys.path.insert(0, {TESTS!r})
         import numpy as np, threadpoolctl, lstm_native
         from resident import threads_of_process
         from shapes import Shape, make_case
@@ -172,7 +174,7 @@ def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
         assert lstm_native.get_num_threads() == 7
         with threadpoolctl.threadpool_limits(1):
             assert lstm_native.get_num_threads() == 1
-    """.format(tests=str(Path(__file__).parent))
+    """
     code, _, error = ask(program, OMP_NUM_THREADS="4")
     assert code == 0, error
 
@@ -180,8 +182,8 @@ def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
 @pytest.mark.parametrize("levels", ["1", "3"])
 def test_in_somebody_elses_parallel_region(levels, tmp_path):
     library = compiled("team", tmp_path, "-fopenmp")
-    program = """if True:
-        import ctypes, sys; sys.path.insert(0, {tests!r})
+    program = f"""if True:
+        import ctypes, sys; sys.path.insert(0, {TESTS!r})
         import numpy as np
         from shapes import Shape, make_case
         from calls import call_lstm, call_vjp, pack
@@ -198,10 +200,10 @@ def test_in_somebody_elses_parallel_region(levels, tmp_path):
         callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(body)
         body(0)  # with threads of its own first
         for _ in range(5):
-            ctypes.CDLL({library!r}).in_a_team(3, 6, callback)
+            ctypes.CDLL({str(library)!r}).in_a_team(3, 6, callback)
         body(0)
         print(len(same), all(same))
-    """.format(tests=str(Path(__file__).parent), library=str(library))
+    """
     code, output, error = ask(program, OMP_MAX_ACTIVE_LEVELS=levels)
     assert (code, output) == (0, "64 True"), error
 

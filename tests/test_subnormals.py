@@ -101,12 +101,11 @@ def test_what_is_only_copied_keeps_its_bits():
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [({}, True), ({"": ""}, True), ({"": "1"}, True), ({"": "0"}, False)]
+    ("given", "expected"), [("", True), ("1", True), (" 1 ", True), ("0", False)]
 )
 def test_the_environment(given, expected):
-    name = "LSTM_NATIVE_FLUSH_SUBNORMALS"
     program = "import lstm_native; print(lstm_native.get_flush_subnormals())"
-    code, output, error = ask(program, **{name: value for value in given.values()})
+    code, output, error = ask(program, LSTM_NATIVE_FLUSH_SUBNORMALS=given)
     assert (code, output) == (0, str(expected)), error
 
 

@@ -1,4 +1,4 @@
-"""The working memory of a call is at most what docs/reliability.md says, and explain() to the byte."""
+"""The working memory of a call: what docs/reliability.md says, and explain() to the byte."""
 
 import json
 

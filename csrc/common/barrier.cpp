@@ -39,8 +39,7 @@ bool spin_until(const Condition& holds, Watch& watch) {
 
 }  // namespace
 
-bool Barrier::wait(int members, Watch& watch) {
-  if (members == 1) return !watch.stops(0);
+bool Barrier::wait_for_others(int members, Watch& watch) {
   const unsigned phase = phase_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
     arrived_.store(0, std::memory_order_relaxed);

@@ -27,10 +27,12 @@ inline constexpr int openmp_version = 0;
 // call is to end: then wait() is false, the others need not have come, and the barrier is of no use until it is reset.
 class alignas(cache_line_bytes) Barrier {
  public:
-  bool wait(int members, Watch& watch);
+  bool wait(int members, Watch& watch) { return members == 1 || wait_for_others(members, watch); }
   void reset() { arrived_.store(0, std::memory_order_relaxed); }
 
  private:
+  bool wait_for_others(int members, Watch& watch);
+
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> phase_{0};
 };

@@ -107,18 +107,19 @@ Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
   return {rows.begin, std::clamp(share.active().count(step + 1), rows.begin, rows.end)};
 }
 
-// A kernel on rows [begin, end) of the table, as many at a time as the watch can wait for.
+// A kernel on rows [begin, end) of the table, as many at a time as the watch can wait for; false: the call is to end.
 template <class Real>
-void run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
+bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
               kernels::StepBackward<Real>& arguments, Span rows) {
   const index_t work_per_row = share.own_units().size() * share.plan.gate_columns();
   const index_t most = rows_at_once(work_per_row);
   for (index_t first = rows.begin; first < rows.end; first += most) {
     arguments.rows = share.table + first;
     arguments.row_count = std::min(most, rows.end - first);
-    if (share.watch.stops(arguments.row_count * work_per_row)) return;
+    if (share.watch.stops(arguments.row_count * work_per_row)) return false;
     kernel(arguments);
   }
+  return true;
 }
 
 template <class Real>
@@ -133,9 +134,9 @@ void run_steps(const BackwardShare<Real>& share) {
     place_rows(share, step, active);
     const Span continuing = with_following(share, step, active);
     arguments.weights = weights;
-    run_rows(share, kernel, arguments, {0, continuing.size()});
+    if (!run_rows(share, kernel, arguments, {0, continuing.size()})) return;
     arguments.weights = nullptr;
-    run_rows(share, kernel, arguments, {continuing.size(), active.size()});
+    if (!run_rows(share, kernel, arguments, {continuing.size(), active.size()})) return;
     if (!share.barrier->wait(share.threads, share.watch)) return;
   }
 }

@@ -60,16 +60,25 @@ index_t row_work(const Share<Real>& share, index_t columns) {
   return share.blocks.size() * share.plan.block_elements() * columns;
 }
 
-// Calls run(first, count) for `count` rows of the table, for as many at a time as the watch can wait for. How rows are
-// grouped changes no bits.
+// How many rows a kernel gets at once. Their grouping changes no bits.
+struct Parts {
+  explicit Parts(index_t multiply_adds_per_row)
+      : work_per_row(multiply_adds_per_row), most_rows(rows_at_once(work_per_row)) {}
+  index_t work_per_row;
+  index_t most_rows;
+};
+
+// Calls run(first, count) for `count` rows of the table, some at a time; false: the call is to end. Whoever calls it
+// asks the watch before or afterwards.
 template <class Real, class Run>
-void run_in_parts(const Share<Real>& share, index_t count, index_t work_per_row, const Run& run) {
-  const index_t most = rows_at_once(work_per_row);
-  for (index_t first = 0; first < count; first += most) {
-    const index_t part = std::min(most, count - first);
-    if (share.watch.stops(part * work_per_row)) return;
+bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, const Run& run) {
+  for (index_t first = 0; first < count;) {
+    const index_t part = std::min(parts.most_rows, count - first);
     run(share.table + first, part);
+    first += part;
+    if (first < count && share.watch.stops(part * parts.work_per_row)) return false;
   }
+  return true;
 }
 
 template <class Real>
@@ -181,7 +190,7 @@ void project_own_blocks(const Share<Real>& share, Span chunk) {
     product.row_stride = share.direction.weights.input.row_stride;
     product.size = input_size;
     product.bias = bias_panel(share.direction);
-    run_in_parts(share, row - share.table, row_work(share, input_size), [&](StepRow<Real>* rows, index_t count) {
+    run_in_parts(share, row - share.table, Parts(row_work(share, input_size)), [&](StepRow<Real>* rows, index_t count) {
       product.rows = rows;
       product.row_count = count;
       plan::kernels_of<Real>(plan).product_in_place(product);
@@ -192,7 +201,7 @@ void project_own_blocks(const Share<Real>& share, Span chunk) {
   projection.input_size = input_size;
   projection.input_weights = input_panels(share.direction);
   projection.bias = bias_panel(share.direction);
-  run_in_parts(share, row - share.table, row_work(share, input_size), [&](StepRow<Real>* rows, index_t count) {
+  run_in_parts(share, row - share.table, Parts(row_work(share, input_size)), [&](StepRow<Real>* rows, index_t count) {
     projection.rows = rows;
     projection.row_count = count;
     plan::step_kernels_of<Real>(plan).project(projection);
@@ -243,6 +252,7 @@ template <class Real>
 struct StepArguments {
   kernels::StepForward<Real> step;
   kernels::ProductInPlace<Real> product;
+  Parts parts;
 };
 
 template <class Real>
@@ -261,33 +271,53 @@ StepArguments<Real> step_arguments(const Share<Real>& share) {
   product.weights = direction.weights.hidden.data;
   product.row_stride = direction.weights.hidden.row_stride;
   product.size = plan.problem.output_size;
-  return {step, product};
+  const index_t columns = step.hidden_size + (fused ? step.input_size : 0);
+  return {step, product, Parts(row_work(share, columns))};
 }
 
 template <class Real>
-void run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
-  const index_t columns =
-      arguments.step.hidden_size + (arguments.step.input_weights != nullptr ? arguments.step.input_size : 0);
-  run_in_parts(share, row_count, row_work(share, columns), [&](StepRow<Real>* rows, index_t count) {
+void run_kernels(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
+  if (row_count == 0) return;
+  arguments.step.row_count = row_count;
+  if (share.direction.hidden_path == WeightPath::in_place) {
+    arguments.product.row_count = row_count;
+    plan::kernels_of<Real>(share.plan).product_in_place(arguments.product);
+  }
+  plan::step_kernels_of<Real>(share.plan).step(arguments.step);
+}
+
+// The rows at the table's beginning; false: the call is to end.
+template <class Real>
+bool run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
+  if (row_count <= arguments.parts.most_rows) {
+    run_kernels(share, arguments, row_count);
+    return true;
+  }
+  const bool goes_on = run_in_parts(share, row_count, arguments.parts, [&](StepRow<Real>* rows, index_t count) {
     arguments.step.rows = arguments.product.rows = rows;
-    arguments.step.row_count = arguments.product.row_count = count;
-    if (share.direction.hidden_path == WeightPath::in_place) {
-      plan::kernels_of<Real>(share.plan).product_in_place(arguments.product);
-    }
-    plan::step_kernels_of<Real>(share.plan).step(arguments.step);
+    run_kernels(share, arguments, count);
   });
+  arguments.step.rows = arguments.product.rows = share.table;
+  return goes_on;
 }
 
 template <class Real>
 void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   const DirectionForward<Real>& direction = share.direction;
   StepArguments<Real> arguments = step_arguments(share);
+  index_t work = 0;  // since the watch was asked: some microseconds of it, which tiny steps take many of
+  constexpr index_t work_between_questions = 100'000;
   for (index_t k = 0; k < chunk.size(); ++k) {
     const index_t at = direction.reverse ? chunk.end - 1 - k : chunk.begin + k;
     const index_t row_count = place_rows(share, chunk, at);
     arguments.step.backwards = arguments.product.backwards = share.layer.backwards != (at % 2 == 1);
-    run_rows(share, arguments, row_count);
+    if (!run_rows(share, arguments, row_count)) return;
     keep_hidden(share, at, row_count);
+    work += row_count * arguments.parts.work_per_row;
+    if (work > work_between_questions) {
+      if (share.watch.stops(work)) return;
+      work = 0;
+    }
     if (last_chunk && k + 1 == chunk.size()) return;
     if (!share.group_barrier->wait(share.group_threads, share.watch)) return;
   }
@@ -361,7 +391,7 @@ void walk(const Share<Real>& share) {
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
     const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
-    if (share.watch.stops(chunk.size())) return;
+    if (share.watch.stops(chunk.size() * share.rows.size() * row_work(share, 1))) return;
     if (share.below != nullptr && !share.below->wait_for(chunk.end, share.watch)) return;
     if (share.projects_with_blas()) {
       project_with_blas(share, chunk);
