@@ -61,10 +61,10 @@ def test_forward_is_within_the_formula(shape, dtype, packed, ragged, threads, se
     about = lstm_native.explain(
         **shape, dtype=dtype, packed=packed, lengths=lengths, num_threads=threads
     )
-    directions = 2 if shape["bidirectional"] else 1
+    numbers = (shape[n] for n in ("seq_len", "batch", "input_size", "hidden_size", "num_layers"))
     bound = forward_bytes(
-        *list(shape.values())[:5],
-        directions,
+        *numbers,
+        2 if shape["bidirectional"] else 1,
         lengths,
         np.dtype(dtype).itemsize,
         threads,
