@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ def test_no_more_threads_than_told_beside_torch_and_scikit_learn(threads):
     points = np.random.default_rng(0).standard_normal((2000, 8))
     cluster.KMeans(5, n_init=1, random_state=0).fit(points)
     number = torch.get_num_threads()
+    time.sleep(1.0)  # until the others' threads are asleep
     calls = (lambda: call_lstm(case, all_weights=packed, num_threads=threads),)
     for call in (*calls, lambda: pullback(*outputs)):
         assert busy_threads(call)[0] <= threads
