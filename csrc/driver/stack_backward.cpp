@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "blas/blas.hpp"
 #include "driver/stack_forward.hpp"
 #include "plan/backward_scratch.hpp"
 #include "plan/tape.hpp"
@@ -294,6 +295,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
     forward_scratch.emplace(forward, forward_needs);
   }
   const MeetingPlace forward_place(forward);
+  const blas::WorkingMemory blas_memory(plan.threads);
   const Call<Real> call{plan,
                         stack,
                         scratch,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "blas/blas.hpp"
 #include "plan/tape.hpp"
 
 namespace lstm_native::driver {
@@ -37,6 +38,15 @@ void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, inde
     const auto first = static_cast<std::uint64_t>((layer * plan.rows.total() + row) * width);
     rng::apply_dropout(outputs + row * width, elements, first, stack.dropout);
   }
+}
+
+template <class Real>
+bool calls_blas(const Plan& plan, const StackForward<Real>& stack) {
+  if (stack.weights[0].packed()) return false;
+  for (index_t layer = 0; layer < std::min<index_t>(plan.problem.num_layers, 2); ++layer) {  // the others are alike
+    if (weight_paths(plan, layer, stack.input, /*packed=*/false).input == WeightPath::blas) return true;
+  }
+  return false;
 }
 
 // Whether the calling thread could wait for the others' last steps for long: then it does so at a barrier, where it
@@ -168,6 +178,7 @@ template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack, Interruption& interruption) {
   const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
   const MeetingPlace place(plan);
+  const blas::WorkingMemory blas_memory(calls_blas(plan, stack) ? plan.threads : 0);
   if (stack.tape != nullptr) {
     plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.tape_form, stack.dropout.key,
                        stack.dropout.counter);
