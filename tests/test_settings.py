@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import threading
 import time
 from pathlib import Path
@@ -30,7 +31,7 @@ SINGLE_VALUES = (
     "omp_get_num_procs",
     "omp_in_parallel",
 )
-UPWARD = 0x800  # FE_UPWARD of x86-64
+UPWARD = 0x400000 if platform.machine() == "aarch64" else 0x800  # FE_UPWARD
 
 
 POOLS = threadpoolctl.ThreadpoolController()

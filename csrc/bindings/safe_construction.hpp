@@ -15,9 +15,8 @@ template <class Class>
 struct SafeConstruction {
   template <class... Arguments>
   static auto factory() {
-    return pybind11::init([](Arguments... arguments) {
-      return std::make_unique<Class>(std::forward<Arguments>(arguments)...);
-    });
+    return pybind11::init(
+        [](Arguments... arguments) { return std::make_unique<Class>(std::forward<Arguments>(arguments)...); });
   }
 
   static void apply(const pybind11::class_<Class, std::unique_ptr<Class>>& type) {

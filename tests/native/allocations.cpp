@@ -1,5 +1,5 @@
-// Stands between the core (and NumPy) and the allocator: counts what they ask for, and fails where it is told to. Loaded
-// before everything else, by LD_PRELOAD.
+// Stands between the core (and NumPy) and the allocator: counts what they ask for, and fails where it is told to.
+// Loaded before everything else, by LD_PRELOAD.
 #include <dlfcn.h>
 
 #include <atomic>
@@ -15,10 +15,10 @@ extern "C" void* __libc_calloc(std::size_t, std::size_t);
 namespace {
 
 std::atomic<bool> watching{false};
-std::atomic<long> seen{0};        // requests since watch()
-std::atomic<long> failing{-1};    // the request that fails; -1: none
-std::atomic<long long> live{0};   // bytes of the core that are not released yet
-std::atomic<long long> most{0};   // the largest that `live` was since watch()
+std::atomic<long> seen{0};       // requests since watch()
+std::atomic<long> failing{-1};   // the request that fails; -1: none
+std::atomic<long long> live{0};  // bytes of the core that are not released yet
+std::atomic<long long> most{0};  // the largest that `live` was since watch()
 
 bool is_of(void* caller, const char* library) {
   Dl_info info;
@@ -26,9 +26,7 @@ bool is_of(void* caller, const char* library) {
 }
 
 // Whether this request fails.
-bool count(void* caller, const char* library) {
-  return watching && is_of(caller, library) && seen++ == failing;
-}
+bool count(void* caller, const char* library) { return watching && is_of(caller, library) && seen++ == failing; }
 
 // In front of each block that operator new hands out.
 struct alignas(64) Header {
