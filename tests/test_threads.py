@@ -3,6 +3,7 @@
 import itertools
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -309,6 +310,8 @@ def test_the_gil_is_released():
     sys.setswitchinterval(1000)  # so that nothing but a release by the call lets the counter run
     try:
         counter.start()
+        while not progress:
+            time.sleep(0.001)
         before = len(progress)
         call_lstm(case, num_threads=1)
         after = len(progress)
