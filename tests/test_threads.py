@@ -295,6 +295,7 @@ def test_many_python_threads_at_once():
             assert_same_bits(job.result(timeout=60), expected[k])
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL")
 def test_the_gil_is_released():
     case = make_case(Shape("long", 400, 64, 64, 128), np.float32)
     call_lstm(case, num_threads=1)
