@@ -21,7 +21,8 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo forecast test test-slow test-isas parity bench bench-quick limits streams ragged training adapter splits accuracy check-wheel lint tidy clean
+.PHONY: help demo forecast test test-slow test-isas parity bench bench-quick limits streams ragged training adapter splits \
+  subnormals concurrency alternating accuracy check-wheel lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
@@ -37,6 +38,9 @@ help:
 	@echo 'make ragged        what a packed batch costs beside the padded one'
 	@echo 'make training      forward and backward beside PyTorch (some 4 minutes)'
 	@echo 'make adapter       the module for PyTorch beside torch.nn.LSTM (some 3 minutes)'
+	@echo 'make subnormals    what states cost that have faded into subnormal numbers'
+	@echo 'make concurrency   two Python threads at once beside one after the other'
+	@echo 'make alternating   calls between those of PyTorch beside ours alone'
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
@@ -72,7 +76,7 @@ $(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt
 
 $(PARITY_VENV)/.installed: $(SOURCES)
 	$(call environment,$(PARITY_VENV))
-	$(PARITY_VENV)/bin/python $(PIP) $(TORCH)
+	$(PARITY_VENV)/bin/python $(PIP) $(TORCH) scikit-learn
 	$(PARITY_VENV)/bin/python $(PIP) '.[test]' $(BUILD_OPTIONS)
 	@touch $@
 
@@ -128,6 +132,15 @@ adapter: $(PARITY_VENV)/.installed
 
 splits: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.split
+
+subnormals: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.subnormals
+
+concurrency: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.concurrency
+
+alternating: $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python -m bench.alternating
 
 accuracy: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.accuracy

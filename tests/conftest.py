@@ -30,9 +30,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _default_threads():
-    """No test leaves its number of threads to the next."""
+def _default_settings():
+    """No test leaves its settings to the next."""
     import lstm_native  # noqa: PLC0415
 
+    flush = lstm_native.get_flush_subnormals()
     yield
     lstm_native.set_num_threads(None)
+    lstm_native.set_flush_subnormals(flush)

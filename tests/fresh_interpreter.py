@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 # What a machine or its user may have set, and a test must decide itself.
-_UNSET = ("OMP_NUM_THREADS", "LSTM_NATIVE_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_UNSET = (
+    *("OMP_NUM_THREADS", "LSTM_NATIVE_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    "LSTM_NATIVE_FLUSH_SUBNORMALS",
+)
 
 
 def ask(program: str, **environment: str) -> tuple[int, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -215,3 +215,21 @@ def _draw_weights(
             drawn = [rng.uniform(-bound, bound, size).astype(dtype) for size in sizes]
             weights += [w for w, wanted in zip(drawn, (True, True, *bias), strict=True) if wanted]
     return tuple(weights)
+
+
+def fading_case(shape: Shape, dtype: DTypeLike = np.float32) -> Case:
+    """Draw a case whose states fade into subnormal numbers within some steps, and stay there.
+
+    There is no input, the forget gate is at 0.9, and the recurrent weights are so small that
+    states can't grow: rounding keeps the smallest numbers as they are.
+    """
+    case = make_case(shape, dtype)
+    tiny = np.finfo(dtype).tiny
+    weights = [0.05 * w if w.ndim == 2 else np.zeros_like(w) for w in case.all_weights]
+    gates = slice(shape.hidden_size, 2 * shape.hidden_size)  # of i, f, g, o the second
+    for w in weights:
+        if w.ndim == 1:
+            w[gates] = 1.1  # of each of two biases: sigmoid(2.2) is 0.9
+    state = (8 * tiny * np.sign(case.c0)).astype(dtype)
+    narrow = tuple(w.astype(dtype) for w in weights)
+    return replace(case, x=np.zeros_like(case.x), h0=state, c0=state, all_weights=narrow)

@@ -110,5 +110,5 @@ def test_module_runs():
     )
     names = [line.split(":")[0] for line in done.stdout.splitlines()]
     expected = ["version", "compiler", "NumPy", "BLAS", "OpenMP"]
-    assert names == [*expected, "ISA built", "ISA supported", "ISA in use", "threads"]
+    assert names == [*expected, "ISA built", "ISA supported", "ISA in use", "threads", "subnormals"]
     assert lstm_native.__version__ in done.stdout

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
+import lstm_native
 from calls import assert_same_bits, call_lstm
 from fresh_interpreter import ask
 from shapes import Shape, make_case
+from tolerances import assert_close
 
 LIMITED = """if True:
     import resource, sys
@@ -54,6 +56,60 @@ def test_what_cannot_be_had(call):
     code, output, error = ask(program, LSTM_NATIVE_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     assert code == 0, error
     assert output in ("MemoryError", "ValueError")
+
+
+def test_threads_that_cannot_be_had():
+    # OpenMP ends the process where it gets none.
+    program = """if True:
+        import resource
+        import numpy as np, lstm_native
+        from pathlib import Path
+        x = np.ones((20, 64, 64), "f"); s = np.ones((1, 64, 64), "f")
+        w = [np.ones((256, 64), "f")] * 2 + [np.ones(256, "f")] * 2
+        def run(threads):
+            output = lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=threads)[0]
+            return output.tobytes()
+        expected = run(1)
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+        limit = now + (24 << 20)  # two stacks, and what calls need
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        print(run(16) == expected, run(2) == expected)
+    """
+    code, output, error = ask(program)
+    assert (code, output) == (0, "True True"), error
+
+
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_working_memory_of_blas_that_cannot_be_had(way):
+    # OpenBLAS ends the process where it gets none.
+    program = """if True:
+        import resource
+        import numpy as np, lstm_native
+        from pathlib import Path
+        def draw(*shape):
+            return np.full(shape, 0.01, "f")
+        T, N, I, H = SIZES
+        arguments = (draw(T, N, I), (draw(1, N, H), draw(1, N, H)),
+                     [draw(4 * H, I), draw(4 * H, H), draw(4 * H), draw(4 * H)], 1, 0.0, False)
+        def forward():
+            return lstm_native.lstm(*arguments, False, num_threads=1)
+        results, pullback = lstm_native.lstm_vjp(
+            draw(2, 1, 3), (draw(1, 1, 4), draw(1, 1, 4)), [draw(16, 3), draw(16, 4)], 1, 0.0,
+            False, False, has_ih_bias=False, has_hh_bias=False, num_threads=1)
+        call = forward if WAY == "forward" else lambda: pullback(*results)
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+        limit = now + (16 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        try:
+            call()
+        except MemoryError as error:
+            print(type(error).__name__)
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+        call()
+    """
+    program = program.replace("SIZES", "(3, 40, 8070, 264)").replace("WAY", repr(way))
+    code, output, error = ask(program)
+    assert (code, output) == (0, "MemoryError"), error
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -108,3 +164,86 @@ def test_memory_of_a_step_of_training_serves_the_next():
         code, output, error = ask(FAULTS)
         assert code == 0, error
         assert float(output) < 0.1
+
+
+# --- sizes near 2^31 and 2^63 ---------------------------------------------------------------------
+
+HUGE = """if True:
+    import numpy as np, lstm_native
+    from numpy.lib.stride_tricks import as_strided
+    def of(*shape):  # any number of elements in the memory of one
+        return as_strided(np.ones(1, np.float32), shape, (0,) * len(shape))
+    def weights(inputs, hidden):
+        return [of(4 * hidden, inputs), of(4 * hidden, hidden), of(4 * hidden), of(4 * hidden)]
+    def state(batch, hidden):
+        return of(1, batch, hidden)
+    T, N, I, H = {sizes}
+    try:
+        {call}
+    except (MemoryError, ValueError) as error:
+        print(type(error).__name__)
+"""
+HUGE_CALLS = {
+    "lstm": "lstm_native.lstm(of(T, N, I), (state(N, H), state(N, H)), weights(I, H), 1, 0.0, "
+    "False, False)",
+    "vjp": "lstm_native.lstm_vjp(of(T, N, I), (state(N, H), state(N, H)), weights(I, H), 1, 0.0, "
+    "False, False)",
+    "op": "lstm_native.LSTM(I, H, 1, False, False, 0.0)(of(T, N, I), state(N, H), state(N, H), "
+    "of(4 * H * (I + H)))",
+    "reserve": "lstm_native.LSTM(I, H, 1, False, False, 0.0).reserve_size(T, N) < 2**60 or 1 / 0",
+    "pack": "lstm_native.pack_weights(weights(I, H), 1, False)",
+    "explain": "lstm_native.explain(seq_len=T, batch=N, input_size=I, hidden_size=H)",
+    "stream": "lstm_native.Stream(lstm_native.pack_weights(weights(1, 4), 1, False), N)",
+}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "calls"),
+    [
+        # products of two sizes beyond 2^63, of sizes that an array of NumPy can have
+        ((2**31, 2**31, 1, 4), ("lstm", "vjp", "op", "explain")),
+        ((2**40, 2**22, 1, 4), ("lstm", "vjp", "op", "explain")),
+        ((1, 2**60, 1, 4), ("lstm", "vjp", "op", "explain", "stream")),
+        ((1, 1, 2**40, 4), ("lstm", "vjp", "op", "pack")),
+        ((2, 1, 1, 2**29), ("pack",)),
+        ((2, 1, 2**31, 2**27), ("pack",)),
+        # no more than 2^62 elements, of 4 bytes
+        ((2**30, 2**30, 1, 1), ("lstm", "vjp", "op")),
+        ((2**31 - 1, 2**31 - 1, 1, 1), ("lstm", "vjp", "op")),
+    ],
+    ids=str,
+)
+def test_sizes_that_no_memory_has_are_refused(sizes, calls):
+    for call in calls:
+        code, output, error = ask(HUGE.format(sizes=sizes, call=HUGE_CALLS[call]))
+        assert code == 0, (call, error)
+        assert output in ("MemoryError", "ValueError"), call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["plain", "packed", "packed sequence", "batch_first"])
+def test_an_input_of_more_than_two_to_the_31_elements(layout, tmp_path):
+    # In a sparse file, of which only the last step's row is not zero.
+    steps, width, hidden = 2**15 + 3, 2**16, 4
+    small = make_case(Shape("last", 1, 1, width, hidden), np.float32)
+    file = tmp_path / "input"
+    x = np.memmap(file, np.float32, "w+", shape=(steps, 1, width))
+    assert x.size > 2**31
+    x[-1] = small.x[0]
+    w_ih, w_hh, *biases = small.all_weights
+    weights = [w_ih, w_hh, *(np.zeros_like(bias) for bias in biases)]
+    zero = np.zeros_like(small.h0)
+    expected = call_lstm(small, initial_states=(zero, zero), all_weights=weights)
+    options = {"input": x, "all_weights": weights, "initial_states": (zero, zero)}
+    if layout == "packed":
+        options["all_weights"] = lstm_native.pack_weights(weights, 1, False)
+    elif layout == "packed sequence":
+        options.update(input=x[:, 0], batch_sizes=[1] * steps)
+    elif layout == "batch_first":
+        options.update(input=x.swapaxes(0, 1), batch_first=True)
+    output, h_n, c_n = call_lstm(small, **options)
+    output = output.reshape(steps, hidden)
+    assert not output[:-1].any()
+    assert_close(output[-1:], expected[0][0], "layout")
+    assert_close(h_n, expected[1], "layout")
+    assert_close(c_n, expected[2], "layout")

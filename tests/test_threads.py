@@ -3,6 +3,7 @@
 import itertools
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -294,6 +295,7 @@ def test_many_python_threads_at_once():
             assert_same_bits(job.result(timeout=60), expected[k])
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL")
 def test_the_gil_is_released():
     case = make_case(Shape("long", 400, 64, 64, 128), np.float32)
     call_lstm(case, num_threads=1)
@@ -309,6 +311,8 @@ def test_the_gil_is_released():
     sys.setswitchinterval(1000)  # so that nothing but a release by the call lets the counter run
     try:
         counter.start()
+        while not progress:
+            time.sleep(0.001)
         before = len(progress)
         call_lstm(case, num_threads=1)
         after = len(progress)
@@ -361,26 +365,6 @@ def test_affinity_is_respected():
     assert ask(program)[1] == "1"
 
 
-@pytest.mark.parametrize(
-    ("files", "limit"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({"cpu.max": "garbage"}, None),
-        ({}, None),
-    ],
-    ids=str,
-)
-def test_cgroup_limit(tmp_path, files, limit):
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert config._cgroup_limit(tmp_path) == limit
-
-
 STATUS = """if True:
     def threads():
         lines = open("/proc/self/status").read().splitlines()
@@ -431,26 +415,6 @@ def test_three_threads_means_three_threads(call):
     assert (code, output) == (0, "2"), error
 
 
-FORK = """if True:
-    import os, sys, lstm_native, numpy as np
-    x = np.ones((50, 64, 64), "f"); s = np.ones((1, 64, 64), "f")
-    w = [np.ones((256, 64), "f")] * 2 + [np.ones(256, "f")] * 2
-    def run():
-        return lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=2)[0].tobytes()
-    expected = run()
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if run() == expected else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert run() == expected
-"""
-
-
-def test_a_forked_child_computes_the_same_and_never_hangs():
-    code, _, error = ask(FORK)
-    assert code == 0, error
-
-
 def test_more_threads_at_once_than_blas_has_memory_for():
     # Unlimited, OpenBLAS warns on stderr, then corrupts memory.
     program = """if True:
@@ -465,23 +429,3 @@ def test_more_threads_at_once_than_blas_has_memory_for():
     """
     code, output, error = ask(program)
     assert (code, output, error) == (0, "1", "")
-
-
-def test_openmp_and_blas_settings_survive_calls():
-    # libgomp's own view of its settings, and the bundled BLAS's pool, before and after.
-    program = """if True:
-        import ctypes, lstm_native, numpy as np
-        names = ["omp_get_max_threads", "omp_get_dynamic", "omp_get_max_active_levels"]
-        def settings():
-            own = lstm_native.get_config()["blas"]["threads"]
-            return [getattr(gomp, n)() for n in names] + [own]
-        gomp = ctypes.CDLL("libgomp.so.1")
-        before = settings()
-        x = np.ones((50, 64, 64), "f"); s = np.ones((1, 64, 64), "f")
-        w = [np.ones((256, 64), "f")] * 2 + [np.ones(256, "f")] * 2
-        for threads in (1, 2, 5):
-            lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=threads)
-        print(settings() == before, before[-1])
-    """
-    code, output, error = ask(program)
-    assert (code, output) == (0, "True 1"), error

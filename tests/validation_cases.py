@@ -92,6 +92,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "manual_seed": {"seed": SCALAR},
     "set_num_threads": {"num_threads": SCALAR},
+    "set_flush_subnormals": {"flush": ("type",)},
     "pack_weights": {
         "all_weights": KINDS,
         "num_layers": SCALAR,
@@ -191,6 +192,7 @@ VALID: dict[str, dict[str, Any]] = {
     RESERVE_SIZE: {"seq_len": 5, "batch": 3},
     "manual_seed": {"seed": 1},
     "set_num_threads": {"num_threads": 1},
+    "set_flush_subnormals": {"flush": True},
     "pack_weights": {"all_weights": WEIGHTS, "num_layers": 1, "bidirectional": False},
     STREAM: {"packed": PACKED_WEIGHTS, "batch": 3},
     STEP: {"x": zeros(3, 10)},
@@ -396,6 +398,7 @@ FLAGS = "num_layers=1, bidirectional=False, has_ih_bias=True, has_hh_bias=True"
 ALL_ROLES = "w_ih, w_hh, b_ih, b_hh for each layer and direction"
 FOUR_ARRAYS = f"all_weights: expected 4 arrays ({ALL_ROLES}; {FLAGS}), got"
 AT_LEAST_1 = "an int of at least 1"
+LAYERS = "an int from 1 to 65536"
 INDEX = f"an int from 1 to {2**63 - 1}"
 RATE = "a float from 0.0 to 1.0"
 THREADS = "an int from 1 to 128"
@@ -594,7 +597,7 @@ LSTM_ARRAYS = [
 ]
 
 LSTM_OPTIONS = [
-    *scalar("lstm", "num_layers", AT_LEAST_1,
+    *scalar("lstm", "num_layers", LAYERS,
         ("type", "a float", TypeError, "float 1.0", 1.0),
         ("type", "a string", TypeError, "str '1'", "1"),
         ("type", "a bool", TypeError, "bool True", True),
@@ -602,8 +605,7 @@ LSTM_OPTIONS = [
         ("type", "an array", TypeError, "ndarray of shape (1, 3, 2)", STATE),
         ("value", "0", ValueError, "0", 0),
         ("value", "-1", ValueError, "-1", -1),
-    ),
-    *scalar("lstm", "num_layers", INDEX,
+        ("value", "65537", ValueError, "65537", 65537),
         ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
         ("value", "10 ** 5000", ValueError, "2**16609 or more", 10**5000),
     ),
@@ -819,12 +821,13 @@ BUILDS = [
     *scalar(BUILD, "hidden_size", INDEX,
         ("value", "2 ** 200", ValueError, "2**200 or more", 2**200),
     ),
-    *scalar(BUILD, "num_layers", AT_LEAST_1,
+    *scalar(BUILD, "num_layers", LAYERS,
         ("type", "a float", TypeError, "float 1.5", 1.5),
         ("type", "a bool", TypeError, "bool False", False),
         ("type", "None", TypeError, "None", None),
         ("value", "0", ValueError, "0", 0),
         ("value", "-(2 ** 200)", ValueError, "-2**200 or less", -(2**200)),
+        ("value", "2 ** 40", ValueError, "1099511627776", 2**40),
     ),
     *scalar(BUILD, "has_bias", "a bool",
         ("type", "an int", TypeError, "int 1", 1),
@@ -1094,6 +1097,11 @@ REST = [
         ("value", "-2", ValueError, "-2", -2),
         ("value", "129", ValueError, "129", 129),
     ),
+    *scalar("set_flush_subnormals", "flush", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "a string", TypeError, "str 'off'", "off"),
+        ("type", "None", TypeError, "None", None),
+    ),
 ]
 
 PACKING = [
@@ -1137,7 +1145,7 @@ PACKING = [
          f"{B_HH} expected dtype float32, the same as all_weights[0] "
          "(w_ih of layer 0, forward), got float64", weights(3, zeros(8, dtype=np.float64))),
     ),
-    *scalar("pack_weights", "num_layers", AT_LEAST_1,
+    *scalar("pack_weights", "num_layers", LAYERS,
         ("type", "a float", TypeError, "float 1.0", 1.0),
         ("type", "a bool", TypeError, "bool True", True),
         ("type", "None", TypeError, "None", None),
@@ -1470,7 +1478,7 @@ GRADIENTS = [
 
 EXPLAIN = [
     *(mistake for argument, low in (
-        ("seq_len", 1), ("batch", 0), ("input_size", 1), ("hidden_size", 1), ("num_layers", 1),
+        ("seq_len", 1), ("batch", 0), ("input_size", 1), ("hidden_size", 1),
     ) for mistake in (
         *scalar("explain", argument, f"an int of at least {low}",
             ("type", "a float", TypeError, "float 5.0", 5.0),
@@ -1482,6 +1490,13 @@ EXPLAIN = [
             ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
         ),
     )),
+    *scalar("explain", "num_layers", LAYERS,
+        ("type", "a float", TypeError, "float 5.0", 5.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+        ("value", "2 ** 40", ValueError, "1099511627776", 2**40),
+    ),
     *scalar("explain", "bidirectional", "a bool",
         ("type", "a number of directions", TypeError, "int 2", 2),
         ("type", "None", TypeError, "None", None),

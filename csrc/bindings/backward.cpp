@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bindings/arrays.hpp"
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "bindings/weights.hpp"
 #include "blas/blas.hpp"
@@ -158,8 +159,7 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
     }
     stack.weight_gradients = gradients.data();
   }
-  const py::gil_scoped_release release;
-  driver::stack_backward(plan, stack);
+  without_gil([&](Interruption& interruption) { driver::stack_backward(plan, stack, interruption); });
 }
 
 void backward(const py::array& input, const py::array& hidden_initial, const py::array& cell_initial,

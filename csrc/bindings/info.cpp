@@ -6,6 +6,8 @@
 
 #include "bindings/register.hpp"
 #include "blas/blas.hpp"
+#include "common/default_threads.hpp"
+#include "common/float_control.hpp"
 #include "common/team.hpp"
 #include "common/thread_grant.hpp"
 #include "kernels/dispatch.hpp"
@@ -56,6 +58,11 @@ void register_info(py::module_& module) {
   module.def("compiler", &compiler);
   module.def("openmp_version", [] { return openmp_version; }, "The year and month of the OpenMP standard; 0: none.");
   module.def("most_threads", [] { return most_threads; }, "How many threads of the process may compute at once.");
+  module.def("default_threads", &default_threads, "Threads of a call that does not say how many.");
+  module.def("choose_threads", &choose_threads, py::arg("threads"), "Their number from now on; 0: the fallback.");
+  module.def("set_fallback_threads", &set_fallback_threads, py::arg("threads"));
+  module.def("flushes_subnormals", &flushes_subnormals, "Whether calls count subnormal numbers as zeros.");
+  module.def("set_flush_subnormals", &set_flush_subnormals, py::arg("flush"));
   module.def("blas", &blas_info);
   module.def("isa", &isa_info);
 }

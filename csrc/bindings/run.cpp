@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/arrays.hpp"
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "bindings/weights.hpp"
 #include "driver/stack_forward.hpp"
@@ -129,8 +130,7 @@ void run_plain(const Problem& problem, ForwardArrays& arrays, std::vector<Weight
   driver::StackForward<Real> stack = stack_of<Real>(plan, arrays, dropout);
   const std::vector<driver::CellWeights<Real>> weights = plain_weights<Real>(plan, stack.input, weight_arrays);
   stack.weights = weights.data();
-  const py::gil_scoped_release release;
-  driver::stack_forward(plan, stack);
+  without_gil([&](Interruption& interruption) { driver::stack_forward(plan, stack, interruption); });
 }
 
 template <class Real>
@@ -145,8 +145,7 @@ void run_packed(const Problem& problem, ForwardArrays& arrays, const PackedWeigh
   driver::StackForward<Real> stack = stack_of<Real>(plan, arrays, dropout);
   stack.weights = packed.cells<Real>().data();
   stack.backwards = packed.begin_backwards();
-  const py::gil_scoped_release release;
-  driver::stack_forward(plan, stack);
+  without_gil([&](Interruption& interruption) { driver::stack_forward(plan, stack, interruption); });
 }
 
 void forward(const py::array& input, const py::array& hidden_initial, const py::array& cell_initial,

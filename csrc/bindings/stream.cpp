@@ -9,7 +9,9 @@
 #include <variant>
 
 #include "bindings/arrays.hpp"
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
+#include "bindings/safe_construction.hpp"
 #include "bindings/weights.hpp"
 
 namespace lstm_native::bindings {
@@ -31,7 +33,8 @@ class InUse {
 
 class Stream {
  public:
-  Stream(const PackedWeights& packed, index_t batch, int threads) : stream_(make(packed, batch, threads)) {}
+  Stream(py::object packed, index_t batch, int threads)
+      : packed_(std::move(packed)), stream_(make(py::cast<const PackedWeights&>(packed_), batch, threads)) {}
 
   // x: (batch, input_size), or (steps, batch, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle x, py::handle out, bool several) {
@@ -48,8 +51,11 @@ class Stream {
           const Real* output = usual_array<Real>(out, {sizes.batch, sizes.output_size});
           if (input == nullptr || output == nullptr) throw std::invalid_argument("x, out: unexpected arrays");
           const InUse guard(in_use_);
-          const py::gil_scoped_release release;
-          for (index_t k = 0; k < count; ++k) stream.run(1, input, const_cast<Real*>(output));
+          without_gil([&](Interruption& interruption) {
+            for (index_t k = 0; k < count && !interruption.requested(); ++k) {
+              stream.run(1, input, const_cast<Real*>(output), interruption);
+            }
+          });
         },
         stream_);
   }
@@ -144,8 +150,7 @@ class Stream {
       if (output < input + count * sizes.input_size && input < output + count * sizes.output_size) return py::none();
     }
     const InUse guard(in_use_);
-    const py::gil_scoped_release release;
-    stream.run(steps, input, output);
+    without_gil([&](Interruption& interruption) { stream.run(steps, input, output, interruption); });
     return result;
   }
 
@@ -165,6 +170,7 @@ class Stream {
     return data;
   }
 
+  py::object packed_;  // keeps the weights that the stream reads
   Either stream_;
   std::atomic<bool> in_use_{false};
 };
@@ -173,8 +179,10 @@ class Stream {
 
 void register_stream(py::module_& module) {
   using namespace py::literals;
-  py::class_<Stream>(module, "Stream", "A stack that is run a few steps at a time.")
-      .def(py::init<const PackedWeights&, index_t, int>(), "packed"_a, "batch"_a, "threads"_a, py::keep_alive<1, 2>())
+  using Construction = SafeConstruction<Stream>;
+  py::class_<Stream, std::unique_ptr<Stream>> type(module, "Stream", "A stack that is run a few steps at a time.");
+  Construction::apply(type);
+  type.def(Construction::factory<py::object, index_t, int>(), "packed"_a, "batch"_a, "threads"_a)
       .def("run", &Stream::run, "x"_a, "out"_a, "several"_a,
            "The hidden states, in `out` or a new array; None where an argument needs a conversion.")
       .def("repeat", &Stream::repeat, "x"_a, "out"_a, "count"_a, "The same step many times, for benchmarks.")

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bindings/register.hpp"
+#include "common/float_control.hpp"
 #include "kernels/dispatch.hpp"
 #include "rng/philox.hpp"
 
@@ -76,6 +77,9 @@ void register_testing(py::module_& module) {
               "Does rounds of float32 multiply-adds on all accumulators; returns the floating-point operations done.");
   testing.def("read", &read, py::arg("array").noconvert(), py::arg("rounds"), py::arg("isa"),
               "Reads the whole array `rounds` times; returns the sum of what was read.");
+  testing.def(
+      "float_control", [] { return FloatControl::get(); },
+      "The floating-point unit's settings of the calling thread, as the CPU has them.");
   testing.def("philox4x32_10", &rng::philox4x32_10, py::arg("counter"), py::arg("key_low"), py::arg("key_high"));
 }
 

@@ -5,7 +5,10 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
+#include "bindings/safe_construction.hpp"
+#include "common/default_threads.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace lstm_native::bindings {
@@ -42,6 +45,22 @@ MatrixView<const Real> readable_matrix(py::array& array, index_t rows, index_t c
   return matrix_view<Real>(array, rows, columns, name);
 }
 
+template <class Real, class Element>
+struct GivenCell {
+  MatrixView<const Element> input, hidden;
+  VectorView<const Real> input_bias, hidden_bias;
+};
+
+template <class Element>
+void pack_matrix(const MatrixView<const Element>& matrix, index_t lanes, Element* to, Watch& watch) {
+  const index_t units = matrix.rows / gate_count;
+  const index_t block_elements = matrix.columns * gate_count * lanes;
+  for (index_t block = 0; block < (units + lanes - 1) / lanes; ++block) {
+    if (watch.stops(block_elements)) return;
+    plan::pack_block(matrix, lanes, block, to + block * block_elements);
+  }
+}
+
 index_t lanes_of(Dtype dtype) { return kernels::in_use().vector_bytes / static_cast<index_t>(dtype); }
 
 index_t weight_bytes_of(Dtype dtype, plan::WeightDtype weight_dtype) {
@@ -58,7 +77,6 @@ PackedWeights::PackedWeights(const std::vector<WeightArrays>& weights, bool bidi
       layout_(sizes_.input_size, sizes_.hidden_size, sizes_.num_layers, sizes_.num_directions, lanes_of(dtype_),
               static_cast<index_t>(dtype_), weight_bytes_of(dtype_, weight_dtype_)),
       memory_(layout_.bytes()) {
-  std::memset(memory_.data(), 0, static_cast<std::size_t>(layout_.bytes()));  // the gaps between parts, too
   if (dtype_ == Dtype::float64) {
     fill<double, double>(weights, float64_cells_);
   } else if (weight_dtype_ == plan::WeightDtype::native) {
@@ -71,27 +89,31 @@ PackedWeights::PackedWeights(const std::vector<WeightArrays>& weights, bool bidi
 template <class Real, class Element>
 void PackedWeights::fill(const std::vector<WeightArrays>& weights, std::vector<driver::CellWeights<Real>>& cells) {
   const index_t lanes = layout_.lanes();
-  const index_t blocks = (sizes_.hidden_size + lanes - 1) / lanes;
   const index_t rows = gate_count * sizes_.hidden_size;
+  std::vector<GivenCell<Real, Element>> given;
   for (index_t cell = 0; cell < static_cast<index_t>(weights.size()); ++cell) {
     const auto& [w_ih, w_hh, b_ih, b_hh] = weights[static_cast<std::size_t>(cell)];
-    const auto input = matrix_view<Element>(w_ih, rows, layout_.cell_input_size(cell), "w_ih");
-    const auto hidden = matrix_view<Element>(w_hh, rows, sizes_.hidden_size, "w_hh");
-    auto* input_panels = reinterpret_cast<Element*>(memory_.data() + layout_.input(cell));
-    auto* hidden_panels = reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell));
-    auto* bias = reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell));
-    for (index_t block = 0; block < blocks; ++block) {
-      plan::pack_block(input, lanes, block, input_panels + block * input.columns * gate_count * lanes);
-      plan::pack_block(hidden, lanes, block, hidden_panels + block * hidden.columns * gate_count * lanes);
-    }
-    plan::pack_bias(optional_vector_view<Real>(b_ih, rows, "b_ih"), optional_vector_view<Real>(b_hh, rows, "b_hh"),
-                    sizes_.hidden_size, lanes, bias);
+    given.push_back({matrix_view<Element>(w_ih, rows, layout_.cell_input_size(cell), "w_ih"),
+                     matrix_view<Element>(w_hh, rows, sizes_.hidden_size, "w_hh"),
+                     optional_vector_view<Real>(b_ih, rows, "b_ih"), optional_vector_view<Real>(b_hh, rows, "b_hh")});
     driver::CellWeights<Real> packed;
-    packed.input_panels = input_panels;
-    packed.hidden_panels = hidden_panels;
-    packed.bias_panel = bias;
+    packed.input_panels = memory_.data() + layout_.input(cell);
+    packed.hidden_panels = memory_.data() + layout_.hidden(cell);
+    packed.bias_panel = reinterpret_cast<const Real*>(memory_.data() + layout_.bias(cell));
     cells.push_back(packed);
   }
+  without_gil([&](Interruption& interruption) {
+    Watch watch(interruption, /*asks=*/true);
+    for (index_t cell = 0; cell < static_cast<index_t>(given.size()) && !watch.stops(0); ++cell) {
+      const GivenCell<Real, Element>& from = given[static_cast<std::size_t>(cell)];
+      std::byte* place = memory_.data() + layout_.input(cell);
+      std::memset(place, 0, static_cast<std::size_t>(layout_.input(cell + 1) - layout_.input(cell)));  // gaps, too
+      pack_matrix(from.input, lanes, reinterpret_cast<Element*>(place), watch);
+      pack_matrix(from.hidden, lanes, reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell)), watch);
+      plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.hidden_size, lanes,
+                      reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell)));
+    }
+  });
 }
 
 template <>
@@ -163,13 +185,13 @@ py::object run_if_usual_of(const PackedWeights& packed, py::handle input, py::ha
   const auto x = py::reinterpret_borrow<py::array>(input);
   if (x.ndim() != 3 || x.size() == 0) return py::none();
   plan::Problem problem;
+  problem.threads = threads == 0 ? default_threads() : threads;
   problem.seq_len = x.shape(0);
   problem.batch = x.shape(1);
   problem.input_size = sizes.input_size;
   problem.cell_size = problem.output_size = sizes.hidden_size;
   problem.num_layers = sizes.num_layers;
   problem.num_directions = sizes.num_directions;
-  problem.threads = threads;
   const index_t states = sizes.num_layers * sizes.num_directions;
   const Real* input_data = usual_array<Real>(input, {problem.seq_len, problem.batch, problem.input_size});
   const Real* h_data = usual_array<Real>(h, {states, problem.batch, problem.output_size});
@@ -188,11 +210,11 @@ py::object run_if_usual_of(const PackedWeights& packed, py::handle input, py::ha
   stack.hidden_final = h_n.mutable_data();
   stack.cell_final = c_n.mutable_data();
   stack.backwards = packed.begin_backwards();
-  {
-    const py::gil_scoped_release release;
+  without_gil([&](Interruption& interruption) {
     driver::stack_forward(
-        plan::Plan(std::move(problem), dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true), stack);
-  }
+        plan::Plan(std::move(problem), dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true), stack,
+        interruption);
+  });
   return py::make_tuple(std::move(output), std::move(h_n), std::move(c_n));
 }
 
@@ -208,9 +230,12 @@ py::object run_if_usual(const PackedWeights& packed, py::handle input, py::handl
 
 void register_weights(py::module_& module) {
   using namespace py::literals;
-  py::class_<PackedWeights>(module, "PackedWeights", "A stack's weights in the order that the kernels read them in.")
-      .def(py::init<const std::vector<WeightArrays>&, bool, const std::string&>(), "weights"_a, "bidirectional"_a,
-           "weight_dtype"_a)
+  using Construction = SafeConstruction<PackedWeights>;
+  py::class_<PackedWeights, std::unique_ptr<PackedWeights>> type(
+      module, "PackedWeights", "A stack's weights in the order that the kernels read them in.");
+  Construction::apply(type);
+  type.def(Construction::factory<const std::vector<WeightArrays>&, bool, const std::string&>(), "weights"_a,
+           "bidirectional"_a, "weight_dtype"_a)
       .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
       .def_property_readonly("weight_dtype",
@@ -226,7 +251,8 @@ void register_weights(py::module_& module) {
                                return py::none();
                              })
       .def("run", &run_if_usual, "input"_a, "initial_states"_a, "threads"_a,
-           "output, h_n, c_n of a time-major float call whose arguments need no conversion; else None.");
+           "output, h_n, c_n of a time-major float call whose arguments need no conversion; else None. threads 0: the "
+           "default.");
 }
 
 }  // namespace lstm_native::bindings

@@ -1,7 +1,11 @@
 #include "blas/blas.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <atomic>
 #include <climits>
+#include <new>
 #include <sstream>
 
 // Declared here, because cblas.h differs between vendors in place, prefix and enum types; the ABI does not.
@@ -91,6 +95,33 @@ template void multiply_transposed<float>(index_t, const float*, index_t, const M
                                          index_t, bool);
 template void multiply_transposed<double>(index_t, const double*, index_t, const MatrixView<const double>&, double*,
                                           index_t, bool);
+namespace {
+
+std::atomic<int> calling{0};   // threads that may call BLAS now
+std::atomic<int> provided{0};  // the most that could have memory so far; OpenBLAS keeps it
+
+}  // namespace
+
+WorkingMemory::WorkingMemory(int threads) : threads_(threads) {
+  const int now = calling += threads;
+#ifdef IS_OPENBLAS
+  constexpr std::size_t per_thread = std::size_t{33} << 20U;  // its BUFFER_SIZE, and room to align it
+  int before = provided;
+  while (now > before) {
+    const std::size_t bytes = per_thread * static_cast<std::size_t>(now - before);
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+      calling -= threads;
+      throw std::bad_alloc();
+    }
+    munmap(memory, bytes);
+    if (provided.compare_exchange_weak(before, now)) break;
+  }
+#endif
+}
+
+WorkingMemory::~WorkingMemory() { calling -= threads_; }
+
 #ifdef IS_OPENBLAS
 
 Library describe() {

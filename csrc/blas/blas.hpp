@@ -21,6 +21,19 @@ template <class Real>
 void multiply_transposed(index_t rows, const Real* input, index_t input_stride, const MatrixView<const Real>& weight,
                          Real* result, index_t result_stride, bool accumulate);
 
+// Held while so many threads may call BLAS. OpenBLAS takes working memory for each at its first call, and ends the
+// process where there is none: so this tries first, and throws std::bad_alloc instead.
+class WorkingMemory {
+ public:
+  explicit WorkingMemory(int threads);
+  ~WorkingMemory();
+  WorkingMemory(const WorkingMemory&) = delete;
+  WorkingMemory& operator=(const WorkingMemory&) = delete;
+
+ private:
+  int threads_;
+};
+
 #ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
 inline constexpr bool bundled = true;
 #else

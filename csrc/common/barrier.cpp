@@ -18,33 +18,39 @@ inline void pause() {
 #endif
 }
 
-// Returns once holds() does.
+// Giving way takes a few microseconds at most where nobody wants the core.
+constexpr index_t work_of_a_yield = 10'000;
+
+// Returns once holds() does; false: the call is to end.
 template <class Condition>
-void spin_until(const Condition& holds) {
+bool spin_until(const Condition& holds, Watch& watch) {
   for (int spins = 0; !holds(); ++spins) {
     if (spins < spins_before_yielding) {
+      if (watch.stops(0)) return false;
       pause();
     } else {
+      if (watch.stops(work_of_a_yield)) return false;
       sched_yield();
+      spins = spins_before_yielding;
     }
   }
+  return true;
 }
 
 }  // namespace
 
-void Barrier::wait(int members) {
-  if (members == 1) return;
+bool Barrier::wait_for_others(int members, Watch& watch) {
   const unsigned phase = phase_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
-    return;
+    return !watch.stops(0);
   }
-  spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; });
+  return spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; }, watch);
 }
 
-void Progress::wait_for(index_t wanted) const {
-  spin_until([&] { return done_.load(std::memory_order_acquire) >= wanted; });
+bool Progress::wait_for(index_t wanted, Watch& watch) const {
+  return spin_until([&] { return done_.load(std::memory_order_acquire) >= wanted; }, watch);
 }
 
 }  // namespace lstm_native

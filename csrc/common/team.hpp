@@ -5,6 +5,8 @@
 #include <atomic>
 
 #include "common/aligned_buffer.hpp"
+#include "common/float_control.hpp"
+#include "common/interruption.hpp"
 #include "common/thread_grant.hpp"
 #include "common/types.hpp"
 
@@ -21,12 +23,16 @@ inline constexpr int openmp_version = 0;
 #endif
 
 // Threads that arrive wait until `members` of them have. Spins at first, since a step is a matter of microseconds, then
-// yields, since a thread that others wait for may have lost its core to another process.
+// yields, since a thread that others wait for may have lost its core to another process. Waiting also ends where the
+// call is to end: then wait() is false, the others need not have come, and the barrier is of no use until it is reset.
 class alignas(cache_line_bytes) Barrier {
  public:
-  void wait(int members);
+  bool wait(int members, Watch& watch) { return members == 1 || wait_for_others(members, watch); }
+  void reset() { arrived_.store(0, std::memory_order_relaxed); }
 
  private:
+  bool wait_for_others(int members, Watch& watch);
+
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> phase_{0};
 };
@@ -36,7 +42,7 @@ class alignas(cache_line_bytes) Progress {
  public:
   void reset() { done_.store(0, std::memory_order_relaxed); }
   void report(index_t done) { done_.store(done, std::memory_order_release); }
-  void wait_for(index_t wanted) const;
+  bool wait_for(index_t wanted, Watch& watch) const;  // false: the call is to end
 
  private:
   std::atomic<index_t> done_{0};
@@ -48,17 +54,31 @@ struct Team {
   int size;
 };
 
-// Calls body(Team) on each of at most `threads` threads, all at once. body must not throw.
+// How many threads OpenMP would give to a region that does not say; others in the process may have set it.
+inline int openmp_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+// Calls body(Team) on each of at most `threads` threads, all at once; index 0 is the calling one. body must not throw.
 template <class Body>
 void with_team(int threads, const Body& body) {
   const ThreadGrant grant(threads);
+  const bool flush = flushes_subnormals();
 #ifdef _OPENMP
   if (grant.threads() > 1) {
 #pragma omp parallel num_threads(grant.threads())
-    body(Team{omp_get_thread_num(), omp_get_num_threads()});
+    {
+      const FloatControl control(flush);
+      body(Team{omp_get_thread_num(), omp_get_num_threads()});
+    }
     return;
   }
 #endif
+  const FloatControl control(flush);
   body(Team{0, 1});
 }
 

@@ -8,7 +8,8 @@ namespace lstm_native {
 // corrupts memory.
 inline constexpr int most_threads = 128;
 
-// Holds between 1 and `wanted` threads for as long as it lives; waits while all are taken.
+// Holds between 1 and `wanted` threads for as long as it lives, no more than the system lets be started; waits while
+// all are taken.
 class ThreadGrant {
  public:
   explicit ThreadGrant(int wanted);

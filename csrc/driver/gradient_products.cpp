@@ -250,18 +250,20 @@ void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int
 }  // namespace
 
 template <class Real>
-void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team, Barrier& barrier,
-                       TaskCounter* counters) {
+bool gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team, Barrier& barrier,
+                       Watch& watch, TaskCounter* counters) {
   const index_t total = plan.forward.rows.total();
   const index_t size = plan.product_rows();
+  const index_t widest = std::max(layer.input_size, plan.problem().output_size);
   for (index_t k = 0; k < plan.product_blocks(); ++k) {
     const Block<Real> block{plan, layer, {k * size, std::min((k + 1) * size, total)}};
-    if (k > 0) barrier.wait(team.size);  // until nobody reads the last block's packed rows
+    if (k > 0 && !barrier.wait(team.size, watch)) return false;  // until nobody reads the last block's packed rows
     pack_block(block, team);
-    barrier.wait(team.size);
+    if (!barrier.wait(team.size, watch)) return false;
     const Tasks<Real> tasks(block);
     const index_t end = tasks.of_input_gradient + plan.problem().num_directions * tasks.of_direction();
     for (index_t task = counters[k].take(); task < end; task = counters[k].take()) {
+      if (watch.stops(rows_per_task * block.rows.size() * widest)) return false;
       if (task < tasks.of_input_gradient) {
         input_gradient(block, task);
       } else {
@@ -270,11 +272,12 @@ void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
       }
     }
   }
+  return true;
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                           \
-  template void gradient_products<Real>(const BackwardPlan&, const LayerProducts<Real>&, const Team&, Barrier&, \
-                                        TaskCounter*);
+  template bool gradient_products<Real>(const BackwardPlan&, const LayerProducts<Real>&, const Team&, Barrier&, \
+                                        Watch&, TaskCounter*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE

@@ -2,6 +2,7 @@
 // its weights, biases and input.
 #pragma once
 
+#include "common/interruption.hpp"
 #include "common/task_counter.hpp"
 #include "common/team.hpp"
 #include "common/views.hpp"
@@ -49,9 +50,9 @@ struct LayerProducts {
 };
 
 // Every thread of a team calls it with the same arguments, and meets the others before it reads the results. tasks: a
-// new one for each of the plan's blocks of rows.
+// new one for each of the plan's blocks of rows. False where the call is to end.
 template <class Real>
-void gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team,
-                       Barrier& barrier, TaskCounter* tasks);
+bool gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team,
+                       Barrier& barrier, Watch& watch, TaskCounter* tasks);
 
 }  // namespace lstm_native::driver

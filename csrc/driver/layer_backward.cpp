@@ -20,6 +20,7 @@ struct BackwardShare {
   Span groups;  // of units
   Barrier* barrier;
   int threads;  // that share the rows
+  Watch& watch;
   BackwardRow<Real>* table;
 
   const plan::ActiveRows& active() const { return plan.forward.rows; }
@@ -108,10 +109,25 @@ Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
   return {rows.begin, std::clamp(share.active().count(step + 1), rows.begin, rows.end)};
 }
 
+// A kernel on rows [begin, end) of the table, as many at a time as the watch can wait for; false: the call is to end.
+template <class Real>
+bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
+              kernels::StepBackward<Real>& arguments, Span rows) {
+  const index_t work_per_row = share.own_units().size() * share.plan.gate_columns();
+  const index_t most = rows_at_once(work_per_row);
+  for (index_t first = rows.begin; first < rows.end; first += most) {
+    arguments.rows = share.table + first;
+    arguments.row_count = std::min(most, rows.end - first);
+    if (share.watch.stops(arguments.row_count * work_per_row)) return false;
+    kernel(arguments);
+  }
+  return true;
+}
+
 template <class Real>
 void run_steps(const BackwardShare<Real>& share) {
   const index_t steps = share.plan.problem().seq_len;
-  const auto& kernels = plan::kernels_of<Real>(share.plan.forward).backward;
+  const auto kernel = plan::kernels_of<Real>(share.plan.forward).backward.step;
   kernels::StepBackward<Real> arguments = step_of(share);
   const Real* weights = arguments.weights;
   for (index_t k = 0; k < steps; ++k) {
@@ -119,19 +135,11 @@ void run_steps(const BackwardShare<Real>& share) {
     const Span active{share.rows.begin, std::clamp(share.active().count(step), share.rows.begin, share.rows.end)};
     place_rows(share, step, active);
     const Span continuing = with_following(share, step, active);
-    if (continuing.size() > 0) {
-      arguments.rows = share.table;
-      arguments.row_count = continuing.size();
-      arguments.weights = weights;
-      kernels.step(arguments);
-    }
-    if (continuing.size() < active.size()) {
-      arguments.rows = share.table + continuing.size();
-      arguments.row_count = active.size() - continuing.size();
-      arguments.weights = nullptr;
-      kernels.step(arguments);
-    }
-    share.barrier->wait(share.threads);
+    arguments.weights = weights;
+    if (!run_rows(share, kernel, arguments, {0, continuing.size()})) return;
+    arguments.weights = nullptr;
+    if (!run_rows(share, kernel, arguments, {continuing.size(), active.size()})) return;
+    if (!share.barrier->wait(share.threads, share.watch)) return;
   }
 }
 
@@ -160,15 +168,13 @@ void finish_hidden(const BackwardShare<Real>& share) {
     }
   }
   kernels::StepBackward<Real> arguments = step_of(share);
-  arguments.rows = share.table;
-  arguments.row_count = count;
-  if (count > 0) plan::kernels_of<Real>(share.plan.forward).backward.state(arguments);
+  run_rows(share, plan::kernels_of<Real>(share.plan.forward).backward.state, arguments, {0, count});
 }
 
 }  // namespace
 
 template <class Real>
-void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team) {
+void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team, Watch& watch) {
   // Rows of W_hh in runs, so that the threads share a direction evenly and read each of its rows once.
   constexpr index_t run = 64;
   const index_t size = plan.gate_columns();
@@ -178,6 +184,7 @@ void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& laye
     if (direction.packed_hidden == nullptr) continue;
     const MatrixView<const Real>& matrix = direction.hidden_weights;
     for (index_t begin_k = 0; begin_k < size; begin_k += run) {
+      if (watch.stops(run * plan.problem().output_size)) return;
       if (turn++ % team.size != team.index) continue;
       pack_panels(matrix, {begin_k, std::min(begin_k + run, size)}, plan.group_units, direction.packed_hidden);
     }
@@ -186,7 +193,7 @@ void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& laye
 
 template <class Real>
 void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
-                    const Meeting& meeting, BackwardRow<Real>* table) {
+                    const Meeting& meeting, Watch& watch, BackwardRow<Real>* table) {
   const plan::Split split = plan.split(team.size);
   if (team.index >= split.threads()) return;
   const int per_direction = split.rows * split.units;
@@ -198,17 +205,19 @@ void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, 
                                     plan::part_of(plan.groups, split.units, in_direction % split.units),
                                     &meeting.groups[team.index / split.units],
                                     split.units,
+                                    watch,
                                     table};
     begin(share);
     run_steps(share);
+    if (watch.stops(0)) return;
     finish_hidden(share);
   }
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                              \
-  template void pack_for_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&);             \
+  template void pack_for_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&, Watch&);     \
   template void layer_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&, const Meeting&, \
-                                     BackwardRow<Real>*);
+                                     Watch&, BackwardRow<Real>*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE

@@ -37,12 +37,13 @@ struct LayerBackward {
 
 // Packs W_hh where it is to be packed; the threads share the work and must meet afterwards.
 template <class Real>
-void pack_for_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team);
+void pack_for_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
+                       Watch& watch);
 
-// One thread's part of all steps. Whoever reads the results must meet the others first. table: as many rows as the
-// batch.
+// One thread's part of all steps, which ends early where its watch says so. Whoever reads the results must meet the
+// others first. table: as many rows as the batch.
 template <class Real>
 void layer_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
-                    const Meeting& meeting, kernels::BackwardRow<Real>* table);
+                    const Meeting& meeting, Watch& watch, kernels::BackwardRow<Real>* table);
 
 }  // namespace lstm_native::driver

@@ -28,6 +28,7 @@ struct Share {
   int index_in_direction;
   Barrier* group_barrier;
   int group_threads;
+  Watch& watch;
   StepRow<Real>* table;
   const Progress* below;  // of the layer that this one reads, in a wavefront; else null
   Progress* own;
@@ -53,6 +54,33 @@ struct Share {
   }
 };
 
+// Multiply-adds of one row with so many columns.
+template <class Real>
+index_t row_work(const Share<Real>& share, index_t columns) {
+  return share.blocks.size() * share.plan.block_elements() * columns;
+}
+
+// How many rows a kernel gets at once. Their grouping changes no bits.
+struct Parts {
+  explicit Parts(index_t multiply_adds_per_row)
+      : work_per_row(multiply_adds_per_row), most_rows(rows_at_once(work_per_row)) {}
+  index_t work_per_row;
+  index_t most_rows;
+};
+
+// Calls run(first, count) for `count` rows of the table, some at a time; false: the call is to end. Whoever calls it
+// asks the watch before or afterwards.
+template <class Real, class Run>
+bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, const Run& run) {
+  for (index_t first = 0; first < count;) {
+    const index_t part = std::min(parts.most_rows, count - first);
+    run(share.table + first, part);
+    first += part;
+    if (first < count && share.watch.stops(part * parts.work_per_row)) return false;
+  }
+  return true;
+}
+
 template <class Real>
 Span own_units(const Share<Real>& share) {
   return {share.blocks.begin * share.plan.lanes,
@@ -63,11 +91,12 @@ Span own_units(const Share<Real>& share) {
 
 // Packs what the paths want packed; the threads take blocks in turn.
 template <class Real>
-void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team) {
+void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
   index_t turn = 0;
   const auto mine = [&] { return turn++ % team.size == team.index; };
   const auto pack = [&](const MatrixView<const Real>& matrix, Real* to) {
     for (index_t block = 0; block < plan.blocks; ++block) {
+      if (watch.stops(matrix.columns * plan.block_elements())) return;
       if (mine()) plan::pack_block(matrix, plan.lanes, block, to + block * matrix.columns * plan.block_elements());
     }
   };
@@ -123,16 +152,24 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   const Rows<const Real>& input = share.layer.input;
   const index_t stride = input.storage != nullptr ? input.width : plan.rows.even_stride(input.view);
   const index_t tasks = (outputs + blas_block_columns - 1) / blas_block_columns;
-  share.direction_barrier->wait(share.direction_threads);  // until all have used the last chunk's
-  for (index_t task = share.index_in_direction; task < tasks && rows > 0; task += share.direction_threads) {
+  const index_t work_per_row = blas_block_columns * share.direction.weights.input.columns;
+  const index_t most_rows = rows_at_once(work_per_row);
+  // until all have used the last chunk's
+  if (!share.direction_barrier->wait(share.direction_threads, share.watch)) return;
+  for (index_t task = share.index_in_direction; task < tasks; task += share.direction_threads) {
     MatrixView<const Real> weight = share.direction.weights.input;
     const index_t first = task * blas_block_columns;
     weight.data += first * weight.row_stride;
     weight.rows = std::min(blas_block_columns, outputs - first);
-    blas::multiply_transposed(rows, input.at(plan.rows, chunk.begin, 0), stride, weight,
-                              share.direction.pre_activations + first, outputs, /*accumulate=*/false);
+    for (index_t row = 0; row < rows; row += most_rows) {
+      const index_t count = std::min(most_rows, rows - row);
+      if (share.watch.stops(count * work_per_row)) return;
+      blas::multiply_transposed(count, input.at(plan.rows, chunk.begin, 0) + row * stride, stride, weight,
+                                share.direction.pre_activations + row * outputs + first, outputs,
+                                /*accumulate=*/false);
+    }
   }
-  share.direction_barrier->wait(share.direction_threads);
+  share.direction_barrier->wait(share.direction_threads, share.watch);
 }
 
 template <class Real>
@@ -149,20 +186,26 @@ void project_own_blocks(const Share<Real>& share, Span chunk) {
   const index_t input_size = plan.problem.layer_input_size(share.layer.layer);
   if (share.direction.input_path == WeightPath::in_place) {
     auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
-    product.row_count = row - share.table;
     product.weights = share.direction.weights.input.data;
     product.row_stride = share.direction.weights.input.row_stride;
     product.size = input_size;
     product.bias = bias_panel(share.direction);
-    plan::kernels_of<Real>(plan).product_in_place(product);
+    run_in_parts(share, row - share.table, Parts(row_work(share, input_size)), [&](StepRow<Real>* rows, index_t count) {
+      product.rows = rows;
+      product.row_count = count;
+      plan::kernels_of<Real>(plan).product_in_place(product);
+    });
     return;
   }
   auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.row_count = row - share.table;
   projection.input_size = input_size;
   projection.input_weights = input_panels(share.direction);
   projection.bias = bias_panel(share.direction);
-  plan::step_kernels_of<Real>(plan).project(projection);
+  run_in_parts(share, row - share.table, Parts(row_work(share, input_size)), [&](StepRow<Real>* rows, index_t count) {
+    projection.rows = rows;
+    projection.row_count = count;
+    plan::step_kernels_of<Real>(plan).project(projection);
+  });
 }
 
 // --- the steps ------------------------------------------------------------------------------------------------------
@@ -209,6 +252,7 @@ template <class Real>
 struct StepArguments {
   kernels::StepForward<Real> step;
   kernels::ProductInPlace<Real> product;
+  Parts parts;
 };
 
 template <class Real>
@@ -227,11 +271,12 @@ StepArguments<Real> step_arguments(const Share<Real>& share) {
   product.weights = direction.weights.hidden.data;
   product.row_stride = direction.weights.hidden.row_stride;
   product.size = plan.problem.output_size;
-  return {step, product};
+  const index_t columns = step.hidden_size + (fused ? step.input_size : 0);
+  return {step, product, Parts(row_work(share, columns))};
 }
 
 template <class Real>
-void run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
+void run_kernels(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
   if (row_count == 0) return;
   arguments.step.row_count = row_count;
   if (share.direction.hidden_path == WeightPath::in_place) {
@@ -241,17 +286,40 @@ void run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t 
   plan::step_kernels_of<Real>(share.plan).step(arguments.step);
 }
 
+// The rows at the table's beginning; false: the call is to end.
+template <class Real>
+bool run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
+  if (row_count <= arguments.parts.most_rows) {
+    run_kernels(share, arguments, row_count);
+    return true;
+  }
+  const bool goes_on = run_in_parts(share, row_count, arguments.parts, [&](StepRow<Real>* rows, index_t count) {
+    arguments.step.rows = arguments.product.rows = rows;
+    run_kernels(share, arguments, count);
+  });
+  arguments.step.rows = arguments.product.rows = share.table;
+  return goes_on;
+}
+
 template <class Real>
 void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   const DirectionForward<Real>& direction = share.direction;
   StepArguments<Real> arguments = step_arguments(share);
+  index_t work = 0;  // since the watch was asked: some microseconds of it, which tiny steps take many of
+  constexpr index_t work_between_questions = 100'000;
   for (index_t k = 0; k < chunk.size(); ++k) {
     const index_t at = direction.reverse ? chunk.end - 1 - k : chunk.begin + k;
     const index_t row_count = place_rows(share, chunk, at);
     arguments.step.backwards = arguments.product.backwards = share.layer.backwards != (at % 2 == 1);
-    run_rows(share, arguments, row_count);
+    if (!run_rows(share, arguments, row_count)) return;
     keep_hidden(share, at, row_count);
-    if (!(last_chunk && k + 1 == chunk.size())) share.group_barrier->wait(share.group_threads);
+    work += row_count * arguments.parts.work_per_row;
+    if (work > work_between_questions) {
+      if (share.watch.stops(work)) return;
+      work = 0;
+    }
+    if (last_chunk && k + 1 == chunk.size()) return;
+    if (!share.group_barrier->wait(share.group_threads, share.watch)) return;
   }
 }
 
@@ -296,7 +364,6 @@ void begin_cells(const Share<Real>& share) {
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = initial.data + row * initial.row_stride;
-    if (from == share.direction.cell_final + row * share.plan.problem.cell_size) continue;  // a stream's own
     std::copy(from + units.begin, from + units.end,
               share.direction.cell_final + row * share.plan.problem.cell_size + units.begin);
   }
@@ -324,7 +391,8 @@ void walk(const Share<Real>& share) {
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
     const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
-    if (share.below != nullptr) share.below->wait_for(chunk.end);
+    if (share.watch.stops(chunk.size() * share.rows.size() * row_work(share, 1))) return;
+    if (share.below != nullptr && !share.below->wait_for(chunk.end, share.watch)) return;
     if (share.projects_with_blas()) {
       project_with_blas(share, chunk);
     } else if (share.direction.pre_activations != nullptr) {
@@ -335,6 +403,7 @@ void walk(const Share<Real>& share) {
       continue;
     }
     run_steps(share, chunk, k + 1 == chunks);
+    if (share.watch.stops(0)) return;
     if (share.own != nullptr) share.own->report(chunk.end);
   }
   if (!known) finish_hidden(share);
@@ -344,10 +413,10 @@ void walk(const Share<Real>& share) {
 
 template <class Real>
 void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
-                   StepRow<Real>* table) {
+                   Watch& watch, StepRow<Real>* table) {
   if (!layer.directions[0].weights.packed()) {
-    prepare_weights(plan, layer, team);
-    meeting.team->wait(team.size);
+    prepare_weights(plan, layer, team, watch);
+    if (!meeting.team->wait(team.size, watch)) return;
   }
   const plan::Split split = plan.split(layer.layer, team.size);
   if (team.index >= split.threads()) return;
@@ -358,27 +427,27 @@ void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team
   for (index_t d = direction_group; d < plan.problem.num_directions; d += split.directions) {
     walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, row_group),
                      plan::part_of(plan.blocks, split.units, in_direction % split.units), &meeting.directions[d],
-                     per_direction, in_direction, &meeting.groups[team.index / split.units], split.units, table,
+                     per_direction, in_direction, &meeting.groups[team.index / split.units], split.units, watch, table,
                      nullptr, nullptr});
   }
 }
 
 template <class Real>
-void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
+void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting, Watch& watch,
                                 StepRow<Real>* table) {
   const Progress* below = layer.layer > 0 ? &meeting.layers[layer.layer - 1] : nullptr;
   Barrier alone;
   walk(Share<Real>{plan, layer, layer.directions[0], Span{0, plan.problem.batch}, Span{0, plan.blocks}, &alone, 1, 0,
-                   &alone, 1, table, below, &meeting.layers[layer.layer]});
+                   &alone, 1, watch, table, below, &meeting.layers[layer.layer]});
 }
 
-template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Meeting&,
+template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Meeting&, Watch&,
                                                 StepRow<float>*);
-template void layer_forward_in_wavefront<double>(const Plan&, const LayerForward<double>&, const Meeting&,
+template void layer_forward_in_wavefront<double>(const Plan&, const LayerForward<double>&, const Meeting&, Watch&,
                                                  StepRow<double>*);
-template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Meeting&,
+template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Meeting&, Watch&,
                                    StepRow<float>*);
-template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Meeting&,
+template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Meeting&, Watch&,
                                     StepRow<double>*);
 
 }  // namespace lstm_native::driver

@@ -69,16 +69,18 @@ struct Meeting {
   Progress* layers;     // one per layer, in steps
 };
 
+// A thread's part ends early, anywhere, where its watch says so: then nothing that it wrote is of use.
+
 // One thread's part. Every thread of the team calls it with the same arguments but `team` and `table`; whoever reads
 // the layer's results must meet the others first. table: StepRows, as many as plan::ScratchLayout says.
 template <class Real>
 void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
-                   kernels::StepRow<Real>* table);
+                   Watch& watch, kernels::StepRow<Real>* table);
 
 // A whole layer of one direction with packed weights, on one thread, while others run the layers below and above:
 // begins a chunk of steps when the layer below has done it, and reports its own.
 template <class Real>
 void layer_forward_in_wavefront(const plan::Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
-                                kernels::StepRow<Real>* table);
+                                Watch& watch, kernels::StepRow<Real>* table);
 
 }  // namespace lstm_native::driver

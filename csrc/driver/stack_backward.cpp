@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "common/flush_subnormals.hpp"
+#include "blas/blas.hpp"
 #include "driver/stack_forward.hpp"
 #include "plan/backward_scratch.hpp"
 #include "plan/tape.hpp"
@@ -135,23 +135,25 @@ LayerProducts<Real> describe_products(const Call<Real>& call, index_t index) {
   return layer;
 }
 
-// What a layer read, where it is not the caller's evenly spaced rows: the outputs of the layer below, from the tape and
-// dropped as they were; or the caller's rows one after the other. Each thread stores some rows.
-template <class Real>
-void store_layer_input(const Call<Real>& call, index_t index, const Team& team) {
-  const plan::Problem& problem = call.problem();
-  Real* to = call.scratch.at(call.scratch.layout().layer_input);
-  if (index == 0) {
-    for (index_t step = team.index; step < problem.seq_len; step += team.size) {
-      for (index_t r = 0; r < call.plan.forward.rows.count(step); ++r) {
-        const Real* from = call.plan.forward.rows.locate(call.stack.input, step, r);
-        std::copy(from, from + problem.input_size,
-                  call.plan.forward.rows.locate_stored(to, problem.input_size, step, r));
-      }
-    }
-    return;
+// So many rows are copied, or masked, between two looks at the watch; work as multiply-adds would take as long.
+constexpr index_t rows_per_look = 256;
+constexpr index_t copy_work = 5;
+constexpr index_t mask_work = 50;
+
+// Calls run(Span) for a thread's part of [0, total), some rows at a time.
+template <class Run>
+void run_in_parts(index_t total, const Team& team, index_t work_per_row, Watch& watch, const Run& run) {
+  const Span rows = plan::part_of(total, team.size, team.index);
+  for (index_t begin = rows.begin; begin < rows.end; begin += rows_per_look) {
+    if (watch.stops(rows_per_look * work_per_row)) return;
+    run(Span{begin, std::min(begin + rows_per_look, rows.end)});
   }
-  const Span rows = plan::part_of(call.total(), team.size, team.index);
+}
+
+// The outputs of the layer below, from the tape and dropped as they were.
+template <class Real>
+void store_outputs(const Call<Real>& call, index_t index, Span rows, Real* to) {
+  const plan::Problem& problem = call.problem();
   const index_t width = problem.layer_output_size();
   const index_t units = problem.output_size;
   for (index_t d = 0; d < problem.num_directions; ++d) {
@@ -181,30 +183,56 @@ void store_layer_input(const Call<Real>& call, index_t index, const Team& team) 
   }
 }
 
+// What a layer read, where it is not the caller's evenly spaced rows: the outputs of the layer below, or the caller's
+// rows one after the other. Each thread stores some rows.
+template <class Real>
+void store_layer_input(const Call<Real>& call, index_t index, const Team& team, Watch& watch) {
+  const plan::Problem& problem = call.problem();
+  Real* to = call.scratch.at(call.scratch.layout().layer_input);
+  if (index > 0) {
+    const index_t work = problem.layer_output_size() * (call.stack.dropout.probability > 0.0 ? mask_work : copy_work);
+    run_in_parts(call.total(), team, work, watch, [&](Span rows) { store_outputs(call, index, rows, to); });
+    return;
+  }
+  for (index_t step = team.index; step < problem.seq_len; step += team.size) {
+    const index_t count = call.plan.forward.rows.count(step);
+    if (watch.stops(count * problem.input_size * copy_work)) return;
+    for (index_t r = 0; r < count; ++r) {
+      const Real* from = call.plan.forward.rows.locate(call.stack.input, step, r);
+      std::copy(from, from + problem.input_size, call.plan.forward.rows.locate_stored(to, problem.input_size, step, r));
+    }
+  }
+}
+
 // The gradient of a layer's input to that of the outputs below, or into the caller's rows.
 template <class Real>
-void hand_down(const Call<Real>& call, index_t index, const Team& team) {
+void hand_down(const Call<Real>& call, index_t index, const Team& team, Watch& watch) {
   const plan::Problem& problem = call.problem();
   const auto& at = call.scratch.layout();
   if (index > 0) {
-    const index_t elements = call.total() * problem.layer_output_size();
-    const Span mine = plan::part_of(elements, team.size, team.index);
-    rng::apply_dropout(call.scratch.at(at.output_gradient) + mine.begin, mine.size(),
-                       static_cast<std::uint64_t>((index - 1) * elements + mine.begin), call.stack.dropout);
+    const index_t width = problem.layer_output_size();
+    run_in_parts(call.total(), team, width * mask_work, watch, [&](Span rows) {
+      rng::apply_dropout(call.scratch.at(at.output_gradient) + rows.begin * width, rows.size() * width,
+                         static_cast<std::uint64_t>(((index - 1) * call.total() + rows.begin) * width),
+                         call.stack.dropout);
+    });
     return;
   }
   Real* from = call.scratch.at(at.input_gradient);
   for (index_t step = team.index; step < problem.seq_len; step += team.size) {
-    for (index_t r = 0; r < call.plan.forward.rows.count(step); ++r) {
+    const index_t count = call.plan.forward.rows.count(step);
+    if (watch.stops(count * problem.input_size * copy_work)) return;
+    for (index_t r = 0; r < count; ++r) {
       const Real* row = call.plan.forward.rows.locate_stored(from, problem.input_size, step, r);
       std::copy(row, row + problem.input_size, call.plan.forward.rows.locate(call.stack.input_gradient, step, r));
     }
   }
 }
 
-// The gates that the tape lacks, to where the pre-activations' gradients will be. With subnormal numbers, as before.
+// The gates that the tape lacks, to where the pre-activations' gradients will be.
 template <class Real>
-void compute_gates_again(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting) {
+void compute_gates_again(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
+                         Watch& watch) {
   const plan::Plan& plan = call.plan.forward;
   const Team own{team.index, std::min(team.size, plan.threads)};
   if (own.index >= own.size) return;
@@ -222,36 +250,36 @@ void compute_gates_again(const Call<Real>& call, index_t index, const Team& team
     direction.known = {call.stack.tape + call.tape.hidden(index, d), call.stack.tape + call.tape.cells(index, d),
                        scratch.at(scratch.layout().known_states + d * scratch.layout().known_states_size)};
   }
-  layer_forward(plan, layer, own, meeting, scratch.step_rows(own.index));
+  layer_forward(plan, layer, own, meeting, watch, scratch.step_rows(own.index));
 }
 
+// One layer; false where the call is to end.
 template <class Real>
-void run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
-               const Meeting& forward_meeting, TaskCounter* tasks) {
+bool run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
+               const Meeting& forward_meeting, Watch& watch, TaskCounter* tasks) {
+  const auto meet = [&] { return meeting.team->wait(team.size, watch); };
   const bool first = index == 0;
-  // With subnormal numbers, as the forward pass had them.
   if (first ? call.gathers_input() : call.plan.wants.weights || call.recomputes()) {
-    store_layer_input(call, index, team);
+    store_layer_input(call, index, team, watch);
   }
   if (call.recomputes()) {
-    meeting.team->wait(team.size);
-    compute_gates_again(call, index, team, forward_meeting);
+    if (!meet()) return false;
+    compute_gates_again(call, index, team, forward_meeting, watch);
   }
-  const FlushSubnormals flush;
   if (!call.stack.has_steps) {
     const LayerBackward<Real> layer = describe_steps(call, index);
-    pack_for_backward(call.plan, layer, team);
-    meeting.team->wait(team.size);
-    layer_backward(call.plan, layer, team, meeting, call.scratch.rows(team.index));
+    pack_for_backward(call.plan, layer, team, watch);
+    if (!meet()) return false;
+    layer_backward(call.plan, layer, team, meeting, watch, call.scratch.rows(team.index));
   }
-  meeting.team->wait(team.size);
-  gradient_products(call.plan, describe_products(call, index), team, *meeting.team, tasks);
-  meeting.team->wait(team.size);
-  if (call.stack.has_steps) return;
+  if (!meet()) return false;
+  if (!gradient_products(call.plan, describe_products(call, index), team, *meeting.team, watch, tasks)) return false;
+  if (!meet() || call.stack.has_steps) return !watch.stops(0);
   if (first ? call.scatters_input() : call.stack.dropout.probability > 0.0) {
-    hand_down(call, index, team);
-    meeting.team->wait(team.size);
+    hand_down(call, index, team, watch);
+    return meet();
   }
+  return true;
 }
 
 // Whether some matrix's gradient is laid out this way.
@@ -266,7 +294,7 @@ bool has_gradient(const StackBackward<Real>& stack, const plan::Problem& problem
 }  // namespace
 
 template <class Real>
-void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack) {
+void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack, Interruption& interruption) {
   const plan::Problem& problem = forward.problem;
   const BackwardPlan plan(forward,
                           {!stack.has_steps && stack.input_gradient.data != nullptr,
@@ -296,6 +324,8 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack)
     forward_scratch.emplace(forward, forward_needs);
   }
   const MeetingPlace forward_place(forward);
+  const bool calls_blas = forward_scratch.has_value() || (needs.steps && !plan.packs_input_weights());
+  const blas::WorkingMemory blas_memory(calls_blas ? plan.threads : 0);
   const Call<Real> call{plan,
                         stack,
                         scratch,
@@ -305,14 +335,15 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack)
                         needs.row_major_gradients,
                         needs.column_major_gradients};
   with_team(plan.threads, [&](const Team& team) noexcept {
+    Watch watch(interruption, team.index == 0);
     for (index_t k = problem.num_layers - 1; k >= 0; --k) {
-      run_layer(call, k, team, meeting, forward_place.meeting(),
-                &tasks[static_cast<std::size_t>(k * plan.product_blocks())]);
+      TaskCounter* of_layer = &tasks[static_cast<std::size_t>(k * plan.product_blocks())];
+      if (!run_layer(call, k, team, meeting, forward_place.meeting(), watch, of_layer)) return;
     }
   });
 }
 
-template void stack_backward<float>(const plan::Plan&, const StackBackward<float>&);
-template void stack_backward<double>(const plan::Plan&, const StackBackward<double>&);
+template void stack_backward<float>(const plan::Plan&, const StackBackward<float>&, Interruption&);
+template void stack_backward<double>(const plan::Plan&, const StackBackward<double>&, Interruption&);
 
 }  // namespace lstm_native::driver

@@ -34,8 +34,9 @@ struct StackBackward {
   rng::DropoutStream dropout;
 };
 
-// Throws std::bad_alloc or std::length_error before it has written anything. Subnormal numbers count as zero meanwhile.
+// Throws std::bad_alloc or std::length_error before it has written anything. Ends early, with results that are of no
+// use, where the interruption is requested.
 template <class Real>
-void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack);
+void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack, Interruption& interruption);
 
 }  // namespace lstm_native::driver

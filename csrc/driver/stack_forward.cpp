@@ -2,12 +2,17 @@
 
 #include <algorithm>
 
+#include "blas/blas.hpp"
 #include "plan/tape.hpp"
 
 namespace lstm_native::driver {
 namespace {
 
 using plan::Plan;
+
+// So many rows are masked between two looks at the watch; an element takes as long as so many multiply-adds.
+constexpr index_t rows_per_look = 256;
+constexpr index_t mask_work = 50;
 
 bool fuses_input(const Plan& plan, const WeightPaths& paths) {
   const auto is_packed = [](WeightPath path) {
@@ -24,18 +29,45 @@ StateView<const Real> state_of(StateView<const Real> states, index_t state) {
 
 template <class Real>
 void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, index_t layer, Real* outputs,
-                         const Team& team) {
-  const index_t elements = plan.rows.total() * plan.problem.layer_output_size();
-  const plan::Span mine = plan::part_of(elements, team.size, team.index);
-  const auto first = static_cast<std::uint64_t>(layer * elements + mine.begin);
-  rng::apply_dropout(outputs + mine.begin, mine.size(), first, stack.dropout);
+                         const Team& team, Watch& watch) {
+  const index_t width = plan.problem.layer_output_size();
+  const plan::Span rows = plan::part_of(plan.rows.total(), team.size, team.index);
+  for (index_t row = rows.begin; row < rows.end; row += rows_per_look) {
+    const index_t elements = std::min(rows_per_look, rows.end - row) * width;
+    if (watch.stops(elements * mask_work)) return;
+    const auto first = static_cast<std::uint64_t>((layer * plan.rows.total() + row) * width);
+    rng::apply_dropout(outputs + row * width, elements, first, stack.dropout);
+  }
+}
+
+template <class Real>
+bool calls_blas(const Plan& plan, const StackForward<Real>& stack) {
+  if (stack.weights[0].packed()) return false;
+  for (index_t layer = 0; layer < std::min<index_t>(plan.problem.num_layers, 2); ++layer) {  // the others are alike
+    if (weight_paths(plan, layer, stack.input, /*packed=*/false).input == WeightPath::blas) return true;
+  }
+  return false;
+}
+
+// Whether the calling thread could wait for the others' last steps for long: then it does so at a barrier, where it
+// keeps its watch, which it can't at the end of the region.
+bool takes_long(const Plan& plan) {
+  constexpr double worth_a_barrier = 1e8;  // multiply-adds, some milliseconds
+  const auto& problem = plan.problem;
+  const auto columns = static_cast<double>(problem.output_size + problem.layer_input_size(0));
+  return static_cast<double>(plan.rows.total()) * static_cast<double>(plan.row_elements()) * columns > worth_a_barrier;
 }
 
 }  // namespace
 
 MeetingPlace::MeetingPlace(const Plan& plan)
-    : barriers_(new Barrier[static_cast<std::size_t>(plan.threads) + 3]),
+    : barrier_count_(static_cast<std::size_t>(plan.threads) + 3),
+      barriers_(new Barrier[barrier_count_]),
       layers_(plan.wavefront ? new Progress[static_cast<std::size_t>(plan.problem.num_layers)] : nullptr) {}
+
+void MeetingPlace::reset() {
+  for (std::size_t k = 0; k < barrier_count_; ++k) barriers_[k].reset();
+}
 
 template <class Real>
 WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
@@ -110,42 +142,48 @@ plan::ScratchNeeds scratch_needs(const Plan& plan, const CellWeights<Real>* weig
 
 template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
-                   const Meeting& meeting) {
+                   const Meeting& meeting, Interruption& interruption) {
   const plan::Problem& problem = plan.problem;
   if (problem.batch == 0) return;
+  const bool meets_at_the_end = takes_long(plan);
   if (plan.wavefront) {
     for (index_t k = 0; k < problem.num_layers; ++k) meeting.layers[k].reset();
     with_team(plan.threads, [&](const Team& team) noexcept {
-      for (index_t k = team.index; k < problem.num_layers; k += team.size) {
-        layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting,
+      Watch watch(interruption, team.index == 0);
+      for (index_t k = team.index; k < problem.num_layers && !watch.stops(0); k += team.size) {
+        layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting, watch,
                                    scratch.step_rows(team.index));
       }
+      if (meets_at_the_end) meeting.team->wait(team.size, watch);
     });
     return;
   }
   with_team(plan.threads, [&](const Team& team) noexcept {
+    Watch watch(interruption, team.index == 0);
     for (index_t k = 0; k < problem.num_layers; ++k) {
       const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);
-      layer_forward(plan, layer, team, meeting, scratch.step_rows(team.index));
+      layer_forward(plan, layer, team, meeting, watch, scratch.step_rows(team.index));
       if (k + 1 == problem.num_layers) break;
-      meeting.team->wait(team.size);
+      if (!meeting.team->wait(team.size, watch)) return;
       if (stack.dropout.probability > 0.0) {
-        drop_between_layers(plan, stack, k, layer.directions[0].output.storage, team);
-        meeting.team->wait(team.size);
+        drop_between_layers(plan, stack, k, layer.directions[0].output.storage, team, watch);
+        if (!meeting.team->wait(team.size, watch)) return;
       }
     }
+    if (meets_at_the_end) meeting.team->wait(team.size, watch);
   });
 }
 
 template <class Real>
-void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
+void stack_forward(const Plan& plan, const StackForward<Real>& stack, Interruption& interruption) {
   const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
   const MeetingPlace place(plan);
+  const blas::WorkingMemory blas_memory(calls_blas(plan, stack) ? plan.threads : 0);
   if (stack.tape != nullptr) {
     plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.tape_form, stack.dropout.key,
                        stack.dropout.counter);
   }
-  stack_forward(plan, stack, scratch, place.meeting());
+  stack_forward(plan, stack, scratch, place.meeting(), interruption);
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                                  \
@@ -155,8 +193,8 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack) {
   template plan::ScratchNeeds scratch_needs<Real>(const Plan&, const CellWeights<Real>*,                               \
                                                   const SequenceView<const Real>&);                                    \
   template void stack_forward<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&,                \
-                                    const Meeting&);                                                                   \
-  template void stack_forward<Real>(const Plan&, const StackForward<Real>&);
+                                    const Meeting&, Interruption&);                                                    \
+  template void stack_forward<Real>(const Plan&, const StackForward<Real>&, Interruption&);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE

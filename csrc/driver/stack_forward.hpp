@@ -19,7 +19,7 @@ struct StackForward {
   const CellWeights<Real>* weights;                    // num_layers * num_directions of them, all packed or none
   SequenceView<Real> output;                           // feature_stride 1; overwritten
   Real* hidden_final;  // (layers * directions, batch, output_size), contiguous; overwritten
-  Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten; may be cell_initial's memory
+  Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten
   Real* tape;          // plan::TapeLayout's elements, overwritten; null: keep nothing
   plan::TapeForm tape_form;
   rng::DropoutStream dropout;
@@ -50,19 +50,22 @@ class MeetingPlace {
  public:
   explicit MeetingPlace(const plan::Plan& plan);
   Meeting meeting() const { return {&barriers_[0], &barriers_[1], &barriers_[3], layers_.get()}; }
+  void reset();  // after a call that ended early
 
  private:
+  std::size_t barrier_count_;
   std::unique_ptr<Barrier[]> barriers_;
   std::unique_ptr<Progress[]> layers_;
 };
 
-// Allocates nothing. `meeting` is of a MeetingPlace of the same plan.
+// Allocates nothing. `meeting` is of a MeetingPlace of the same plan. Ends early, with results that are of no use,
+// where the interruption is requested.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
-                   const Meeting& meeting);
+                   const Meeting& meeting, Interruption& interruption);
 
 // With scratch of its own. Throws std::bad_alloc or std::length_error before it has written anything.
 template <class Real>
-void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack);
+void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, Interruption& interruption);
 
 }  // namespace lstm_native::driver

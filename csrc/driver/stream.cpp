@@ -29,20 +29,21 @@ Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtyp
       state_elements_(checked_product({problem.num_layers, problem.batch, problem.cell_size})),
       hidden_{AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real))),
               AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real)))},
-      cell_(state_elements_ * static_cast<index_t>(sizeof(Real))) {
+      cell_{AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real))),
+            AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real)))} {
   std::fill(hidden(), hidden() + state_elements_, Real{0});
   std::fill(cell(), cell() + state_elements_, Real{0});
 }
 
 template <class Real>
-void Stream<Real>::run(index_t steps, const Real* input, Real* output) {
+void Stream<Real>::run(index_t steps, const Real* input, Real* output, Interruption& interruption) {
   if (steps > 1 && (!several_steps_.has_value() || several_steps_->plan.problem.seq_len != steps)) {
     plan::Problem longer = problem();
     longer.seq_len = steps;
     several_steps_.reset();
     several_steps_.emplace(longer, weight_dtype_, weights_);
   }
-  const Runner& runner = steps == 1 ? one_step_ : *several_steps_;
+  Runner& runner = steps == 1 ? one_step_ : *several_steps_;
   const plan::Problem& sizes = runner.plan.problem;
   const index_t of_layer = sizes.batch * sizes.cell_size;
   StackForward<Real> stack{};
@@ -52,9 +53,13 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output) {
   stack.weights = weights_;
   stack.output = {output, sizes.batch * sizes.output_size, sizes.output_size, 1};
   stack.hidden_final = memory_of(hidden_[1 - current_]);
-  stack.cell_final = cell();
+  stack.cell_final = memory_of(cell_[1 - current_]);
   stack.backwards = backwards_;
-  stack_forward(runner.plan, stack, runner.scratch, runner.place.meeting());
+  stack_forward(runner.plan, stack, runner.scratch, runner.place.meeting(), interruption);
+  if (interruption.requested()) {
+    runner.place.reset();
+    return;
+  }
   current_ = 1 - current_;
   backwards_ = !backwards_;
 }
@@ -63,7 +68,7 @@ template <class Real>
 index_t Stream<Real>::bytes() const {
   const index_t scratch = one_step_.scratch.layout().elements +
                           (several_steps_.has_value() ? several_steps_->scratch.layout().elements : 0);
-  return (scratch + 3 * state_elements_) * static_cast<index_t>(sizeof(Real));
+  return (scratch + 4 * state_elements_) * static_cast<index_t>(sizeof(Real));
 }
 
 template class Stream<float>;

@@ -16,12 +16,13 @@ class Stream {
   Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights);
 
   // input (steps, batch, input_size) and output (steps, batch, output_size) are contiguous and do not overlap.
-  // Allocates where `steps` is neither 1 nor that of the last call with more than 1.
-  void run(index_t steps, const Real* input, Real* output);
+  // Allocates where `steps` is neither 1 nor that of the last call with more than 1. Where the interruption is
+  // requested it ends early, and the state is what it was.
+  void run(index_t steps, const Real* input, Real* output, Interruption& interruption);
 
   // The state that the next step begins with: (layers, batch, output_size), (layers, batch, cell_size).
   Real* hidden() { return memory_of(hidden_[current_]); }
-  Real* cell() { return memory_of(cell_); }
+  Real* cell() { return memory_of(cell_[current_]); }
   index_t state_elements() const { return state_elements_; }
   const plan::Problem& problem() const { return one_step_.plan.problem; }
   index_t bytes() const;  // of all that it holds
@@ -43,7 +44,7 @@ class Stream {
   std::optional<Runner> several_steps_;
   index_t state_elements_;
   AlignedBuffer hidden_[2];  // read, and written for the next call
-  AlignedBuffer cell_;
+  AlignedBuffer cell_[2];
   int current_ = 0;
   bool backwards_ = false;
 };

@@ -8,7 +8,14 @@ calls, `Stream` runs a stack step by step, `explain` says what a call does and w
 """
 
 from lstm_native._extension import core as _loaded_core
-from lstm_native.config import get_config, get_num_threads, set_num_threads, show_config
+from lstm_native.config import (
+    get_config,
+    get_flush_subnormals,
+    get_num_threads,
+    set_flush_subnormals,
+    set_num_threads,
+    show_config,
+)
 from lstm_native.explanation import Explanation, LayerExplanation, explain
 from lstm_native.functional import lstm
 from lstm_native.grad import LSTMGrad
@@ -31,11 +38,13 @@ __all__ = [
     "__version__",
     "explain",
     "get_config",
+    "get_flush_subnormals",
     "get_num_threads",
     "lstm",
     "lstm_vjp",
     "manual_seed",
     "pack_weights",
+    "set_flush_subnormals",
     "set_num_threads",
     "show_config",
 ]

@@ -6,6 +6,27 @@ imported first: its own BLAS must read the environment as the user left it. A sy
 others in the process may share, is left alone.
 """
 
+# ruff: noqa: E402 (before NumPy says in its own words that it can't be imported)
+import importlib
+
+
+def _refuse_sub_interpreters() -> None:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from CPython 3.13 on; before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        # A number, and in later versions a tuple that begins with it.
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError(
+                "lstm_native: sub-interpreters are not supported, as NumPy does not support them; "
+                "import it in the main interpreter, and use threads or processes"
+            )
+        return
+
+
+_refuse_sub_interpreters()
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -45,7 +45,10 @@ class ForwardCall(NamedTuple):
     recompute: bool = False
 
 
-def forward(call: ForwardCall) -> tuple[RealArray, RealArray, RealArray, RealArray | None]:
+ForwardResults: TypeAlias = tuple[RealArray, RealArray, RealArray, RealArray | None]
+
+
+def forward(call: ForwardCall) -> ForwardResults:
     """Return output, h_n, c_n, and the tape as one flat array, or None where none is asked for."""
     dtype = call.input.dtype
     features = call.h_0.shape[2] * (2 if call.bidirectional else 1)

@@ -11,6 +11,10 @@ from lstm_native._sizes import Sizes
 
 LARGEST_SIZE = 2**63 - 1
 
+# Each layer has arrays of its own, which are checked one by one: with more a call would do nothing
+# else for minutes.
+MOST_LAYERS = 2**16
+
 
 def described(value: Any) -> str:
     """Return a short description of any value, for messages: its type, and a scalar's value."""
@@ -38,6 +42,11 @@ def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
     if number < low or (high is not None and number > high):
         raise ValueError(f"{name}: expected {bounds}, got {_scalar(number)}")
     return number
+
+
+def layer_count(value: Any) -> int:
+    """Return `num_layers`."""
+    return integer(value, "num_layers", 1, MOST_LAYERS)
 
 
 def boolean(value: Any, name: str) -> bool:

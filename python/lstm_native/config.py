@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,22 @@ from lstm_native import _validate
 from lstm_native._extension import core
 
 _ENVIRONMENT = "LSTM_NATIVE_NUM_THREADS"
+_FLUSH = "LSTM_NATIVE_FLUSH_SUBNORMALS"
 _MOST_THREADS = core.most_threads()
 
 
 def set_num_threads(num_threads: int | None) -> None:
     """Set how many threads a call uses that does not say `num_threads=` itself.
 
-    Results do not depend on it, bit for bit.
+    Results do not depend on it, bit for bit. A limit that is put on OpenMP's threads after the
+    import, as `threadpoolctl.threadpool_limits` does, holds for such calls, too.
 
     Parameters
     ----------
     num_threads : int or None
         From 1 to 128. None returns to the default: the environment variable
         LSTM_NATIVE_NUM_THREADS as it was at import, else OMP_NUM_THREADS, else the cores that the
-        process may use (its affinity and its cgroup's limit).
+        process may use (its affinity and the limits of its cgroups).
 
     Raises
     ------
@@ -33,17 +36,44 @@ def set_num_threads(num_threads: int | None) -> None:
     ValueError
         If it is outside of its range.
     """
-    _threads.chosen = None if num_threads is None else _check(num_threads)
+    core.choose_threads(0 if num_threads is None else _check(num_threads))
 
 
 def get_num_threads() -> int:
     """Return how many threads a call uses that does not say `num_threads=` itself."""
-    return _threads.default if _threads.chosen is None else _threads.chosen
+    return core.default_threads()
 
 
 def threads_for_call(num_threads: Any) -> int:
     """Return the threads of one call from its `num_threads=` argument."""
     return get_num_threads() if num_threads is None else _check(num_threads)
+
+
+def set_flush_subnormals(flush: bool) -> None:
+    """Set whether calls count subnormal numbers as zeros: in this process, from now on.
+
+    Numbers below 1.18e-38 in float32, 2.23e-308 in float64. A state or a gradient that fades over
+    many steps ends among them, where many CPUs take a hundred times as long for an operation. With
+    them as zeros, a result differs by less than 1e-36 in float32, for as long as no weight is above
+    10 or so. The setting holds for the threads that compute, while they do.
+
+    Parameters
+    ----------
+    flush : bool
+        True is the default, unless the environment variable LSTM_NATIVE_FLUSH_SUBNORMALS was 0 at
+        import.
+
+    Raises
+    ------
+    TypeError
+        If `flush` is not a bool.
+    """
+    core.set_flush_subnormals(_validate.boolean(flush, "flush"))
+
+
+def get_flush_subnormals() -> bool:
+    """Return whether calls count subnormal numbers as zeros."""
+    return core.flushes_subnormals()
 
 
 def get_config() -> dict[str, Any]:
@@ -56,6 +86,7 @@ def get_config() -> dict[str, Any]:
         "openmp": core.openmp_version(),
         "isa": core.isa(),
         "threads": get_num_threads(),
+        "flush_subnormals": get_flush_subnormals(),
     }
 
 
@@ -76,6 +107,7 @@ def show_config() -> None:
         "ISA supported": ", ".join(isa["supported"]),
         "ISA in use": f"{isa['in_use']} ({8 * isa['vector_bytes']}-bit vectors)",
         "threads": str(config["threads"]),
+        "subnormals": "count as zero" if config["flush_subnormals"] else "kept",
     }
     for name, value in lines.items():
         print(f"{name + ':':15}{value}")
@@ -83,14 +115,6 @@ def show_config() -> None:
 
 def _check(num_threads: Any) -> int:
     return _validate.integer(num_threads, "num_threads", 1, _MOST_THREADS)
-
-
-class _Threads:
-    """The default, decided at import, and what `set_num_threads` chose."""
-
-    def __init__(self, default: int) -> None:
-        self.default = default
-        self.chosen: int | None = None
 
 
 def _default_threads() -> int:
@@ -110,27 +134,75 @@ def _default_threads() -> int:
 
 
 def usable_cores() -> int:
-    """Return the number of cores that the process may use: its affinity, its cgroup's limit."""
+    """Return the number of cores that the process may use: its affinity, its cgroups' limits."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    limit = _cgroup_limit(Path("/sys/fs/cgroup"))
+    limit = cpu_limit(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
     return max(1, min(cores, math.ceil(limit))) if limit is not None else cores
 
 
-def _cgroup_limit(root: Path) -> float | None:
-    """Return the CPU time per wall time that the cgroup mounted at `root` allows."""
+def cpu_limit(mount: Path, membership: Path) -> float | None:
+    """Return the CPU time per wall time that the process's cgroups allow, or None.
+
+    A cgroup's limit holds for those below it. mount: where the hierarchies are; membership: the
+    process's own place in each, as the kernel lists it: `0::/a/b`, in version 1 `1:cpu,cpuacct:/a`.
+    """
     try:
-        quota, period = (root / "cpu.max").read_text().split()  # version 2: "max 100000"
-    except (OSError, ValueError):
-        try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()  # version 1: -1 is none
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    try:
-        return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
-    except ValueError:
-        return None
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    places = {
+        tuple(names.split(",")): path for _, names, path in (line.split(":", 2) for line in lines)
+    }
+    limits: list[float] = []
+    for controllers, path in {("",): "/", ("cpu",): "/", **places}.items():
+        if controllers == ("",):
+            limits += _limits(mount, path, _limit_of_version_2)
+        elif "cpu" in controllers:
+            limits += _limits(mount / "cpu", path, _limit_of_version_1)
+    return min(limits, default=None)
 
 
-_threads = _Threads(_default_threads())
+def _limits(root: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+    """Yield the limits of a cgroup and of all above it, as far as they can be seen."""
+    place = root / path.strip("/")
+    for cgroup in (place, *place.parents):
+        if cgroup.is_relative_to(root):
+            limit = read(cgroup)
+            if limit is not None:
+                yield limit
+
+
+def _limit_of_version_2(cgroup: Path) -> float | None:
+    quota, *period = _words(cgroup / "cpu.max")  # "max 100000": none
+    return _ratio(quota, *period) if period else None
+
+
+def _limit_of_version_1(cgroup: Path) -> float | None:
+    return _ratio(  # -1: none
+        *_words(cgroup / "cpu.cfs_quota_us"), *_words(cgroup / "cpu.cfs_period_us")
+    )
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split() or [""]
+    except OSError:
+        return [""]
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    if quota.isdecimal() and period.isdecimal() and int(quota) > 0 and int(period) > 0:
+        return int(quota) / int(period)
+    return None
+
+
+def _flushes_by_default() -> bool:
+    given = os.environ.get(_FLUSH, "").strip()
+    if given not in ("", "0", "1"):
+        raise ValueError(f"environment variable {_FLUSH}: expected 0 or 1, got {given!r}")
+    return given != "0"
+
+
+core.set_fallback_threads(_default_threads())
+core.set_flush_subnormals(_flushes_by_default())

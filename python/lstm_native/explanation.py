@@ -114,6 +114,7 @@ def explain(*arguments: Any, **keywords: Any) -> Explanation:
     seq_len, batch, input_size, hidden_size : int
         T, N, I and H.
     num_layers : int, default 1
+        From 1 to 65536.
     bidirectional : bool, default False
     dtype : {"float32", "float64"}, default "float32"
     packed : bool, default True
@@ -186,7 +187,7 @@ def _of_sizes(
         batch=batch,
         input_size=_validate.integer(input_size, "input_size", 1),
         hidden_size=_validate.integer(hidden_size, "hidden_size", 1),
-        num_layers=_validate.integer(num_layers, "num_layers", 1),
+        num_layers=_validate.layer_count(num_layers),
         bidirectional=_validate.boolean(bidirectional, "bidirectional"),
         lengths=rows,
         threads=config.threads_for_call(num_threads),

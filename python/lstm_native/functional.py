@@ -6,7 +6,13 @@ from lstm_native import _validate, config
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native._run import NO_DROPOUT, DirectionWeights, Dropout, ForwardCall, forward
+from lstm_native._run import (
+    NO_DROPOUT,
+    DirectionWeights,
+    Dropout,
+    ForwardCall,
+    ForwardResults,
+)
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
 from lstm_native.packing import PackedWeights, from_packed
@@ -58,7 +64,7 @@ def lstm(
         `num_layers` and `bidirectional` must then be those that were packed, and
         `weights_transposed`, `has_ih_bias` and `has_hh_bias` those or the defaults.
     num_layers : int
-        Number of stacked layers, at least 1.
+        Number of stacked layers, from 1 to 65536.
     dropout : float
         From 0 to 1: the rate at which the outputs of each layer but the last are dropped while
         training; kept values are scaled by 1 / (1 - dropout).
@@ -143,7 +149,7 @@ def lstm(
         and weights_transposed is False
         and has_ih_bias is has_hh_bias is True
     ):
-        threads = config.threads_for_call(num_threads)
+        threads = 0 if num_threads is None else config.threads_for_call(num_threads)
         results = all_weights._core.run(input, initial_states, threads)
         if results is not None:
             return results
@@ -165,8 +171,14 @@ def lstm(
         lengths=lengths,
     )
     call = draw_masks(call, seed, stacklevel=2)
-    output, h_n, c_n, _ = forward(call)
+    output, h_n, c_n, _ = forward_drawn(call, seed)
     return output, h_n, c_n
+
+
+def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
+    """Run what `draw_masks` returned."""
+    drawn = seed is None and call.dropout.rate > 0.0
+    return dropout_random.forward_with_masks(call, drawn)
 
 
 def draw_masks(call: ForwardCall, seed: int | None, stacklevel: int) -> ForwardCall:
@@ -204,7 +216,7 @@ def prepare(
     lengths: Any = None,
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
-    num_layers = _validate.integer(num_layers, "num_layers", 1)
+    num_layers = _validate.layer_count(num_layers)
     rate = _validate.dropout_rate(dropout, "dropout", integers=True)
     train = _validate.boolean(train, "train")
     bidirectional = _validate.boolean(bidirectional, "bidirectional")

@@ -37,9 +37,7 @@ class LSTMGrad:
 
     Notes
     -----
-    Gradients don't depend on the number of threads. While they are computed, subnormal numbers
-    count as zero: a gradient that fades over many steps ends there, and would slow down every
-    operation on it.
+    Gradients don't depend on the number of threads.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from lstm_native import _validate, config
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native._run import DirectionWeights, Dropout, ForwardCall, forward
+from lstm_native._run import DirectionWeights, Dropout, ForwardCall
 from lstm_native._sizes import Sizes
 from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
 from lstm_native.packing import PackedWeights, check_dtype
@@ -30,7 +30,7 @@ class LSTM:
     hidden_size : int
         Features of the hidden state, H, at least 1.
     num_layers : int
-        Stacked layers, L, at least 1.
+        Stacked layers, L, from 1 to 65536.
     has_bias : bool
         Whether the weight holds the biases b_ih and b_hh.
     bidirectional : bool
@@ -103,7 +103,7 @@ class LSTM:
         vars(self).update(
             input_size=_validate.integer(input_size, "input_size", 1),
             hidden_size=_validate.integer(hidden_size, "hidden_size", 1),
-            num_layers=_validate.integer(num_layers, "num_layers", 1),
+            num_layers=_validate.layer_count(num_layers),
             has_bias=_validate.boolean(has_bias, "has_bias"),
             bidirectional=_validate.boolean(bidirectional, "bidirectional"),
             dropout=_validate.dropout_rate(dropout, "dropout", integers=False),
@@ -223,8 +223,9 @@ class LSTM:
         weights = self._weights_of(w, x)
 
         drops = training and self.dropout > 0.0 and self.num_layers > 1
-        key, counter = _stream(given, drops)
         seq_len = x.shape[1 if self.batch_first else 0]
+        elements = self.reserve_size(seq_len, batch) if training else None
+        key, counter = _stream(given, drops)
         call = ForwardCall(
             input=x,
             h_0=h_0,
@@ -234,9 +235,10 @@ class LSTM:
             threads=threads,
             batch_first=self.batch_first,
             dropout=Dropout(self.dropout if drops else 0.0, key, counter),
-            tape_elements=self.reserve_size(seq_len, batch) if training else None,
+            tape_elements=elements,
         )
-        output, h_n, c_n, tape = forward(call)
+        drawn = drops and given is None
+        output, h_n, c_n, tape = dropout_random.forward_with_masks(call, drawn)
         reserve: RealArray = np.empty(0, x.dtype) if tape is None else tape
         return output, h_n, c_n, reserve.reshape(-1, 1), dropout_random.to_state(key, counter)
 

@@ -170,7 +170,7 @@ def pack_weights(
     >>> output.shape
     (5, 2, 2)
     """
-    num_layers = _validate.integer(num_layers, "num_layers", 1)
+    num_layers = _validate.layer_count(num_layers)
     bidirectional = _validate.boolean(bidirectional, "bidirectional")
     transposed = _validate.boolean(weights_transposed, "weights_transposed")
     biases = (

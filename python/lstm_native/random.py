@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lstm_native import _validate
 from lstm_native._arrays import as_array
+from lstm_native._run import ForwardCall, ForwardResults, forward
 
 _WORD = 1 << 64
 
@@ -40,8 +41,33 @@ class _Generator:
             self._counter = (self._counter + 1) % _WORD
             return taken
 
+    def give_back(self, key: int, counter: int) -> None:
+        """Undo `take()`, unless the generator has gone on since."""
+        with self._lock:
+            if (self._key, self._counter) == (key, (counter + 1) % _WORD):
+                self._counter = counter
+
+    def after_fork(self) -> None:
+        """Forget a lock that a thread held which the child does not have."""
+        self._lock = threading.Lock()
+
 
 generator = _Generator()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=generator.after_fork)
+
+
+def forward_with_masks(call: ForwardCall, drawn: bool) -> ForwardResults:
+    """Run a call; a call that fails draws no masks.
+
+    drawn: whether its place in the stream was taken from the process-wide generator.
+    """
+    try:
+        return forward(call)
+    except BaseException:
+        if drawn:
+            generator.give_back(call.dropout.key, call.dropout.counter)
+        raise
 
 
 def manual_seed(seed: int) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, sizes_of, tape_elements
-from lstm_native._run import DirectionWeights, ForwardCall, forward
+from lstm_native._run import DirectionWeights, ForwardCall
 from lstm_native._weights import from_sequence
-from lstm_native.functional import draw_masks, prepare
+from lstm_native.functional import draw_masks, forward_drawn, prepare
 from lstm_native.packing import PackedWeights
 
 Outputs: TypeAlias = tuple[RealArray, RealArray, RealArray]
@@ -170,8 +170,7 @@ def lstm_vjp(
     The tape takes 5 * H elements for each step of each sequence, per layer and direction, or 2 * H
     with `recompute`. Dropout
     masks are not on it: the pullback computes them again. Gradients don't depend on the number of
-    threads. While they are computed, subnormal numbers count as zero: a gradient that fades over
-    many steps ends there, and would slow down every operation on it.
+    threads.
 
     Examples
     --------
@@ -211,8 +210,10 @@ def lstm_vjp(
             arrays, call.input, num_layers, bidirectional, flags[0], (biases[0], biases[1])
         )
         call = call._replace(weights=weights)
-    call = draw_masks(call, seed, stacklevel=2)._replace(recompute=again)
-    output, h_n, c_n, tape = forward(call._replace(tape_elements=tape_elements(call)))
+    call = call._replace(recompute=again)
+    elements = tape_elements(call)
+    call = draw_masks(call, seed, stacklevel=2)
+    output, h_n, c_n, tape = forward_drawn(call._replace(tape_elements=elements), seed)
     assert tape is not None
     return (output, h_n, c_n), Pullback(call, tape, flags)
 

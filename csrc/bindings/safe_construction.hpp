@@ -1,0 +1,42 @@
+// bindings: objects of Python whose making may fail for lack of memory at any point.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <utility>
+
+namespace lstm_native::bindings {
+
+// pybind11 enters each new object into a table. Where that allocation fails after a plain py::init<...>() the process
+// ends, since it happens outside of all handlers; after a factory it ends with the object released twice. So classes
+// are made by a factory, and forget the object where the entry fails.
+template <class Class>
+struct SafeConstruction {
+  template <class... Arguments>
+  static auto factory() {
+    return pybind11::init(
+        [](Arguments... arguments) { return std::make_unique<Class>(std::forward<Arguments>(arguments)...); });
+  }
+
+  static void apply(const pybind11::class_<Class, std::unique_ptr<Class>>& type) {
+    auto* info = pybind11::detail::get_type_info(reinterpret_cast<PyTypeObject*>(type.ptr()));
+    enter = info->init_instance;
+    info->init_instance = &enter_or_forget;
+  }
+
+ private:
+  using Enter = void (*)(pybind11::detail::instance*, const void*);
+  static inline Enter enter = nullptr;
+
+  static void enter_or_forget(pybind11::detail::instance* instance, const void* holder) {
+    try {
+      enter(instance, holder);
+    } catch (...) {
+      instance->get_value_and_holder().value_ptr() = nullptr;
+      throw;
+    }
+  }
+};
+
+}  // namespace lstm_native::bindings

@@ -1,0 +1,29 @@
+#include "common/default_threads.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "common/team.hpp"
+
+namespace lstm_native {
+namespace {
+
+std::atomic<int> chosen{0};
+std::atomic<int> fallback{1};
+
+// What OpenMP was told at first (OMP_NUM_THREADS, or the machine's cores) is no limit: our own setting may be above it.
+const int openmp_threads_at_import = openmp_threads();
+
+}  // namespace
+
+int default_threads() {
+  const int wanted = chosen;
+  const int threads = wanted != 0 ? wanted : fallback.load();
+  const int allowed = openmp_threads();
+  return allowed < openmp_threads_at_import ? std::min(threads, allowed) : threads;
+}
+
+void choose_threads(int threads) { chosen = threads; }
+void set_fallback_threads(int threads) { fallback = threads; }
+
+}  // namespace lstm_native

@@ -1,0 +1,13 @@
+// common: how many threads a call uses that does not say so itself: a setting of the process.
+#pragma once
+
+namespace lstm_native {
+
+// What was chosen, else the fallback; never more than a limit that was put on OpenMP since the import, in the calling
+// thread, as threadpoolctl does.
+int default_threads();
+
+void choose_threads(int threads);        // 0: the fallback
+void set_fallback_threads(int threads);  // at import
+
+}  // namespace lstm_native

@@ -1,0 +1,90 @@
+"""A call of everything that the package offers, for tests of what all of them have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import lstm_native
+from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+from shapes import Shape, make_case
+
+SMALL = Shape("small", 9, 5, 6, 20, 2, True)
+# Layers wide enough for the backward products that BLAS does, and for a forward projection by it.
+WIDE = Shape("wide", 50, 5, 300, 264)
+PROJECTED_BY_BLAS = Shape("projected", 3, 40, 8070, 264)
+
+
+def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
+    """By name: every function and every method, with so many threads where they compute."""
+    case, wide = make_case(SMALL, np.float32), make_case(WIDE, np.float32)
+    double = make_case(SMALL, np.float64)
+    projected = make_case(PROJECTED_BY_BLAS, np.float32)
+    one_way = make_case(Shape("one_way", 40, 1, 32, 32, 4), np.float32)
+    packed, stack = pack(case), pack(one_way)
+    flat, net = flat_weight(case), operator_for(case, 0.5)
+    y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat)
+    results = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
+    gradient = lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5)
+    workspace = gradient.data(*results)[3]
+    stream = lstm_native.Stream(stack, num_threads=threads)
+    n = {"num_threads": threads}
+
+    def silently(call: Callable[[], Any]) -> Callable[[], Any]:
+        def silent() -> None:
+            with contextlib.redirect_stdout(io.StringIO()):
+                call()
+
+        return silent
+
+    def backward(of: Any, **options: Any) -> Callable[[], Any]:
+        outputs, pullback = call_vjp(of, **options, **n)
+        return lambda: pullback(*outputs)
+
+    def set_state() -> None:
+        stream.state = stream.state
+
+    return {
+        "lstm": lambda: call_lstm(case, **n),
+        "lstm, float64": lambda: call_lstm(double, **n),
+        "lstm, packed": lambda: call_lstm(case, all_weights=packed, **n),
+        "lstm, wavefront": lambda: call_lstm(one_way, all_weights=stack, **n),
+        "lstm, BLAS": lambda: call_lstm(projected, **n),
+        "lstm, masks": lambda: call_lstm(case, dropout=0.5, train=True, **n),
+        "lstm, lengths": lambda: call_lstm(case, lengths=[9, 1, 0, 4, 9], **n),
+        "lstm_vjp": lambda: call_vjp(case, dropout=0.5, **n),
+        "Pullback": backward(case, dropout=0.5),
+        "Pullback, BLAS": backward(wide),
+        "Pullback, recompute": backward(case, recompute=True),
+        "LSTM": lambda: operator_for(case),
+        "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n),
+        "LSTMGrad": lambda: lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5),
+        "LSTMGrad, called": lambda: gradient(*results, **n),
+        "LSTMGrad.data": lambda: gradient.data(*results, **n),
+        "LSTMGrad.weights": lambda: gradient.weights(case.x, reserve, workspace, state, **n),
+        "pack_weights": lambda: pack(case),
+        "PackedWeights.unpack": packed.unpack,
+        "Stream": lambda: lstm_native.Stream(stack, **n),
+        "Stream.step": lambda: stream.step(one_way.x[0]),
+        "Stream.run": lambda: stream.run(one_way.x),
+        "Stream.state": set_state,
+        "Stream.reset": stream.reset,
+        "explain": lambda: lstm_native.explain(seq_len=9, batch=5, input_size=6, hidden_size=20),
+        "Explanation": lambda: str(
+            lstm_native.explain(seq_len=9, batch=5, input_size=6, hidden_size=20)
+        ),
+        "LayerExplanation": lambda: lstm_native.explain(
+            seq_len=9, batch=5, input_size=6, hidden_size=20
+        ).layers[0],
+        "get_config": lstm_native.get_config,
+        "show_config": silently(lstm_native.show_config),
+        "get_num_threads": lstm_native.get_num_threads,
+        "set_num_threads": lambda: lstm_native.set_num_threads(threads),
+        "get_flush_subnormals": lstm_native.get_flush_subnormals,
+        "set_flush_subnormals": lambda: lstm_native.set_flush_subnormals(True),
+        "manual_seed": lambda: lstm_native.manual_seed(1),
+    }

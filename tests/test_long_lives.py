@@ -1,0 +1,99 @@
+"""A process that has made thousands of calls, wrong ones too, is as large as after hundreds."""
+
+import numpy as np
+import pytest
+
+import lstm_native
+from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+from resident import resident_bytes, threads_of_process
+from shapes import Shape, make_case
+from validation_cases import MISTAKES
+
+LIMIT = 2 << 20  # bytes
+THREADS = (1, 2, 3)
+
+
+def random_shape(rng):
+    largest = (12, 24, 40, 70, 3)
+    sizes = [int(rng.integers(1, top + 1)) for top in largest]
+    return Shape("random", *sizes, bool(rng.integers(2)))
+
+
+def largest_calls():
+    """What random calls need at most, so that no later one is the first of its size."""
+    case = make_case(Shape("largest", 12, 24, 40, 70, 3, True), np.float64)
+    by_blas = make_case(Shape("wide", 40, 5, 300, 264), np.float32)
+    for threads in THREADS:
+        for one in (case, by_blas):
+            outputs, pullback = call_vjp(one, num_threads=threads)
+            pullback(*outputs)
+
+
+def random_call(rng):
+    """One right call, or a wrong one."""
+    kind = int(rng.integers(8))
+    if kind == 0:
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            MISTAKES[rng.integers(len(MISTAKES))].run()
+        return
+    case = make_case(random_shape(rng), (np.float32, np.float64)[rng.integers(2)])
+    n = {"num_threads": int(rng.choice(THREADS))}
+    if kind == 1:
+        call_lstm(case, **n)
+    elif kind == 2:
+        call_lstm(case, all_weights=pack(case), **n)
+    elif kind == 3:
+        lengths = rng.integers(0, case.shape.seq_len + 1, case.shape.batch).tolist()
+        call_lstm(case, lengths=lengths, **n)
+    elif kind == 4:
+        operator_for(case)(case.x, case.h0, case.c0, flat_weight(case), **n)
+    elif kind == 5:
+        outputs, pullback = call_vjp(case, recompute=bool(rng.integers(2)), **n)
+        pullback(*outputs)
+    elif kind == 6:
+        with pytest.raises(ValueError, match="input"):
+            call_lstm(case, input=case.x[..., None], **n)
+    elif not case.shape.bidirectional:
+        stream = lstm_native.Stream(pack(case), case.shape.batch, **n)
+        for steps in (1, 3, case.shape.seq_len):
+            stream.run(case.x[:steps])
+
+
+def grown_after(settled, calls):
+    rng = np.random.default_rng(1)
+    largest_calls()
+    for _ in range(settled):
+        random_call(rng)
+    memory, threads = resident_bytes(), threads_of_process()
+    for _ in range(calls - settled):
+        random_call(rng)
+    assert threads_of_process() <= max(threads, *THREADS) + 1
+    return resident_bytes() - memory
+
+
+@pytest.mark.filterwarnings("ignore:dropout")
+def test_a_thousand_calls():
+    assert grown_after(300, 1000) < LIMIT
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:dropout")
+def test_ten_thousand_calls():
+    assert grown_after(500, 10_000) < LIMIT
+
+
+def test_new_shapes_leave_nothing():
+    # Each is seen once: a cache by shapes would show.
+    sizes = [(batch, hidden) for batch in range(1, 41) for hidden in range(1, 41)]
+
+    def call(batch, hidden):
+        about = {"seq_len": 2, "batch": batch, "input_size": 3, "hidden_size": hidden}
+        lstm_native.explain(**about)
+        call_lstm(make_case(Shape("new", 2, batch, 3, hidden), np.float32), num_threads=2)
+
+    for batch, hidden in sizes[::2]:
+        call(batch, hidden)
+    memory = resident_bytes()
+    for batch, hidden in sizes[1::2]:
+        call(batch, hidden)
+    assert resident_bytes() - memory < LIMIT / 4

@@ -1,0 +1,217 @@
+"""Threads as told: no call changes a setting of OpenMP, BLAS or the floating-point unit."""
+
+import ctypes
+import os
+import platform
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+import lstm_native
+from calls import assert_same_bits, call_lstm, call_vjp, pack
+from fresh_interpreter import ask
+from lstm_native._core import testing
+from native_libraries import compiled
+from public_calls import public_calls
+from shapes import Shape, make_case
+
+TESTS = str(Path(__file__).parent)
+
+SINGLE_VALUES = (
+    "omp_get_max_threads",
+    "omp_get_dynamic",
+    "omp_get_max_active_levels",
+    "omp_get_thread_limit",
+    "omp_get_proc_bind",
+    "omp_get_cancellation",
+    "omp_get_num_procs",
+    "omp_in_parallel",
+)
+UPWARD = 0x400000 if platform.machine() == "aarch64" else 0x800  # FE_UPWARD
+
+
+POOLS = threadpoolctl.ThreadpoolController()
+
+
+def settings():
+    gomp = ctypes.CDLL("libgomp.so.1")
+    kind, chunk = ctypes.c_int(), ctypes.c_int()
+    gomp.omp_get_schedule(ctypes.byref(kind), ctypes.byref(chunk))
+    return {
+        **{name: getattr(gomp, name)() for name in SINGLE_VALUES},
+        "schedule": (kind.value, chunk.value),
+        "pools": POOLS.info(),
+        "own BLAS": lstm_native.get_config()["blas"]["threads"],
+        "floating point": testing.float_control(),
+        "rounding": ctypes.CDLL("libm.so.6").fegetround(),
+        "NumPy's errors": np.geterr(),
+        "affinity": os.sched_getaffinity(0),
+        "environment": dict(os.environ),
+    }
+
+
+def in_a_thread(call):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("where", [lambda call: call(), in_a_thread], ids=["here", "in_a_thread"])
+def test_no_call_changes_a_setting(threads, where):
+    def changed():
+        calls = public_calls(threads)
+        names = {name.split(",")[0].split(".")[0] for name in calls}
+        assert names == set(lstm_native.__all__) - {"__version__"}
+        found = {}
+        for name, call in calls.items():
+            before = settings()
+            call()
+            after = settings()
+            if after != before:
+                found[name] = [key for key in before if before[key] != after[key]]
+        return found
+
+    assert where(changed) == {}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_failing_call_changes_none(threads):
+    case = make_case(Shape("small", 9, 5, 6, 20), np.float32)
+    before = settings()
+    with pytest.raises(ValueError, match="input"):
+        call_lstm(case, input=case.x[:, :, :3], num_threads=threads)
+    assert settings() == before
+
+
+def test_whatever_the_caller_rounds_to():
+    case = make_case(Shape("rounding", 20, 8, 24, 70, 2), np.float32)
+    libm = ctypes.CDLL("libm.so.6")
+    outputs, pullback = call_vjp(case, num_threads=1)
+    expected = (*outputs, *pullback(*outputs)[2])
+    for threads in (1, 2, 3):
+        assert libm.fesetround(UPWARD) == 0
+        try:
+            before = testing.float_control()
+            outputs, pullback = call_vjp(case, num_threads=threads)
+            got = (*outputs, *pullback(*outputs)[2])
+            assert testing.float_control() == before
+        finally:
+            libm.fesetround(0)
+        assert_same_bits(got, expected)
+
+
+# --- other pools in the process -------------------------------------------------------------------
+
+
+def busy_threads(call, seconds=0.6):
+    """How many threads had a good part of the time while calls ran, and how many calls did."""
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def used():
+        times = {}
+        for task in Path("/proc/self/task").iterdir():
+            fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+            times[task.name] = (int(fields[11]) + int(fields[12])) / tick
+        return times
+
+    before, start, calls = used(), time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        call()
+        calls += 1
+    deltas = [value - before.get(task, 0.0) for task, value in used().items()]
+    return sum(delta > 0.1 * max(deltas) for delta in deltas), calls
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_more_threads_than_told_beside_numpys_blas(threads):
+    case = make_case(Shape("wide", 100, 8, 300, 264), np.float32)
+    outputs, pullback = call_vjp(case, num_threads=threads)
+    square = np.ones((1500, 1500))
+    square @ square  # its threads are there
+    time.sleep(0.3)  # and asleep
+    packed = pack(case)
+    for call in (
+        lambda: call_lstm(case, num_threads=threads),
+        lambda: call_lstm(case, all_weights=packed, num_threads=threads),
+        lambda: pullback(*outputs),
+    ):
+        assert busy_threads(call)[0] <= threads
+
+
+def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
+    program = f"""if True:
+        import sys; sys.path.insert(0, {TESTS!r})
+        import numpy as np, threadpoolctl, lstm_native
+        from resident import threads_of_process
+        from shapes import Shape, make_case
+        from calls import call_lstm, call_vjp, operator_for, flat_weight, pack
+        case = make_case(Shape("wide", 50, 64, 64, 64), np.float32)
+        packed, net, flat = pack(case), operator_for(case), flat_weight(case)
+        assert "openmp" in {{pool["user_api"] for pool in threadpoolctl.threadpool_info()}}
+        default = lstm_native.get_num_threads()
+        start = threads_of_process()
+        with threadpoolctl.threadpool_limits(1):
+            assert lstm_native.get_num_threads() == 1
+            for weights in (case.all_weights, packed):
+                outputs = call_lstm(case, all_weights=weights)
+            pullback = call_vjp(case)[1]
+            pullback(*outputs)
+            net(case.x, case.h0, case.c0, flat)
+            lstm_native.Stream(packed, 64).run(case.x)
+            assert threads_of_process() == start
+            call_lstm(case, num_threads=3)  # as told
+            assert threads_of_process() == start + 2
+        assert lstm_native.get_num_threads() == default
+        with threadpoolctl.threadpool_limits(4, user_api="blas"):
+            assert lstm_native.get_config()["blas"]["threads"] == 1
+        lstm_native.set_num_threads(7)  # OpenMP's own number at first is no limit
+        assert lstm_native.get_num_threads() == 7
+        with threadpoolctl.threadpool_limits(1):
+            assert lstm_native.get_num_threads() == 1
+    """
+    code, _, error = ask(program, OMP_NUM_THREADS="4")
+    assert code == 0, error
+
+
+@pytest.mark.parametrize("levels", ["1", "3"])
+def test_in_somebody_elses_parallel_region(levels, tmp_path):
+    library = compiled("team", tmp_path, "-fopenmp")
+    program = f"""if True:
+        import ctypes, sys; sys.path.insert(0, {TESTS!r})
+        import numpy as np
+        from shapes import Shape, make_case
+        from calls import call_lstm, call_vjp, pack
+        case = make_case(Shape("nested", 30, 8, 24, 72, 2, True), np.float32)
+        packed = pack(case)
+        outputs, pullback = call_vjp(case, num_threads=1)
+        wanted = [a.tobytes() for a in (*outputs, *pullback(*outputs)[2])]
+        def body(_):
+            outputs, pullback = call_vjp(case, num_threads=2)
+            got = [a.tobytes() for a in (*outputs, *pullback(*outputs)[2])]
+            same.append(got == wanted)
+            same.append(call_lstm(case, all_weights=packed, num_threads=2)[0].shape == (30, 8, 144))
+        same = []
+        callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(body)
+        body(0)  # with threads of its own first
+        for _ in range(5):
+            ctypes.CDLL({str(library)!r}).in_a_team(3, 6, callback)
+        body(0)
+        print(len(same), all(same))
+    """
+    code, output, error = ask(program, OMP_MAX_ACTIVE_LEVELS=levels)
+    assert (code, output) == (0, "64 True"), error
+
+
+def test_in_a_pool_of_threads():
+    case = make_case(Shape("pool", 30, 8, 24, 72), np.float32)
+    expected = call_lstm(case, num_threads=1)
+    results = [in_a_thread(lambda: call_lstm(case, num_threads=3)) for _ in range(50)]
+    for got in results:
+        assert_same_bits(got, expected)

@@ -1,0 +1,143 @@
+"""The working memory of a call: what docs/reliability.md says, and explain() to the byte."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lstm_native
+from fresh_interpreter import ask
+from native_libraries import compiled
+
+LINE = 64  # bytes: each part begins on a cache line
+POINTERS = {"forward": 7, "backward": 11}  # per row of a step and thread, of 8 bytes each
+
+
+def rounded_up(number, to):
+    return -(-number // to) * to
+
+
+def forward_bytes(T, N, I, H, L, D, lengths, element, threads, about, plain):  # noqa: E741
+    """The page's formula."""
+    R = sum(lengths) if lengths else T * N
+    units = rounded_up(H, about.lanes)
+    chunk = max(128 + N, 4 * N if lengths else 0)
+    layers = L if about.wavefront else D
+    elements = layers * (chunk * 4 * units + about.lanes)
+    elements += (L - 1 if about.wavefront else min(L - 1, 2)) * R * D * H
+    if plain:
+        elements += D * 4 * units * (max(I, D * H if L > 1 else 0) + H + 1)
+    parts = 12 + L
+    return elements * element + threads * chunk * POINTERS["forward"] * 8 + parts * LINE
+
+
+sizes = st.fixed_dictionaries(
+    {
+        "seq_len": st.integers(1, 300),
+        "batch": st.integers(1, 300),
+        "input_size": st.integers(1, 300),
+        "hidden_size": st.integers(1, 300),
+        "num_layers": st.integers(1, 6),
+        "bidirectional": st.booleans(),
+    }
+)
+
+
+@given(
+    sizes,
+    st.sampled_from(["float32", "float64"]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 8),
+    st.integers(0, 2**32 - 1),
+)
+def test_forward_is_within_the_formula(shape, dtype, packed, ragged, threads, seed):
+    lengths = None
+    if ragged:
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(0, shape["seq_len"] + 1, shape["batch"]).tolist()
+    about = lstm_native.explain(
+        **shape, dtype=dtype, packed=packed, lengths=lengths, num_threads=threads
+    )
+    numbers = (shape[n] for n in ("seq_len", "batch", "input_size", "hidden_size", "num_layers"))
+    bound = forward_bytes(
+        *numbers,
+        2 if shape["bidirectional"] else 1,
+        lengths,
+        np.dtype(dtype).itemsize,
+        threads,
+        about,
+        not packed,
+    )
+    assert about.workspace_bytes <= bound
+
+
+MEASURE = """if True:
+    import ctypes, json, sys
+    import numpy as np, lstm_native
+    sys.path.insert(0, {tests!r})
+    from calls import call_lstm, call_vjp, pack
+    from shapes import Shape, make_case
+    shim = ctypes.CDLL(None)
+    shim.bytes_live.restype = shim.most_bytes_live.restype = ctypes.c_longlong
+    def most_bytes(call):
+        call()
+        before = shim.bytes_live()
+        shim.watch_allocations(-1)
+        call()
+        shim.allocations_seen()
+        return shim.most_bytes_live() - before
+    rng = np.random.default_rng(1)
+    rows = []
+    for _ in range(60):
+        T, N, I, H, L, D = (int(rng.integers(1, top + 1)) for top in (60, 40, 90, 90, 4, 2))
+        case = make_case(Shape("random", T, N, I, H, L, D == 2), np.float32)
+        threads = int(rng.integers(1, 5))
+        sizes = (case.x, (case.h0, case.c0))
+        for weights in (case.all_weights, pack(case)):
+            forward = most_bytes(lambda: call_lstm(case, all_weights=weights, num_threads=threads))
+            about = lstm_native.explain(
+                *sizes, weights, L, 0.0, False, D == 2, num_threads=threads)
+            rows.append(["forward", forward, about.workspace_bytes, threads, T, N, I, H, L, D])
+        outputs, pullback = call_vjp(case, num_threads=threads)
+        used = most_bytes(lambda: pullback(*outputs))
+        rows.append(["backward", used, about.lanes, threads, T, N, I, H, L, D])
+    print(json.dumps(rows))
+"""
+
+
+def backward_bytes(lanes, threads, T, N, I, H, L, D, element=4):  # noqa: E741
+    """The page's formula."""
+    R = T * N
+    units = rounded_up(H, 4 * lanes)
+    elements = D * 4 * H * (R + units) + D * R * H  # gradients of gates, W_hh, h before
+    elements += 2 * R * D * H if L > 1 else 0
+    elements += D * N * (H + units)
+    parts = 10
+    return elements * element + threads * N * POINTERS["backward"] * 8 + parts * LINE
+
+
+def test_what_calls_take_is_what_is_said(tmp_path, pytestconfig):
+    shim = str(compiled("allocations", tmp_path))
+    program = MEASURE.format(tests=str(pytestconfig.rootpath / "tests"))
+    code, output, error = ask(program, LD_PRELOAD=shim)
+    assert code == 0, error
+    rows = json.loads(output)
+    assert len(rows) == 180
+    # Beside what is said: the plan, views of weights, and what threads meet at.
+    for way, used, said, threads, *shape in rows:
+        layers, directions = shape[4:]
+        bookkeeping = 4096 + 1024 * layers * directions + 128 * threads
+        if way == "forward":
+            assert said <= used <= said + bookkeeping, shape
+        else:
+            assert used <= backward_bytes(said, threads, *shape) + bookkeeping, shape
+
+
+@pytest.mark.parametrize("steps", [1, 100])
+def test_a_packed_call_of_one_row(steps):
+    # What people meet most often, as a number.
+    about = lstm_native.explain(seq_len=steps, batch=1, input_size=64, hidden_size=256)
+    assert about.workspace_bytes < 600_000
