@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BENCH_VENV := .venv-bench
 PARITY_VENV := .venv-parity
+BUILD_VENV := .venv-build
 # The build of PyTorch for the parity tests. Where the plain name brings CUDA along, name a CPU build.
 TORCH ?= torch==2.13.0
 AUDIO ?=
@@ -20,7 +21,8 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isas parity bench bench-quick limits streams ragged training splits accuracy check-wheel lint tidy clean
+.PHONY: help demo test test-slow test-isas parity bench bench-quick limits streams ragged training splits accuracy check-wheel wheels aarch64 no-avx \
+  lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
@@ -37,6 +39,9 @@ help:
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
+	@echo 'make wheels        wheels for CPython 3.10 to 3.13 into dist/, each tried with its oldest and newest NumPy'
+	@echo 'make no-avx        no instruction later than SSE2 outside of the AVX kernels; a run on an emulated CPU'
+	@echo 'make aarch64       compile for aarch64, run the kernels there on an emulated CPU'
 	@echo 'make lint          ruff, mypy, clang-format'
 	@echo 'make tidy          clang-tidy'
 	@echo 'make clean         remove what the other targets made'
@@ -67,6 +72,11 @@ $(PARITY_VENV)/.installed: $(SOURCES)
 	$(call environment,$(PARITY_VENV))
 	$(PARITY_VENV)/bin/python $(PIP) $(TORCH)
 	$(PARITY_VENV)/bin/python $(PIP) '.[test]' $(BUILD_OPTIONS)
+	@touch $@
+
+$(BUILD_VENV)/.installed: tools/requirements-build.txt
+	$(call environment,$(BUILD_VENV))
+	$(BUILD_VENV)/bin/python $(PIP) -r tools/requirements-build.txt
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.installed tools/requirements-lint.txt
@@ -122,11 +132,20 @@ accuracy: $(VENV)/.installed
 check-wheel:
 	$(PYTHON) tools/check_wheel.py
 
+wheels: $(BUILD_VENV)/.installed
+	$(BUILD_VENV)/bin/python tools/build_wheels.py $(PYTEST_ARGS)
+
+no-avx: $(VENV)/.installed
+	$(VENV)/bin/python tools/check_baseline.py
+
+aarch64: $(BUILD_VENV)/.installed
+	$(BUILD_VENV)/bin/python tools/check_aarch64.py
+
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc tests tools -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
 
 # Without OpenMP, whose header only the compiler that builds is sure to have.
 tidy: $(VENV)/.tidy
@@ -136,4 +155,4 @@ tidy: $(VENV)/.tidy
 	  $(shell find csrc -name '*.cpp')
 
 clean:
-	rm -rf build dist voice_activity.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV)
+	rm -rf build dist voice_activity.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(BUILD_VENV)
