@@ -29,6 +29,14 @@ class InUse {
   std::atomic<bool>& flag_;
 };
 
+template <class Real>
+py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) {
+  const plan::Problem& sizes = stream.problem();
+  py::array_t<Real> array({sizes.num_layers, sizes.batch, sizes.cell_size});
+  std::copy(state, state + stream.state_elements(), array.mutable_data());
+  return array;
+}
+
 class Stream {
  public:
   Stream(const PackedWeights& packed, index_t batch, int threads) : stream_(make(packed, batch, threads)) {}
@@ -147,14 +155,6 @@ class Stream {
     const py::gil_scoped_release release;
     stream.run(steps, input, output);
     return result;
-  }
-
-  template <class Real>
-  static py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) {
-    const plan::Problem& sizes = stream.problem();
-    py::array_t<Real> array({sizes.num_layers, sizes.batch, sizes.cell_size});
-    std::copy(state, state + stream.state_elements(), array.mutable_data());
-    return array;
   }
 
   template <class Real>
