@@ -82,9 +82,9 @@ LAYOUTS: list[Callable[[Any, Reader], Any]] = [
 ]
 
 
-def draw(reader: Reader, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return numbers around 1 in an array of this shape and some layout."""
-    array = reader.generator().standard_normal(shape).astype(dtype)
+def draw(reader: Reader, shape: tuple[int, ...], dtype: Any, scale: float = 1.0) -> Any:
+    """Return numbers around `scale` in an array of this shape and some layout."""
+    array = (scale * reader.generator().standard_normal(shape)).astype(dtype)
     return reader.choose(LAYOUTS)(array, reader)
 
 

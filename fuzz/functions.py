@@ -61,7 +61,8 @@ def draw_call(reader: Reader) -> dict[str, Any]:
     call["input"] = draw(reader, shape, dtype)
     call["initial_states"] = tuple(draw(reader, (cells, batch, hidden), dtype) for _ in range(2))
     shapes = expected.weight_shapes(features, hidden, layers, bidirectional, flags)
-    call["all_weights"] = [draw(reader, shape, dtype) for shape in shapes]
+    scale = 0.5 * hidden**-0.5  # much larger ones would magnify rounding from step to step
+    call["all_weights"] = [draw(reader, shape, dtype, scale) for shape in shapes]
     return call
 
 

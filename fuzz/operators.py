@@ -81,7 +81,8 @@ class Trained:
         self.x = draw(reader, (*lead, sizes["input_size"]), dtype)
         state = (cells, batch, sizes["hidden_size"])
         self.h, self.c = (draw(reader, state, dtype) for _ in range(2))
-        self.w = draw(reader, (self.net.weight_size,), dtype)
+        scale = 0.5 * sizes["hidden_size"] ** -0.5
+        self.w = draw(reader, (self.net.weight_size,), dtype, scale)
         self.dtype = dtype
 
     def arguments(self) -> list[Any]:
