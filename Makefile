@@ -10,6 +10,13 @@ PYTHON ?= python3
 VENV := .venv
 BENCH_VENV := .venv-bench
 PARITY_VENV := .venv-parity
+BUILD_VENV := .venv-build
+SANITIZE_VENV := .venv-sanitize
+QUICK_TESTS := tests/test_golden.py tests/test_values.py tests/test_packed.py tests/test_lengths.py \
+  tests/test_stateful.py tests/test_fuzz_corpus.py
+FUZZ_VENV := .venv-fuzz
+FUZZ_SECONDS ?= 60
+FUZZ_ARGS ?=
 # The build of PyTorch for the parity tests. Where the plain name brings CUDA along, name a CPU build.
 TORCH ?= torch==2.13.0
 AUDIO ?=
@@ -22,7 +29,8 @@ SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists
 
 .DEFAULT_GOAL := help
 .PHONY: help demo forecast test test-slow test-isas parity bench bench-quick limits streams ragged training adapter splits \
-  subnormals concurrency alternating accuracy check-wheel lint tidy clean
+  subnormals concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
+  sanitize-thread fuzz fuzz-quick lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
@@ -44,9 +52,22 @@ help:
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
+	@echo 'make wheels        wheels for CPython 3.10 to 3.13 into dist/, each tried with its oldest and newest NumPy'
+	@echo 'make no-avx        no instruction later than SSE2 outside of the AVX kernels; a run on an emulated CPU'
+	@echo 'make aarch64       compile for aarch64, run the kernels there on an emulated CPU'
+	@echo 'make sanitize      the test suite under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make sanitize-quick   a part of it, in under 2 minutes'
+	@echo 'make sanitize-leak, make sanitize-thread   under LeakSanitizer, under ThreadSanitizer'
+	@echo 'make fuzz          calls made of arbitrary bytes for FUZZ_SECONDS=60, guided by the coverage of the C++ core'
+	@echo 'make fuzz-quick    the same for 20 s with the ordinary build, guided by the coverage of the Python layer'
 	@echo 'make lint          ruff, mypy, clang-format'
 	@echo 'make tidy          clang-tidy'
 	@echo 'make clean         remove what the other targets made'
+
+comma := ,
+CLANG ?= clang++-14
+needs_clang = @command -v $(CLANG) >/dev/null || \
+  { echo '$(CLANG): not found; on Debian: apt install clang-14 libomp-14-dev'; exit 1; }
 
 # A stamp per environment: what follows is skipped while nothing that it was built from is newer.
 define environment
@@ -78,6 +99,51 @@ $(PARITY_VENV)/.installed: $(SOURCES)
 	$(call environment,$(PARITY_VENV))
 	$(PARITY_VENV)/bin/python $(PIP) $(TORCH) scikit-learn
 	$(PARITY_VENV)/bin/python $(PIP) '.[test]' $(BUILD_OPTIONS)
+	@touch $@
+
+$(BUILD_VENV)/.installed: tools/requirements-build.txt
+	$(call environment,$(BUILD_VENV))
+	$(BUILD_VENV)/bin/python $(PIP) -r tools/requirements-build.txt
+	@touch $@
+
+# Builds with a sanitizer keep their symbols, and have an environment each: $(1) the sanitizers, $(2) its name, $(3)
+# whether all kernels but the baseline's are left out (compiling them takes the most time).
+define sanitized
+	$(call environment,$(SANITIZE_VENV)-$(2))
+	$(SANITIZE_VENV)-$(2)/bin/python $(PIP) '.[test]' --config-settings=cmake.build-type=RelWithDebInfo \
+	  --config-settings=cmake.define.LSTM_NATIVE_SANITIZE=$(1) --config-settings=install.strip=false \
+	  --config-settings=cmake.define.LSTM_NATIVE_BASELINE_ONLY=$(3) \
+	  --config-settings=build-dir=build/sanitize-$(2)/module
+	@touch $(SANITIZE_VENV)-$(2)/.installed
+endef
+
+$(SANITIZE_VENV)-address/.installed: $(SOURCES)
+	$(call sanitized,address$(comma)undefined,address,OFF)
+
+$(SANITIZE_VENV)-quick/.installed: $(SOURCES)
+	$(call sanitized,address$(comma)undefined,quick,ON)
+
+$(SANITIZE_VENV)-leak/.installed: $(SOURCES)
+	$(call sanitized,leak,leak,OFF)
+
+# Clang: its OpenMP runtime tells ThreadSanitizer what orders the threads, through Archer.
+$(SANITIZE_VENV)-thread/.installed: export CXX = $(CLANG)
+$(SANITIZE_VENV)-thread/.installed: $(SOURCES)
+	$(needs_clang)
+	$(call sanitized,thread,thread,OFF)
+
+$(FUZZ_VENV)/.installed: export CXX = $(CLANG)
+$(FUZZ_VENV)/.installed: $(SOURCES) fuzz/requirements.txt
+	$(needs_clang)
+	$(call environment,$(FUZZ_VENV))
+	$(FUZZ_VENV)/bin/python $(PIP) -r fuzz/requirements.txt
+	$(FUZZ_VENV)/bin/python $(PIP) . --config-settings=cmake.build-type=RelWithDebInfo \
+	  --config-settings=cmake.define.LSTM_NATIVE_SANITIZE=address$(comma)fuzzer-no-link \
+	  --config-settings=install.strip=false --config-settings=build-dir=build/fuzz/module
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.installed fuzz/requirements.txt
+	$(VENV)/bin/python $(PIP) -r fuzz/requirements.txt
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.installed tools/requirements-lint.txt
@@ -148,11 +214,45 @@ accuracy: $(VENV)/.installed
 check-wheel:
 	$(PYTHON) tools/check_wheel.py
 
+wheels: $(BUILD_VENV)/.installed
+	$(BUILD_VENV)/bin/python tools/build_wheels.py $(PYTEST_ARGS)
+
+no-avx: $(VENV)/.installed
+	$(VENV)/bin/python tools/check_baseline.py
+
+aarch64: $(BUILD_VENV)/.installed
+	$(BUILD_VENV)/bin/python tools/check_aarch64.py
+
+sanitize: $(SANITIZE_VENV)-address/.installed
+	$(SANITIZE_VENV)-address/bin/python tools/sanitize.py address $(PYTEST_ARGS)
+
+# What CI runs: the core's ways through one shape of each kind, with the baseline's kernels.
+sanitize-quick: $(SANITIZE_VENV)-quick/.installed
+	$(SANITIZE_VENV)-quick/bin/python tools/sanitize.py address $(QUICK_TESTS) $(PYTEST_ARGS)
+
+sanitize-leak: $(SANITIZE_VENV)-leak/.installed
+	$(SANITIZE_VENV)-leak/bin/python tools/sanitize.py leak $(PYTEST_ARGS)
+
+sanitize-thread: $(SANITIZE_VENV)-thread/.installed
+	$(SANITIZE_VENV)-thread/bin/python tools/sanitize.py thread $(PYTEST_ARGS)
+
+# New calls that reach new code are added to the first folder; fuzz/corpus is what is kept in the tree.
+fuzz: $(FUZZ_VENV)/.installed
+	@mkdir -p build/fuzz/corpus
+	LD_PRELOAD="$$($(FUZZ_VENV)/bin/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so" \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 $(FUZZ_VENV)/bin/python -m fuzz \
+	  -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=6000 -max_len=512 -print_final_stats=1 $(FUZZ_ARGS) \
+	  build/fuzz/corpus fuzz/corpus
+
+fuzz-quick: $(VENV)/.fuzz
+	@mkdir -p build/fuzz/corpus-quick
+	$(VENV)/bin/python -m fuzz -max_total_time=20 -timeout=30 -max_len=512 $(FUZZ_ARGS) build/fuzz/corpus-quick fuzz/corpus
+
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc tests tools -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
 
 # Without OpenMP, whose header only the compiler that builds is sure to have.
 tidy: $(VENV)/.tidy
@@ -162,4 +262,4 @@ tidy: $(VENV)/.tidy
 	  $(shell find csrc -name '*.cpp')
 
 clean:
-	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV)
+	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(BUILD_VENV) $(SANITIZE_VENV)-* $(FUZZ_VENV)

@@ -3,13 +3,18 @@
 add_library(lstm_native_blas INTERFACE)
 
 if(LSTM_NATIVE_BUNDLED_BLAS)
-  execute_process(
-    COMMAND "${Python_EXECUTABLE}" -c
-      "import os, scipy_openblas32 as b; print(os.path.join(b.get_lib_dir(), b.get_library(fullname=True)))"
-    OUTPUT_VARIABLE openblas_source OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
-  if(failed)
-    message(FATAL_ERROR "the Python package scipy-openblas32 is not installed for ${Python_EXECUTABLE}; "
-                        "install it, or link another CBLAS with -DLSTM_NATIVE_BUNDLED_BLAS=OFF")
+  set(LSTM_NATIVE_OPENBLAS "" CACHE FILEPATH "scipy-openblas32's library, where its package can't be imported")
+  if(LSTM_NATIVE_OPENBLAS)
+    set(openblas_source "${LSTM_NATIVE_OPENBLAS}")
+  else()
+    execute_process(
+      COMMAND "${Python_EXECUTABLE}" -c
+        "import os, scipy_openblas32 as b; print(os.path.join(b.get_lib_dir(), b.get_library(fullname=True)))"
+      OUTPUT_VARIABLE openblas_source OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+    if(failed)
+      message(FATAL_ERROR "the Python package scipy-openblas32 is not installed for ${Python_EXECUTABLE}; "
+                          "install it, or link another CBLAS with -DLSTM_NATIVE_BUNDLED_BLAS=OFF")
+    endif()
   endif()
   find_program(PATCHELF patchelf REQUIRED)
   set(openblas "${CMAKE_CURRENT_BINARY_DIR}/liblstm_native_openblas.so")
@@ -25,7 +30,13 @@ if(LSTM_NATIVE_BUNDLED_BLAS)
     COMMAND "${Python_EXECUTABLE}" -c
       "import importlib.metadata as m; print(*[f.locate() for f in m.files('scipy-openblas32') if f.name == 'LICENSE.txt'])"
     OUTPUT_VARIABLE openblas_licence OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-  install(FILES "${openblas_licence}" DESTINATION lstm_native RENAME LICENSE.openblas.txt)
+  # In a wheel, licences belong to its metadata.
+  if(DEFINED SKBUILD_METADATA_DIR)
+    set(licence_folder "${SKBUILD_METADATA_DIR}/licenses")
+  else()
+    set(licence_folder lstm_native)
+  endif()
+  install(FILES "${openblas_licence}" DESTINATION "${licence_folder}" RENAME LICENSE.openblas.txt)
 else()
   include(CheckCXXSourceCompiles)
   find_package(BLAS REQUIRED)

@@ -346,6 +346,9 @@ def test_halves_and_layouts(case, layout, batch_first):
     assert_same_bits(got, expected)
     x, reserve, state = arguments[0], arguments[10], arguments[11]
     assert_same_bits([net.weights(x, reserve, workspace, state)], [dw.ravel()])
+    for array in (reserve, workspace):  # arguments are only read
+        array.flags.writeable = False
+    assert_same_bits([net.weights(x, reserve, workspace, state)], [dw.ravel()])
     out = np.ones_like(dw)
     assert net.weights(x, reserve, workspace, out=out, accumulate=True) is out
     np.testing.assert_allclose(out, dw + 1, rtol=1e-12, atol=1e-13)  # sums that begin with 1

@@ -94,10 +94,13 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
   stack.accumulate = accumulate;
   stack.has_steps = has_steps;
   stack.dropout = dropout;
-  if (arrays.workspace.has_value()) {
+  if (has_steps) {
+    if (!arrays.workspace.has_value()) throw std::invalid_argument("workspace: needed");
+    require_array<Real>(*arrays.workspace, {elements}, "workspace");
+    require_contiguous_rows<Real>(*arrays.workspace, "workspace");
+    stack.workspace = const_cast<Real*>(read_only<Real>(*arrays.workspace));  // it is only read then
+  } else if (arrays.workspace.has_value()) {
     stack.workspace = require_output<Real>(*arrays.workspace, {elements}, /*contiguous=*/true, "workspace");
-  } else if (has_steps) {
-    throw std::invalid_argument("workspace: needed");
   }
   std::vector<driver::CellWeights<Real>> weights;
   std::vector<driver::CellWeights<Real>> forward_weights;

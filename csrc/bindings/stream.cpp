@@ -31,6 +31,14 @@ class InUse {
   std::atomic<bool>& flag_;
 };
 
+template <class Real>
+py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) {
+  const plan::Problem& sizes = stream.problem();
+  py::array_t<Real> array({sizes.num_layers, sizes.batch, sizes.cell_size});
+  std::copy(state, state + stream.state_elements(), array.mutable_data());
+  return array;
+}
+
 class Stream {
  public:
   Stream(py::object packed, index_t batch, int threads)
@@ -152,14 +160,6 @@ class Stream {
     const InUse guard(in_use_);
     without_gil([&](Interruption& interruption) { stream.run(steps, input, output, interruption); });
     return result;
-  }
-
-  template <class Real>
-  static py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) {
-    const plan::Problem& sizes = stream.problem();
-    py::array_t<Real> array({sizes.num_layers, sizes.batch, sizes.cell_size});
-    std::copy(state, state + stream.state_elements(), array.mutable_data());
-    return array;
   }
 
   template <class Real>

@@ -3,6 +3,10 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#ifdef LSTM_NATIVE_X86_KERNELS
+#include <cpuid.h>
+#endif
+
 namespace lstm_native::kernels {
 
 namespace baseline {
@@ -17,14 +21,28 @@ extern const KernelTable table;
 }
 #endif
 
+#ifdef LSTM_NATIVE_X86_KERNELS
+namespace {
+
+// Clang 14's __builtin_cpu_supports does not know the name.
+bool has_f16c() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & static_cast<unsigned>(bit_F16C)) != 0;
+}
+
+}  // namespace
+#endif
+
 const std::vector<Implementation>& built() {
   static const std::vector<Implementation> implementations = [] {
     std::vector<Implementation> found;
 #ifdef LSTM_NATIVE_X86_KERNELS
     // These builtins ask the operating system's register support (XCR0) too.
     __builtin_cpu_init();
-    const bool has_avx2 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     found.push_back({&avx512::table, has_avx512});

@@ -202,7 +202,8 @@ class LSTMGrad:
         workspace : array
             What `data` returned.
         out : numpy.ndarray, optional
-            Where the gradient goes: `weight_size` elements in any shape, in C order.
+            Where the gradient goes: `weight_size` elements in any shape, in C order, not
+            overlapping the other arrays.
         accumulate : bool, default False
             Whether to add to `out` instead of overwriting it.
 
@@ -218,6 +219,11 @@ class LSTMGrad:
         tape, dropout = self._tape(reserve, "reserve", features, batch, state)
         work, _ = self._tape(workspace, "workspace", features, batch, state)
         dw = self._out(out, features, accumulate)
+        for name, array in (("x", features), ("reserve", tape), ("workspace", work)):
+            if np.may_share_memory(dw, array):
+                raise ValueError(
+                    f"out: expected memory apart from {name}'s, got an array that shares some"
+                )
         sizes = self._forward._sizes
         nothing: RealArray = np.empty((sizes.cell_count, batch, sizes.hidden_size), features.dtype)
         call = self._describe(features, nothing, nothing, [], threads, dropout)

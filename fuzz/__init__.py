@@ -1,0 +1,1 @@
+"""Fuzzing: calls made of arbitrary bytes, with what must come of each."""

@@ -1,0 +1,245 @@
+// The step forward, with packed weights of every type and with plain ones, against plain loops in float64.
+#include <cstring>
+
+#include "check.hpp"
+
+namespace lstm_native::tests {
+namespace {
+
+struct Size {
+  index_t rows, units, inputs;
+};
+
+constexpr Size sizes[] = {{1, 1, 1}, {1, 37, 5}, {2, 16, 16}, {3, 7, 33}, {7, 20, 9}, {13, 33, 40}};
+
+// A type of stored weights: its kernels, and what its bits stand for.
+template <class Real>
+struct Native {
+  using Element = Real;
+  static constexpr const char* name = "native";
+  static const kernels::StepKernels<Real>& kernels(const kernels::KernelsOf<Real>& of) { return of.native; }
+  static Values<Real> draw_weights(index_t count) { return draw<Real>(count); }
+  static double value(Real element) { return static_cast<double>(element); }
+};
+
+Values<std::uint16_t> draw_bits(index_t count, unsigned smallest, unsigned largest) {
+  const Values<double> uniform = draw<double>(count);
+  Values<std::uint16_t> bits;
+  for (const double u : uniform) {
+    const double place = (u + 1.0) / 2.0 * (largest - smallest) + smallest;
+    const auto magnitude = static_cast<unsigned>(place);
+    bits.push_back(static_cast<std::uint16_t>(magnitude | (magnitude % 2 != 0 ? 0x8000U : 0U)));
+  }
+  return bits;
+}
+
+struct Float16 {
+  using Element = std::uint16_t;
+  static constexpr const char* name = "float16";
+  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) { return of.float16; }
+  // From subnormal numbers to just below 1.
+  static Values<std::uint16_t> draw_weights(index_t count) { return draw_bits(count, 1, 0x3bff); }
+  static double value(std::uint16_t bits) {
+    const int exponent = (bits >> 10) & 0x1f;
+    const int mantissa = bits & 0x3ff;
+    const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 0x400, exponent - 25);
+    return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+  }
+};
+
+struct BFloat16 {
+  using Element = std::uint16_t;
+  static constexpr const char* name = "bfloat16";
+  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) { return of.bfloat16; }
+  static Values<std::uint16_t> draw_weights(index_t count) { return draw_bits(count, 0x3000, 0x3f7f); }
+  static double value(std::uint16_t bits) {
+    const std::uint32_t widened = std::uint32_t{bits} << 16U;
+    float result = 0.0F;
+    std::memcpy(&result, &widened, sizeof(result));
+    return static_cast<double>(result);
+  }
+};
+
+// (4 * units, size) to [unit block][gate pair][k][gate of the pair][lane]; of one column that is a bias's order, too.
+template <class Element>
+Values<Element> packed(const Values<Element>& matrix, index_t units, index_t size, index_t lanes) {
+  const index_t blocks = (units + lanes - 1) / lanes;
+  Values<Element> panels(at(blocks * gate_count * lanes * size), Element{});
+  for (index_t unit = 0; unit < units; ++unit) {
+    for (index_t gate = 0; gate < gate_count; ++gate) {
+      for (index_t k = 0; k < size; ++k) {
+        const index_t pair = unit / lanes * 2 + gate / 2;
+        const index_t place = ((pair * size + k) * 2 + gate % 2) * lanes + unit % lanes;
+        panels[at(place)] = matrix[at((gate * units + unit) * size + k)];
+      }
+    }
+  }
+  return panels;
+}
+
+// One step of some rows, and what it should give.
+template <class Real, class Weight>
+struct Trial {
+  using Element = typename Weight::Element;
+  const kernels::KernelTable& table;
+  Size size;
+  index_t lanes = lanes_of<Real>(table);
+  index_t blocks = (size.units + lanes - 1) / lanes;
+  index_t row_elements = blocks * gate_count * lanes;
+  Values<Element> input_weights = Weight::draw_weights(gate_count * size.units * size.inputs);
+  Values<Element> hidden_weights = Weight::draw_weights(gate_count * size.units * size.units);
+  Values<Real> bias = draw<Real>(gate_count * size.units);
+  Values<Real> x = draw<Real>(size.rows * size.inputs);
+  Values<Real> h = draw<Real>(size.rows * size.units);
+  Values<Real> c = draw<Real>(size.rows * size.units);
+
+  Values<Element> input_panels = packed(input_weights, size.units, size.inputs, lanes);
+  Values<Element> hidden_panels = packed(hidden_weights, size.units, size.units, lanes);
+  Values<Real> bias_panel = packed(bias, size.units, 1, lanes);
+  Values<Real> pre = Values<Real>(at(size.rows * row_elements));
+  Values<Real> next = Values<Real>(h.size());
+  Values<Real> cell = c;
+  Values<Real> gates_tape = Values<Real>(at(size.rows * gate_count * size.units));
+  Values<Real> cell_tape = Values<Real>(c.size());
+
+  std::vector<kernels::StepRow<Real>> rows() {
+    std::vector<kernels::StepRow<Real>> all;
+    for (index_t r = 0; r < size.rows; ++r) {
+      kernels::StepRow<Real> row;
+      row.input = &x[at(r * size.inputs)];
+      row.pre_activations = &pre[at(r * row_elements)];
+      row.hidden = &h[at(r * size.units)];
+      row.next_hidden = &next[at(r * size.units)];
+      row.cell = &cell[at(r * size.units)];
+      row.gates_tape = &gates_tape[at(r * gate_count * size.units)];
+      row.cell_tape = &cell_tape[at(r * size.units)];
+      all.push_back(row);
+    }
+    return all;
+  }
+
+  kernels::StepForward<Real> step(const std::vector<kernels::StepRow<Real>>& rows) const {
+    kernels::StepForward<Real> described;
+    described.rows = rows.data();
+    described.row_count = size.rows;
+    described.units = size.units;
+    described.end_block = blocks;
+    described.input_size = size.inputs;
+    described.hidden_size = size.units;
+    described.input_weights = input_panels.data();
+    described.hidden_weights = hidden_panels.data();
+    described.bias = bias_panel.data();
+    described.pre_block_stride = gate_count * lanes;
+    described.pre_gate_stride = lanes;
+    return described;
+  }
+
+  void compare(Checks& checks, const std::string& way) const {
+    Reference hidden, cells, gates;
+    for (index_t r = 0; r < size.rows; ++r) {
+      Reference activated(at(gate_count * size.units));
+      for (index_t row = 0; row < gate_count * size.units; ++row) {
+        double sum = static_cast<double>(bias[at(row)]);
+        for (index_t k = 0; k < size.inputs; ++k) {
+          sum +=
+              Weight::value(input_weights[at(row * size.inputs + k)]) * static_cast<double>(x[at(r * size.inputs + k)]);
+        }
+        for (index_t k = 0; k < size.units; ++k) {
+          sum +=
+              Weight::value(hidden_weights[at(row * size.units + k)]) * static_cast<double>(h[at(r * size.units + k)]);
+        }
+        activated[at(row)] = row / size.units == cell_candidate ? std::tanh(sum) : sigmoid(sum);
+      }
+      for (index_t unit = 0; unit < size.units; ++unit) {
+        const auto gate = [&](index_t which) { return activated[at(which * size.units + unit)]; };
+        const double before = static_cast<double>(c[at(r * size.units + unit)]);
+        cells.push_back(gate(forget_gate) * before + gate(input_gate) * gate(cell_candidate));
+        hidden.push_back(gate(output_gate) * std::tanh(cells.back()));
+      }
+      gates.insert(gates.end(), activated.begin(), activated.end());
+    }
+    const std::string label = std::string(Weight::name) + ", " + way + ", " + std::to_string(size.rows) + " rows, " +
+                              std::to_string(size.units) + " units";
+    checks.close(next, hidden, "h, " + label);
+    checks.close(cell, cells, "c, " + label);
+    checks.close(cell_tape, cells, "c on the tape, " + label);
+    checks.close(gates_tape, gates, "gates, " + label);
+  }
+};
+
+template <class Real, class Weight>
+void check_weight(const kernels::KernelTable& table, Checks& checks) {
+  const auto& step_kernels = Weight::kernels(kernels_of<Real>(table));
+  for (const Size& size : sizes) {
+    for (const bool backwards : {false, true}) {
+      Trial<Real, Weight> whole{table, size};
+      const auto rows = whole.rows();
+      auto step = whole.step(rows);
+      step.backwards = backwards;
+      step_kernels.step(step);
+      whole.compare(checks, backwards ? "whole, from the last block" : "whole");
+    }
+    Trial<Real, Weight> in_two{table, size};
+    const auto rows = in_two.rows();
+    auto step = in_two.step(rows);
+    step_kernels.project(step);
+    step.input_weights = nullptr;
+    step.bias = nullptr;
+    // Two calls that share the blocks, as two threads would.
+    step.end_block = in_two.blocks / 2;
+    step_kernels.step(step);
+    step.first_block = step.end_block;
+    step.end_block = in_two.blocks;
+    step_kernels.step(step);
+    in_two.compare(checks, "projected before");
+  }
+}
+
+// Both products by product_in_place(), the gates by step().
+template <class Real>
+void check_in_place(const kernels::KernelTable& table, Checks& checks) {
+  const auto& kernels = kernels_of<Real>(table);
+  for (const Size& size : sizes) {
+    Trial<Real, Native<Real>> trial{table, size};
+    const auto rows = trial.rows();
+    auto step = trial.step(rows);
+    kernels::ProductInPlace<Real> product;
+    product.rows = rows.data();
+    product.row_count = size.rows;
+    product.units = size.units;
+    product.end_block = trial.blocks;
+    product.weights = trial.input_weights.data();
+    product.row_stride = product.size = size.inputs;
+    product.bias = trial.bias_panel.data();
+    product.pre_block_stride = step.pre_block_stride;
+    product.pre_gate_stride = step.pre_gate_stride;
+    kernels.product_in_place(product);
+    product.of_hidden = true;
+    product.weights = trial.hidden_weights.data();
+    product.row_stride = product.size = size.units;
+    product.bias = nullptr;
+    product.backwards = true;
+    kernels.product_in_place(product);
+    step.input_weights = step.hidden_weights = nullptr;
+    step.bias = nullptr;
+    kernels.native.step(step);
+    trial.compare(checks, "in place");
+  }
+}
+
+}  // namespace
+
+template <class Real>
+void check_forward(const kernels::KernelTable& table, Checks& checks) {
+  check_weight<Real, Native<Real>>(table, checks);
+  check_in_place<Real>(table, checks);
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    check_weight<Real, Float16>(table, checks);
+    check_weight<Real, BFloat16>(table, checks);
+  }
+}
+
+template void check_forward<float>(const kernels::KernelTable&, Checks&);
+template void check_forward<double>(const kernels::KernelTable&, Checks&);
+
+}  // namespace lstm_native::tests

@@ -1,0 +1,85 @@
+// What a thread has to itself: its place in a team, and how it treats subnormal numbers.
+#include <atomic>
+#include <limits>
+#include <thread>
+
+#include "check.hpp"
+#include "common/flush_subnormals.hpp"
+#include "common/team.hpp"
+
+namespace lstm_native::tests {
+namespace {
+
+// Volatile, so that each product is computed, where it stands.
+template <class Real>
+Real product(Real a, Real b) {
+  volatile Real left = a;
+  volatile Real right = b;
+  volatile Real result = left * right;
+  return result;
+}
+
+template <class Real>
+void expect(Checks& checks, bool flushed, const std::string& where) {
+  const Real smallest = std::numeric_limits<Real>::min();
+  const Real subnormal = std::numeric_limits<Real>::denorm_min() * Real{64};
+  const std::string type = sizeof(Real) == sizeof(float) ? " (float)" : " (double)";
+  checks.that((product(subnormal, Real{1}) == Real{0}) == flushed, "a subnormal operand " + where + type);
+  checks.that((product(smallest, Real{0.5}) == Real{0}) == flushed, "a subnormal result " + where + type);
+  checks.that(product(smallest, Real{1}) == smallest, "the smallest normal number " + where + type);
+}
+
+void expect_both(Checks& checks, bool flushed, const std::string& where) {
+  expect<float>(checks, flushed, where);
+  expect<double>(checks, flushed, where);
+}
+
+}  // namespace
+
+void check_flushing(Checks& checks) {
+  // Another thread, which is there before, keeps its own setting.
+  std::atomic<bool> ask{false};
+  Checks of_other("another thread");
+  std::thread other([&] {
+    while (!ask) std::this_thread::yield();
+    expect_both(of_other, false, "in another thread");
+  });
+  expect_both(checks, false, "before");
+  {
+    const FlushSubnormals outer;
+    expect_both(checks, true, "inside");
+    {
+      const FlushSubnormals inner;
+      expect_both(checks, true, "inside twice");
+    }
+    expect_both(checks, true, "inside again");
+    ask = true;
+    other.join();
+  }
+  expect_both(checks, false, "after");
+  checks.that(of_other.done() > 0 && of_other.failed() == 0, "another thread's setting changed");
+}
+
+void check_threads(Checks& checks) {
+  constexpr int threads = 4;
+  constexpr int rounds = 500;
+  Barrier barrier;
+  int sizes = 0;
+  int numbers[threads] = {};
+  bool in_step = true;
+  with_team(threads, [&](Team team) {
+    for (int round = 1; round <= rounds; ++round) {
+      numbers[team.index] = round;
+      barrier.wait(team.size);
+      if (team.index == 0) {
+        sizes = team.size;
+        for (int k = 0; k < team.size; ++k) in_step = in_step && numbers[k] == round;
+      }
+      barrier.wait(team.size);
+    }
+  });
+  checks.that(sizes == (openmp_version > 0 ? threads : 1), "a team of " + std::to_string(sizes));
+  checks.that(in_step, "a barrier that let a thread through early");
+}
+
+}  // namespace lstm_native::tests
