@@ -93,6 +93,8 @@ MEASURE = """if True:
     rows = []
     for _ in range(60):
         T, N, I, H, L, D = (int(rng.integers(1, top + 1)) for top in (60, 40, 90, 90, 4, 2))
+        if _ % 5 == 0:
+            I += 250  # sums over rows then pack both factors
         case = make_case(Shape("random", T, N, I, H, L, D == 2), np.float32)
         threads = int(rng.integers(1, 5))
         sizes = (case.x, (case.h0, case.c0))
@@ -111,11 +113,15 @@ MEASURE = """if True:
 def backward_bytes(lanes, threads, T, N, I, H, L, D, element=4):  # noqa: E741
     """The page's formula."""
     R = T * N
-    units = rounded_up(H, 4 * lanes)
-    elements = D * 4 * H * (R + units) + D * R * H  # gradients of gates, W_hh, h before
+    units = rounded_up(H, 2 * lanes)
+    widest = rounded_up(max(I, D * H if L > 1 else 0), 2 * lanes)
+    # Gradients of gates, W_hh or W_ih, h before.
+    elements = D * 4 * H * (R + max(units, widest)) + D * R * H
+    if R >= 128 and max(H, widest) >= 256:
+        elements += (min(R, 1024) + 32) * (5 * D * units + widest)
     elements += 2 * R * D * H if L > 1 else 0
     elements += D * N * (H + units)
-    parts = 10
+    parts = 16
     return elements * element + threads * N * POINTERS["backward"] * 8 + parts * LINE
 
 
