@@ -211,6 +211,10 @@ void compute_gates_again(const Call<Real>& call, index_t index, const Team& team
 template <class Real>
 void run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
                const Meeting& forward_meeting, TaskCounter& tasks) {
+  if (call.problem().batch == 0) {  // no rows, in however many steps: the weights' gradients are sums of nothing
+    gradient_products(call.plan, describe_products(call, index), tasks);
+    return;
+  }
   const bool first = index == 0;
   // With subnormal numbers, as the forward pass had them.
   if (first ? call.gathers_input() : call.plan.wants.weights || call.recomputes()) {
