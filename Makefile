@@ -106,31 +106,31 @@ $(BUILD_VENV)/.installed: tools/requirements-build.txt
 	$(BUILD_VENV)/bin/python $(PIP) -r tools/requirements-build.txt
 	@touch $@
 
-# Builds with a sanitizer keep their symbols, and have an environment each: $(1) the sanitizers, $(2) its name, $(3)
-# whether all kernels but the baseline's are left out (compiling them takes the most time).
+# Builds with a sanitizer keep their symbols, and have an environment each: $(1) the sanitizers, $(2) its name, $(3) the
+# type of build, $(4) whether all kernels but the baseline's are left out (compiling them takes the most time).
 define sanitized
 	$(call environment,$(SANITIZE_VENV)-$(2))
-	$(SANITIZE_VENV)-$(2)/bin/python $(PIP) '.[test]' --config-settings=cmake.build-type=RelWithDebInfo \
+	$(SANITIZE_VENV)-$(2)/bin/python $(PIP) '.[test]' --config-settings=cmake.build-type=$(3) \
 	  --config-settings=cmake.define.LSTM_NATIVE_SANITIZE=$(1) --config-settings=install.strip=false \
-	  --config-settings=cmake.define.LSTM_NATIVE_BASELINE_ONLY=$(3) \
+	  --config-settings=cmake.define.LSTM_NATIVE_BASELINE_ONLY=$(4) \
 	  --config-settings=build-dir=build/sanitize-$(2)/module
 	@touch $(SANITIZE_VENV)-$(2)/.installed
 endef
 
 $(SANITIZE_VENV)-address/.installed: $(SOURCES)
-	$(call sanitized,address$(comma)undefined,address,OFF)
+	$(call sanitized,address$(comma)undefined,address,RelWithDebInfo,OFF)
 
 $(SANITIZE_VENV)-quick/.installed: $(SOURCES)
-	$(call sanitized,address$(comma)undefined,quick,ON)
+	$(call sanitized,address$(comma)undefined,quick,Debug,ON)
 
 $(SANITIZE_VENV)-leak/.installed: $(SOURCES)
-	$(call sanitized,leak,leak,OFF)
+	$(call sanitized,leak,leak,RelWithDebInfo,OFF)
 
 # Clang: its OpenMP runtime tells ThreadSanitizer what orders the threads, through Archer.
 $(SANITIZE_VENV)-thread/.installed: export CXX = $(CLANG)
 $(SANITIZE_VENV)-thread/.installed: $(SOURCES)
 	$(needs_clang)
-	$(call sanitized,thread,thread,OFF)
+	$(call sanitized,thread,thread,RelWithDebInfo,OFF)
 
 $(FUZZ_VENV)/.installed: export CXX = $(CLANG)
 $(FUZZ_VENV)/.installed: $(SOURCES) fuzz/requirements.txt

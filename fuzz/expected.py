@@ -66,14 +66,12 @@ def listed_ints(value: Any) -> list[int] | None:
     return array.tolist()
 
 
-def rows_per_step(call: dict[str, Any], steps: int, batch: int) -> list[int] | None:
-    """Return the active rows of each step of a ragged call, None where what it says is wrong."""
-    if call.get("lengths") is not None:
-        lengths = listed_ints(call["lengths"])
-        if lengths is None or len(lengths) != batch or not all(0 <= n <= steps for n in lengths):
-            return None
-        return [sum(n > t for n in lengths) for t in range(steps)]
-    return [batch] * steps
+def lengths_fit(call: dict[str, Any], steps: int, batch: int) -> bool:
+    """Whether `lengths`, if there are any, are of such a batch."""
+    if call.get("lengths") is None:
+        return True
+    lengths = listed_ints(call["lengths"])
+    return lengths is not None and len(lengths) == batch and all(0 <= n <= steps for n in lengths)
 
 
 def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
@@ -111,7 +109,7 @@ def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
         return None
     else:
         steps, batch = x.shape[1::-1] if call["batch_first"] else x.shape[:2]
-        if steps < 1 or rows_per_step(call, steps, batch) is None:
+        if steps < 1 or not lengths_fit(call, steps, batch):
             return None
     features = x.shape[-1]
     if features < 1 or call["num_layers"] > len(weights):

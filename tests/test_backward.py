@@ -226,6 +226,19 @@ def test_needs_and_absent_gradients():
     assert not any(a.any() for a in flat(pullback()))
 
 
+@pytest.mark.parametrize("steps", [1, 2**40])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_no_rows_cost_nothing(steps, recompute):
+    case = make_case(Shape("no_rows", 1, 0, 3, 5, 2, True), np.float32)
+    x = np.broadcast_to(np.float32(0), (steps, 0, 3))
+    (output, h_n, c_n), pullback = call_vjp(case, input=x, recompute=recompute, num_threads=2)
+    d_input, d_states, d_weights = pullback(output, h_n, c_n)
+    assert d_input.shape == x.shape
+    assert [d.shape for d in d_states] == [case.h0.shape] * 2
+    assert not any(d.any() for d in d_weights)
+    assert [d.shape for d in d_weights] == [w.shape for w in case.all_weights]
+
+
 def test_packed_weights_are_unpacked():
     case = make_case(Shape("small", 4, 3, 5, 6, 2), np.float32)
     outputs, pullback = call_vjp(case)

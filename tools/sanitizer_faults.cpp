@@ -6,7 +6,7 @@
 extern "C" {
 
 int read_past_end(int index) {
-  int* const numbers = new int[4]();
+  int* volatile numbers = new int[4]();  // volatile: or the compiler knows the size, and UBSan sees it first
   const int read = numbers[index];
   delete[] numbers;
   return read;

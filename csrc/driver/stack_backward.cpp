@@ -258,6 +258,9 @@ template <class Real>
 bool run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
                const Meeting& forward_meeting, Watch& watch, TaskCounter* tasks) {
   const auto meet = [&] { return meeting.team->wait(team.size, watch); };
+  if (call.problem().batch == 0) {  // no rows, in however many steps: the weights' gradients are sums of nothing
+    return gradient_products(call.plan, describe_products(call, index), team, *meeting.team, watch, tasks);
+  }
   const bool first = index == 0;
   if (first ? call.gathers_input() : call.plan.wants.weights || call.recomputes()) {
     store_layer_input(call, index, team, watch);
