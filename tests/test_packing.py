@@ -613,7 +613,9 @@ def test_every_instruction_set_widens_every_number(isa, weight_dtype, tmp_path):
     calls = [(c.x, (c.h0, c.c0), c.all_weights, weight_dtype) for c in cases]
     path = tmp_path / "calls.pickle"
     path.write_bytes(pickle.dumps(calls))
-    code, _, error = ask(NARROW_PROGRAM.format(path=str(path)), LSTM_NATIVE_ISA=isa)
+    # Those of bfloat16 are subnormal in float32, too, which by default counts them as zero.
+    kept = {"LSTM_NATIVE_FLUSH_SUBNORMALS": "0"} if weight_dtype == "bfloat16" else {}
+    code, _, error = ask(NARROW_PROGRAM.format(path=str(path)), LSTM_NATIVE_ISA=isa, **kept)
     assert code == 0, error
     for got, case in zip(pickle.loads(path.read_bytes()), cases, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):

@@ -91,7 +91,7 @@ MEASURE = """if True:
         return shim.most_bytes_live() - before
     rng = np.random.default_rng(1)
     rows = []
-    for _ in range(60):
+    for _ in range(30):
         T, N, I, H, L, D = (int(rng.integers(1, top + 1)) for top in (60, 40, 90, 90, 4, 2))
         if _ % 5 == 0:
             I += 250  # sums over rows then pack both factors
@@ -131,7 +131,7 @@ def test_what_calls_take_is_what_is_said(tmp_path, pytestconfig):
     code, output, error = ask(program, LD_PRELOAD=shim)
     assert code == 0, error
     rows = json.loads(output)
-    assert len(rows) == 180
+    assert len(rows) == 90
     # Beside what is said: the plan, views of weights, and what threads meet at.
     for way, used, said, threads, *shape in rows:
         layers, directions = shape[4:]

@@ -107,7 +107,10 @@ void PackedWeights::fill(const std::vector<WeightArrays>& weights, std::vector<d
     for (index_t cell = 0; cell < static_cast<index_t>(given.size()) && !watch.stops(0); ++cell) {
       const GivenCell<Real, Element>& from = given[static_cast<std::size_t>(cell)];
       std::byte* place = memory_.data() + layout_.input(cell);
-      std::memset(place, 0, static_cast<std::size_t>(layout_.input(cell + 1) - layout_.input(cell)));  // gaps, too
+      for (const index_t end : {layout_.hidden(cell), layout_.bias(cell), layout_.input(cell + 1)}) {  // gaps, too
+        constexpr auto line = static_cast<index_t>(cache_line_bytes);
+        std::memset(memory_.data() + end - line, 0, cache_line_bytes);
+      }
       pack_matrix(from.input, lanes, reinterpret_cast<Element*>(place), watch);
       pack_matrix(from.hidden, lanes, reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell)), watch);
       plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.hidden_size, lanes,

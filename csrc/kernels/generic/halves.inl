@@ -12,13 +12,15 @@ inline Vector<float> bfloat16_to_float(const void* from) {
   return reinterpret_cast<Vector<float>>(widened_bits(from) << 16);
 }
 
-// The exponent's bias differs by 112; multiplying by 2^112 also makes subnormal numbers right. Infinity and NaN need
-// the float's largest exponent besides.
+// The exponent's bias differs by 112, and by as much again for infinity and NaN, which have the largest one. Subnormal
+// numbers are integers times 2^-24. No step of it is a subnormal float, which may count as zero.
 inline Vector<float> float16_to_float(const void* from) {
   const Bits<float> bits = widened_bits(from);
-  const Bits<float> shifted = (bits & 0x7fff) << 13;
-  const Vector<float> scaled = reinterpret_cast<Vector<float>>(shifted) * 0x1p112F;
-  const Bits<float> special = (bits & 0x7c00) == 0x7c00;
-  const Bits<float> value = reinterpret_cast<Bits<float>>(scaled) | (special & 0x7f800000);
+  const Bits<float> magnitude = bits & 0x7fff;
+  const Bits<float> special = magnitude >= 0x7c00;
+  const Bits<float> normal = (magnitude << 13) + (112 << 23) + (special & (112 << 23));
+  const Vector<float> small = __builtin_convertvector(magnitude, Vector<float>) * 0x1p-24F;
+  const Bits<float> is_small = magnitude < 0x400;
+  const Bits<float> value = (is_small & reinterpret_cast<Bits<float>>(small)) | (~is_small & normal);
   return reinterpret_cast<Vector<float>>(value | ((bits & 0x8000) << 16));
 }
