@@ -6,6 +6,7 @@ gradients. `pack_weights` prepares weights for many
 calls, `Stream` runs a stack step by step, `explain` says what a call does and what bounds it.
 """
 
+from lstm_native import cuda
 from lstm_native._extension import core as _loaded_core
 from lstm_native.config import get_config, get_num_threads, set_num_threads, show_config
 from lstm_native.explanation import Explanation, LayerExplanation, explain
@@ -28,6 +29,7 @@ __all__ = [
     "Pullback",
     "Stream",
     "__version__",
+    "cuda",
     "explain",
     "get_config",
     "get_num_threads",
