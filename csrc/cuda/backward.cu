@@ -173,21 +173,17 @@ void BackwardPlan<Real>::compute_gates_again(const BackwardCall<Real>& call) {
 
 template <class Real>
 void BackwardPlan<Real>::issue_steps() {
-  fork();
   if (wavefront()) {
     issue_wavefront();
-  } else {
-    const Chunk all{0, problem().seq_len};
-    for (index_t layer = problem().num_layers - 1; layer >= 0; --layer) {
-      for (const Strand& strand : strands()) run_strand(layer, strand, all);
-      if (layer > 0) {
-        join();
-        input_gradient(layer, all, arena_.at(output_gradients_[(layer - 1) % 2]), 0);
-        fork();
-      }
-    }
+    return;
   }
-  join();
+  const Chunk all{0, problem().seq_len};
+  for (index_t layer = problem().num_layers - 1; layer >= 0; --layer) {
+    fork();
+    for (const Strand& strand : strands()) run_strand(layer, strand, all);
+    join();
+    if (layer > 0) input_gradient(layer, all, arena_.at(output_gradients_[(layer - 1) % 2]), 0);
+  }
 }
 
 // As forward, from the last chunk to the first and from the top layer down; in a wave, the lower ones first.
@@ -196,6 +192,7 @@ void BackwardPlan<Real>::issue_wavefront() {
   const std::vector<Chunk> parts = chunks();
   const auto count = static_cast<index_t>(parts.size());
   const index_t layers = problem().num_layers;
+  hand_over(0, lane_of(layers - 1));  // the others wait for it
   for (index_t wave = 0; wave < count + layers - 1; ++wave) {
     for (index_t depth = std::min(wave, layers - 1); depth >= std::max<index_t>(0, wave - count + 1); --depth) {
       const index_t layer = layers - 1 - depth;

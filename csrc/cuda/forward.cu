@@ -79,21 +79,17 @@ void ForwardPlan<Real>::project(index_t layer, Chunk steps, std::size_t lane) {
 
 template <class Real>
 void ForwardPlan<Real>::issue_steps() {
-  fork();
   if (wavefront()) {
     issue_wavefront();
-  } else {
-    const Chunk all{0, problem().seq_len};
-    for (index_t layer = 0; layer < problem().num_layers; ++layer) {
-      if (layer > 0) {
-        join();
-        project(layer, all, 0);
-        fork();
-      }
-      for (const Strand& strand : strands()) run_strand(layer, strand, all);
-    }
+    return;
   }
-  join();
+  const Chunk all{0, problem().seq_len};
+  for (index_t layer = 0; layer < problem().num_layers; ++layer) {
+    if (layer > 0) project(layer, all, 0);
+    fork();
+    for (const Strand& strand : strands()) run_strand(layer, strand, all);
+    join();
+  }
 }
 
 // A wave is a chunk of each layer that has come so far, the upper ones first: a layer then waits for what the layer below
@@ -115,6 +111,7 @@ void ForwardPlan<Real>::issue_wavefront() {
       end_chunk(layer, lane);
     }
   }
+  hand_over(lane_of(layers - 1), 0);  // which has waited for all others
 }
 
 // steps: in the order of the directions' time.

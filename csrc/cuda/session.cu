@@ -138,7 +138,11 @@ void Session::fork() const {
 }
 
 void Session::join() const {
-  for (std::size_t k = 1; k < lanes_.size(); ++k) order(stream(k), stream(0), lanes_[k].event);
+  for (std::size_t k = 1; k < lanes_.size(); ++k) hand_over(k, 0);
+}
+
+void Session::hand_over(std::size_t earlier, std::size_t later) const {
+  if (earlier != later) order(stream(earlier), stream(later), lanes_[earlier].event);
 }
 
 std::vector<Chunk> Session::chunks() const {

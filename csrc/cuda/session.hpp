@@ -94,7 +94,9 @@ class Session {
 
   cudaStream_t stream(std::size_t lane) const { return lane == 0 ? main_ : lanes_[lane].stream.get(); }
   const Blas& blas(std::size_t lane) const { return lanes_[lane].blas; }
-  // The other lanes begin after what lane 0 was given; lane 0 goes on after what they were given.
+  // What `later` is given from now on waits for what `earlier` was given.
+  void hand_over(std::size_t earlier, std::size_t later) const;
+  // From lane 0 to all others, and back.
   void fork() const;
   void join() const;
 

@@ -207,6 +207,8 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
     }
     machine().enqueue(*s, "cudaMemcpyAsync", [=] {
       if (bytes == 0) return;
+      if (!from_device) machine().injected.bytes_to_device += static_cast<long>(bytes);
+      if (!to_device) machine().injected.bytes_to_host += static_cast<long>(bytes);
       const void* source = from_device ? machine().memory.read(from, bytes) : from;
       void* target = to_device ? machine().memory.write(to, bytes) : to;
       std::memcpy(target, source, bytes);

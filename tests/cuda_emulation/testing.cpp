@@ -20,7 +20,9 @@ void register_testing(py::module_& module) {
     return std::map<std::string, long>{{"waits", seen.waits},
                                        {"launches", seen.launches},
                                        {"graph_launches", seen.graph_launches},
-                                       {"products", seen.products}};
+                                       {"products", seen.products},
+                                       {"bytes_to_device", seen.bytes_to_device},
+                                       {"bytes_to_host", seen.bytes_to_host}};
   });
   testing.def("live_bytes", [] { return machine().memory.live_bytes(); });
   testing.def("violation", [] { return machine().violation; });

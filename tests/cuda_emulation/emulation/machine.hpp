@@ -67,6 +67,8 @@ struct Injected {
   long launches = 0;  // of kernels, graphs' included
   long graph_launches = 0;
   long products = 0;
+  long bytes_to_device = 0;
+  long bytes_to_host = 0;
 };
 
 class Machine {
