@@ -40,8 +40,8 @@ TOLERANCES = {
     "cuda": Tolerance(
         1e-5,
         1e-12,
-        "the CUDA target against the CPU's: the same formulas, with sums in another order and other "
-        "exponentials; gradients are compared in parts of their array's largest value",
+        "the CUDA target against the CPU's: the same formulas, with sums in another order and "
+        "other exponentials; gradients in parts of their array's largest value",
     ),
     "float16 weights": Tolerance(
         2e-3,

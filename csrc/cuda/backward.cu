@@ -1,7 +1,6 @@
-#include "cuda/backward.hpp"
-
 #include <algorithm>
 
+#include "cuda/backward.hpp"
 #include "cuda/plan_cache.hpp"
 
 namespace lstm_native::cuda {
@@ -133,9 +132,10 @@ void BackwardPlan<Real>::store_layer_inputs(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
   copy<true>(call.input, arena_.at(input_), p.input_size);
   for (index_t layer = 0; layer + 1 < p.num_layers; ++layer) {
-    const TapePart<Real> reverse = part_of(call, layer, p.num_directions - 1);
-    launch(stream(0), units(), rows_.total(), p.num_directions, layer_outputs<Real>, part_of(call, layer, 0), reverse,
-           layer_input(layer + 1), rows_.total(), p.layer_output_size(), call_, dropout_of(layer));
+    for (index_t d = 0; d < p.num_directions; ++d) {
+      launch(stream(0), units(), rows_.total(), 1, layer_outputs<Real>, part_of(call, layer, d), layer_input(layer + 1),
+             rows_.total(), p.layer_output_size(), d * units(), call_, dropout_of(layer));
+    }
   }
 }
 
@@ -161,9 +161,10 @@ void BackwardPlan<Real>::compute_gates_again(const BackwardCall<Real>& call) {
       const index_t state = state_of(layer, d);
       const DeviceSpan<Real> gate_values = arena_.at(restored_, gradients_layout_.gates(layer, d), rows * gates());
       multiply<Real>(blas(0), options().tf32, {rows, gates(), width}, {layer_input(layer).data, width}, false,
-                     {widths_.of(arena_.at(input_weights_), state).data, width}, true, {gate_values.data, gates()}, false);
-      multiply<Real>(blas(0), options().tf32, {rows, gates(), units()}, {hidden_before_of(layer, d).data, units()}, false,
-                     {hidden_weights(layer, d).data, units()}, true, {gate_values.data, gates()}, true);
+                     {widths_.of(arena_.at(input_weights_), state).data, width}, true, {gate_values.data, gates()},
+                     false);
+      multiply<Real>(blas(0), options().tf32, {rows, gates(), units()}, {hidden_before_of(layer, d).data, units()},
+                     false, {hidden_weights(layer, d).data, units()}, true, {gate_values.data, gates()}, true);
       launch(stream(0), units(), rows, 1, restore_gates<Real>, part_of(call, layer, d), gate_values,
              arena_.at(restored_, gradients_layout_.cells(layer, d), rows * units()),
              arena_.at(bias_, state * gates(), gates()), rows);
@@ -326,9 +327,11 @@ void BackwardPlan<Real>::weight_gradients(const BackwardCall<Real>& call, const 
       };
       over_rows(layer_input(layer).data, to.input);
       over_rows(before, to.hidden);
-      for (const VectorView<Real>& bias : {to.input_bias, to.hidden_bias}) {
+      const auto sum_of_rows = [&](const VectorView<Real>& bias) {
         if (bias.data != nullptr) over_rows(arena_.at(ones_).data, {bias.data, gates(), 1, 1, 1});
-      }
+      };
+      sum_of_rows(to.input_bias);
+      sum_of_rows(to.hidden_bias);
     }
   }
 }

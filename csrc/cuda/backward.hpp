@@ -42,18 +42,18 @@ class BackwardPlan : public Session {
   DeviceSpan<Real> hidden_weights(index_t layer, index_t direction) const;
   DeviceSpan<Real> layer_input(index_t layer) const;
 
-  plan::TapeLayout tape_;       // as it is given
+  plan::TapeLayout tape_;              // as it is given
   plan::TapeLayout gradients_layout_;  // a tape of gates
   InputWidths widths_;
   Place<Real> input_weights_, hidden_weights_, bias_;
   Place<Real> hidden_initial_, cell_initial_, hidden_gradient_, cell_gradient_;
-  Place<Real> gradients_;             // as a call's workspace
-  Place<Real> restored_;              // a tape of gates, where the given one has none
-  Place<Real> input_;                 // (rows, input size)
-  Place<Real> layer_inputs_;          // of layers above the first: (layers, rows, directions * units)
-  Place<Real> output_gradients_[2];   // of even and odd layers: (rows, directions * units)
-  Place<Real> input_gradient_;        // (rows, input size)
-  Place<Real> ones_;                  // rows
+  Place<Real> gradients_;            // as a call's workspace
+  Place<Real> restored_;             // a tape of gates, where the given one has none
+  Place<Real> input_;                // (rows, input size)
+  Place<Real> layer_inputs_;         // of layers above the first: (layers, rows, directions * units)
+  Place<Real> output_gradients_[2];  // of even and odd layers: (rows, directions * units)
+  Place<Real> input_gradient_;       // (rows, input size)
+  Place<Real> ones_;                 // rows
 };
 
 }  // namespace lstm_native::cuda

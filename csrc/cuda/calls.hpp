@@ -39,8 +39,8 @@ struct CellGradients {
   VectorView<Real> input_bias, hidden_bias;  // stride 1, or absent
 };
 
-// Device memory of the caller's. A gradient's data null: zero where it is given, not wanted where it is asked for; which
-// ones are null is part of the plan's options. No output may overlap an input or another output.
+// Device memory of the caller's. A gradient's data null: zero where it is given, not wanted where it is asked for;
+// which ones are null is part of the plan's options. No output may overlap an input or another output.
 template <class Real>
 struct BackwardCall {
   SequenceView<const Real> input;

@@ -33,7 +33,8 @@ using Callers = std::conditional_t<to_storage, const Real, Real>;
 
 // columns: batch times width; rows: steps.
 template <class Real, bool to_storage>
-__global__ void copy_sequence(CallersSequence<Callers<Real, to_storage>> callers, DeviceSpan<Real> storage, DeviceRows rows, index_t width) {
+__global__ void copy_sequence(CallersSequence<Callers<Real, to_storage>> callers, DeviceSpan<Real> storage,
+                              DeviceRows rows, index_t width) {
   const index_t column = column_of_thread();
   const index_t row = column / width;
   const index_t feature = column - row * width;
@@ -83,8 +84,7 @@ __global__ void copy_matrix(StridedSpan<const Real> from, DeviceSpan<Real> to, i
 
 // The sum of two biases, each of which may be absent.
 template <class Real>
-__global__ void sum_biases(StridedSpan<const Real> a, StridedSpan<const Real> b, DeviceSpan<Real> to,
-                           index_t count) {
+__global__ void sum_biases(StridedSpan<const Real> a, StridedSpan<const Real> b, DeviceSpan<Real> to, index_t count) {
   const index_t k = column_of_thread();
   if (k >= count) return;
   Real sum{0};

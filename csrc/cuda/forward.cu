@@ -1,7 +1,6 @@
-#include "cuda/forward.hpp"
-
 #include <algorithm>
 
+#include "cuda/forward.hpp"
 #include "cuda/plan_cache.hpp"
 
 namespace lstm_native::cuda {
@@ -19,7 +18,8 @@ ForwardPlan<Real>::ForwardPlan(const Options& options)
   cell_ = arena_.reserve<Real>({states(), p.batch, units()});
   first_projection_ = arena_.reserve<Real>({p.num_directions, rows, gates()});
   if (p.num_layers > 1) {
-    projection_ = arena_.reserve<Real>({wavefront() ? p.num_layers - 1 : 1, p.num_directions, rows_of_chunk(), gates()});
+    projection_ =
+        arena_.reserve<Real>({wavefront() ? p.num_layers - 1 : 1, p.num_directions, rows_of_chunk(), gates()});
   }
   for (index_t k = 0; k < std::min<index_t>(p.num_layers, 2); ++k) {
     outputs_[k] = arena_.reserve<Real>({rows, p.layer_output_size()});
@@ -92,8 +92,8 @@ void ForwardPlan<Real>::issue_steps() {
   }
 }
 
-// A wave is a chunk of each layer that has come so far, the upper ones first: a layer then waits for what the layer below
-// did a wave earlier, not for what it is about to do.
+// A wave is a chunk of each layer that has come so far, the upper ones first: a layer then waits for what the layer
+// below did a wave earlier, not for what it is about to do.
 template <class Real>
 void ForwardPlan<Real>::issue_wavefront() {
   const std::vector<Chunk> parts = chunks();

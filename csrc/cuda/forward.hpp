@@ -35,8 +35,8 @@ class ForwardPlan : public Session {
   Place<Real> input_weights_;  // laid out as widths_ says
   Place<Real> hidden_weights_, bias_, hidden_, cell_;
   Place<Real> first_projection_;  // (directions, rows, 4, units)
-  Place<Real> projection_;        // (layers above the first in a wavefront, else 1; directions, rows of chunk, 4, units)
-  Place<Real> outputs_[2];        // of even and odd layers, dropout applied: (rows, directions * units)
+  Place<Real> projection_;  // (layers above the first in a wavefront, else 1; directions, rows of chunk, 4, units)
+  Place<Real> outputs_[2];  // of even and odd layers, dropout applied: (rows, directions * units)
 };
 
 }  // namespace lstm_native::cuda

@@ -1,7 +1,7 @@
 // cuda: one step, forward or backward, behind its recurrent product: all gates of one hidden unit in one thread.
 //
-// A launch covers the active rows of up to two directions. Consecutive threads have consecutive units of a row, so every
-// access of a warp is to consecutive addresses.
+// A launch covers the active rows of up to two directions. Consecutive threads have consecutive units of a row, so
+// every access of a warp is to consecutive addresses.
 #pragma once
 
 #include <cmath>
@@ -24,12 +24,12 @@ struct LayerDropout {
 
 template <class Real>
 struct ForwardDirection {
-  DeviceSpan<Real> pre_activations;  // (rows from the step's first, 4, units), without biases
-  DeviceSpan<Real> bias;             // (4, units)
-  DeviceSpan<Real> hidden, cell;     // (batch, units): the state, replaced
-  index_t active;                    // rows that take part
-  index_t stored_row;                // of the first one, in storage
-  index_t first_feature;             // within an output row
+  DeviceSpan<Real> pre_activations;                      // (rows from the step's first, 4, units), without biases
+  DeviceSpan<Real> bias;                                 // (4, units)
+  DeviceSpan<Real> hidden, cell;                         // (batch, units): the state, replaced
+  index_t active;                                        // rows that take part
+  index_t stored_row;                                    // of the first one, in storage
+  index_t first_feature;                                 // within an output row
   index_t gates_on_tape, cells_on_tape, hidden_on_tape;  // elements from the tape's beginning; -1: not kept
 };
 
@@ -44,10 +44,10 @@ struct ForwardStep {
 
 template <class Real>
 struct BackwardDirection {
-  DeviceSpan<Real> hidden_gradient;         // (batch, units): of the state after the step, but for output_gradient
-  DeviceSpan<Real> cell_gradient;           // (batch, units): replaced by that of the cell state before the step
-  DeviceSpan<Real> cell_initial;            // (batch, units)
-  DeviceSpan<Real> gate_gradients;          // (stored rows, 4, units), of the pre-activations: written
+  DeviceSpan<Real> hidden_gradient;  // (batch, units): of the state after the step, but for output_gradient
+  DeviceSpan<Real> cell_gradient;    // (batch, units): replaced by that of the cell state before the step
+  DeviceSpan<Real> cell_initial;     // (batch, units)
+  DeviceSpan<Real> gate_gradients;   // (stored rows, 4, units), of the pre-activations: written
   index_t active, stored_row, first_feature;
   index_t before_active, before_stored_row;  // the rows that have a step before this one, and where that lies
   index_t gates_on_tape, cells_on_tape;
@@ -74,7 +74,8 @@ __device__ DeviceSpan<Real> tape_of(const DeviceSpan<std::uint64_t>& call, index
 
 // A value, or its gradient, behind the mask.
 template <class Real>
-__device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpan<std::uint64_t>& call, index_t position) {
+__device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpan<std::uint64_t>& call,
+                        index_t position) {
   if (dropout.rule.threshold == 0) return value;
   const std::uint64_t at = dropout.first_position + static_cast<std::uint64_t>(position);
   return rng::drops(dropout.rule, at, call.load(dropout_key), call.load(dropout_counter))
@@ -88,7 +89,8 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
   const ForwardDirection<Real>& direction = step.directions[blockIdx.z];
   const index_t column = column_of_thread();
   if (column >= direction.active * step.units) return;
-  const index_t row = static_cast<unsigned>(column) / static_cast<unsigned>(step.units);  // 32 bits: the plan sees to it
+  const index_t row =
+      static_cast<unsigned>(column) / static_cast<unsigned>(step.units);  // 32 bits: the plan sees to it
   const index_t unit = column - row * step.units;
   Real gates[gate_count];
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {

@@ -1,5 +1,5 @@
-// cuda: lanes: streams of the library's own, each with what products on it need. They are kept for the next plan, because
-// making a cuBLAS handle takes longer than many calls.
+// cuda: lanes: streams of the library's own, each with what products on it need. They are kept for the next plan,
+// because making a cuBLAS handle takes longer than many calls.
 #pragma once
 
 #include <map>

@@ -34,13 +34,13 @@ void multiply(const Blas& blas, bool tf32, const ProductSizes& sizes, const Matr
   const Real one{1};
   const Real beta = accumulate ? Real{1} : Real{0};
   // cuBLAS counts columns first: in its eyes everything is transposed, and the product's operands change places.
-  check(cublasGemmStridedBatchedEx(
-            blas.get(), right_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, left_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
-            static_cast<int>(sizes.columns), static_cast<int>(sizes.rows), static_cast<int>(sizes.sums), &one,
-            right.data, type, static_cast<int>(right.row_stride), right.stride, left.data, type,
-            static_cast<int>(left.row_stride), left.stride, &beta, result.data, type,
-            static_cast<int>(result.row_stride), result.stride, static_cast<int>(sizes.count), compute,
-            CUBLAS_GEMM_DEFAULT),
+  check(cublasGemmStridedBatchedEx(blas.get(), right_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                   left_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, static_cast<int>(sizes.columns),
+                                   static_cast<int>(sizes.rows), static_cast<int>(sizes.sums), &one, right.data, type,
+                                   static_cast<int>(right.row_stride), right.stride, left.data, type,
+                                   static_cast<int>(left.row_stride), left.stride, &beta, result.data, type,
+                                   static_cast<int>(result.row_stride), result.stride, static_cast<int>(sizes.count),
+                                   compute, CUBLAS_GEMM_DEFAULT),
         "cublasGemmStridedBatchedEx");
 }
 

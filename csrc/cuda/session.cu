@@ -1,11 +1,10 @@
-#include "cuda/session.hpp"
-
 #include <algorithm>
 #include <climits>
 #include <stdexcept>
 
 #include "cuda/calls.hpp"
 #include "cuda/plan_cache.hpp"
+#include "cuda/session.hpp"
 
 namespace lstm_native::cuda {
 namespace {
@@ -162,7 +161,8 @@ index_t Session::rows_of_chunk() const {
 
 void Session::wait_for_chunk(index_t layer, std::size_t lane) const {
   if (lane_of(layer) == lane) return;
-  check(cudaStreamWaitEvent(stream(lane), chunk_ends_[static_cast<std::size_t>(layer)].get(), 0), "cudaStreamWaitEvent");
+  check(cudaStreamWaitEvent(stream(lane), chunk_ends_[static_cast<std::size_t>(layer)].get(), 0),
+        "cudaStreamWaitEvent");
 }
 
 void Session::end_chunk(index_t layer, std::size_t lane) const {

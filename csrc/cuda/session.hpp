@@ -71,8 +71,8 @@ class Session {
   void begin(cudaStream_t stream, const void* tape, const rng::DropoutStream& dropout);
   void end();
 
-  // Runs body, which issues the steps to lanes: at once the first time, from then on as a graph, captured once. What body
-  // uses must be the same for each call of the plan.
+  // Runs body, which issues the steps to lanes: at once the first time, from then on as a graph, captured once. What
+  // body uses must be the same for each call of the plan.
   template <class Body>
   void run_steps(const Body& body) {
     if (runs_++ == 0) {
@@ -100,8 +100,8 @@ class Session {
   void fork() const;
   void join() const;
 
-  // Layers overlap in a wavefront: each is a chunk of steps behind the one below. Never with two directions, for a layer's
-  // first step then needs the last one of the layer below.
+  // Layers overlap in a wavefront: each is a chunk of steps behind the one below. Never with two directions, for a
+  // layer's first step then needs the last one of the layer below.
   bool wavefront() const { return wavefront_; }
   std::vector<Chunk> chunks() const;
   std::vector<Strand> strands() const;
@@ -152,7 +152,7 @@ class Session {
   bool wavefront_;
   std::vector<Lane> lanes_;
   std::vector<Event> chunk_ends_;  // of each layer, in a wavefront
-  Event used_;  // the end of the last call
+  Event used_;                     // the end of the last call
   cudaStream_t caller_ = nullptr;
   cudaStream_t main_ = nullptr;  // what lane 0 stands for
   ExecutableGraph graph_;

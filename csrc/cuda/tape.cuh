@@ -22,21 +22,20 @@ struct TapePart {
 };
 
 // The outputs of a layer, as the next one reads them: hidden states, dropout applied.
-// columns: units; rows: stored rows; layers: directions.
+// columns: units; rows: stored rows.
 template <class Real>
-__global__ void layer_outputs(TapePart<Real> forward, TapePart<Real> reverse, DeviceSpan<Real> output, index_t rows,
-                              index_t output_width, DeviceSpan<std::uint64_t> call, LayerDropout dropout) {
-  const TapePart<Real>& part = blockIdx.z == 0 ? forward : reverse;
+__global__ void layer_outputs(TapePart<Real> part, DeviceSpan<Real> output, index_t rows, index_t output_width,
+                              index_t first_feature, DeviceSpan<std::uint64_t> call, LayerDropout dropout) {
   const index_t unit = column_of_thread();
   if (unit >= part.units) return;
   for (index_t stored = blockIdx.y; stored < rows; stored += gridDim.y) {
-    const index_t at = stored * output_width + static_cast<index_t>(blockIdx.z) * part.units + unit;
+    const index_t at = stored * output_width + first_feature + unit;
     output.store(at, dropped(part.hidden(stored, unit), dropout, call, at));
   }
 }
 
-// The hidden state before each step, which the step multiplied by W_hh: that of the step before in the direction's time,
-// or the initial one. columns: batch times units; rows: steps.
+// The hidden state before each step, which the step multiplied by W_hh: that of the step before in the direction's
+// time, or the initial one. columns: batch times units; rows: steps.
 template <class Real>
 __global__ void hidden_before(TapePart<Real> part, bool reverse, DeviceSpan<Real> initial, DeviceSpan<Real> to,
                               DeviceRows rows) {
@@ -57,8 +56,8 @@ __global__ void hidden_before(TapePart<Real> part, bool reverse, DeviceSpan<Real
 // A tape of gates from one of hidden states: pre-activations without biases come in the gates' place.
 // columns: units; rows: stored rows.
 template <class Real>
-__global__ void restore_gates(TapePart<Real> part, DeviceSpan<Real> gates, DeviceSpan<Real> cells, DeviceSpan<Real> bias,
-                              index_t rows) {
+__global__ void restore_gates(TapePart<Real> part, DeviceSpan<Real> gates, DeviceSpan<Real> cells,
+                              DeviceSpan<Real> bias, index_t rows) {
   const index_t unit = column_of_thread();
   if (unit >= part.units) return;
   for (index_t stored = blockIdx.y; stored < rows; stored += gridDim.y) {

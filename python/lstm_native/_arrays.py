@@ -10,6 +10,7 @@ from lstm_native._device import Taken
 RealArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 _DLPACK_CPU = 1
+_DLPACK_CUDA = 2
 _REAL_TYPES = (np.float32, np.float64)
 _NATIVE_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -66,10 +67,8 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
 def _from_dlpack(value: Any) -> npt.NDArray[Any]:
     device = value.__dlpack_device__()[0]
     if int(device) != _DLPACK_CPU:
-        raise TypeError(
-            f"its memory is on DLPack device type {int(device)}, not on the CPU "
-            '(device="cuda" takes arrays on a CUDA device)'
-        )
+        hint = '; device="cuda" takes it' if int(device) == _DLPACK_CUDA else ""
+        raise TypeError(f"its memory is on DLPack device type {int(device)}, not on the CPU{hint}")
     return np.from_dlpack(value)
 
 

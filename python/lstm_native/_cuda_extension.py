@@ -24,7 +24,7 @@ def load() -> Any:
 
 
 def load_with_device() -> Any:
-    """Return the extension module where there is a device, too; RuntimeError says what is missing."""
+    """Return the extension module where there is a device, too; RuntimeError says what lacks."""
     module = load()
     count, reason = module.devices()
     if count == 0:

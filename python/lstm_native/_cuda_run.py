@@ -1,4 +1,4 @@
-"""Hands one validated call to the CUDA target: arrays that are elsewhere are copied over, and back."""
+"""Hands one validated call to the CUDA target, with copies of arrays that are elsewhere."""
 
 from collections.abc import Sequence
 from typing import Any

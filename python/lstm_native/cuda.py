@@ -39,9 +39,7 @@ class Device:
     stream: int | None
     tf32: bool
 
-    def __init__(
-        self, index: int | None = None, stream: Any = None, *, tf32: bool = False
-    ) -> None:
+    def __init__(self, index: int | None = None, stream: Any = None, *, tf32: bool = False) -> None:
         self.index = None if index is None else _validate.integer(index, "index", 0)
         self.stream = None if stream is None else _handle(stream)
         self.tf32 = _validate.boolean(tf32, "tf32")

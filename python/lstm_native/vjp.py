@@ -223,9 +223,7 @@ def check_needs(needs: Any) -> frozenset[str]:
     return frozenset(needs)
 
 
-def _like(
-    call: ForwardCall, value: Any, name: str, expected: tuple[int, ...]
-) -> RealArray | None:
+def _like(call: ForwardCall, value: Any, name: str, expected: tuple[int, ...]) -> RealArray | None:
     if value is None:
         return None
     array = as_real(take(call, value, name), name, call.input, "input")

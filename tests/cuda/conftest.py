@@ -1,4 +1,4 @@
-"""Tests of `device="cuda"`: on a real device, or on the emulated one that checks more than a device.
+"""Tests of `device="cuda"`: on a real device, or on an emulated one that checks more.
 
 `pytest tests/cuda --cuda=FILE` takes the emulated module from that file (`make test-cuda` builds
 it); `--cuda=device` takes the installed one (`bench/gpu_check.py`).

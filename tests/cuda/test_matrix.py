@@ -1,4 +1,4 @@
-"""What the CPU's tests go through, on the device: shapes, dtypes, flags, ragged batches, dropout, gradients."""
+"""What the CPU's tests go through, on the device."""
 
 import itertools
 
@@ -92,7 +92,18 @@ def test_packed(batch_sizes, num_layers, bidirectional, dtype):
     st.integers(0, 1000),
 )
 def test_random_ragged(
-    lengths, features, hidden, layers, bi, bias, batch_first, transposed, recompute, rate, dtype, seed
+    lengths,
+    features,
+    hidden,
+    layers,
+    bi,
+    bias,
+    batch_first,
+    transposed,
+    recompute,
+    rate,
+    dtype,
+    seed,
 ):
     shape = Shape("ragged", max(*lengths, 1), len(lengths), features, hidden, layers, bi)
     case = make_case(shape, dtype, seed, bias)
@@ -202,9 +213,7 @@ def test_the_two_halves_of_the_gradient():
         assert_same([grad.weights(case.x, outputs[3], work, device="cuda")], [expected_dw])
         assert_same([grad.weights(case.x, outputs[3], work)], [expected_dw])
         out = np.ones_like(expected_dw)
-        again = grad.weights(
-            case.x, outputs[3], work, out=out, accumulate=True, device="cuda"
-        )
+        again = grad.weights(case.x, outputs[3], work, out=out, accumulate=True, device="cuda")
         assert again is out
         assert_same([out], [expected_dw + 1])
 

@@ -1,4 +1,5 @@
-// A stand-in for the parts of cuBLAS that csrc/cuda uses: products through CBLAS, on memory that is checked word by word.
+// A stand-in for the parts of cuBLAS that csrc/cuda uses: products through CBLAS, on memory that is checked word by
+// word.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@
 #define EMULATED_CBLAS(name) cblas_##name
 #endif
 extern "C" {
-void EMULATED_CBLAS(sgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float* a,
-                           int lda, const float* b, int ldb, float beta, float* c, int ldc);
+void EMULATED_CBLAS(sgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                           const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc);
 void EMULATED_CBLAS(dgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, double alpha,
                            const double* a, int lda, const double* b, int ldb, double beta, double* c, int ldc);
 }
@@ -147,8 +148,19 @@ inline cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOp
       is_double != (compute == CUBLAS_COMPUTE_64F)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
-  const Product product{transa == CUBLAS_OP_T, transb == CUBLAS_OP_T, m,        n,        k,        lda, ldb, ldc, count,
-                        stride_a,              stride_b,              stride_c, compute == CUBLAS_COMPUTE_32F_FAST_TF32};
+  const Product product{transa == CUBLAS_OP_T,
+                        transb == CUBLAS_OP_T,
+                        m,
+                        n,
+                        k,
+                        lda,
+                        ldb,
+                        ldc,
+                        count,
+                        stride_a,
+                        stride_b,
+                        stride_c,
+                        compute == CUBLAS_COMPUTE_32F_FAST_TF32};
   const double alpha_value = is_double ? *static_cast<const double*>(alpha) : *static_cast<const float*>(alpha);
   const double beta_value = is_double ? *static_cast<const double*>(beta) : *static_cast<const float*>(beta);
   const cudaError_t error = guarded([&]() -> cudaError_t {

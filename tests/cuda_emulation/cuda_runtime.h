@@ -1,5 +1,5 @@
-// A stand-in for the parts of the CUDA runtime that csrc/cuda uses, for tests on machines without a device. It checks what
-// a device would fail at, and what a device would let pass by luck; see emulation/memory.hpp and CONTRIBUTING.md.
+// A stand-in for the parts of the CUDA runtime that csrc/cuda uses, for tests on machines without a device. It checks
+// what a device would fail at, and what a device would let pass by luck; see emulation/memory.hpp and CONTRIBUTING.md.
 #pragma once
 
 #include <cxxabi.h>
@@ -37,7 +37,12 @@ enum cudaError_t {
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76 };
-enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeHost = 1, cudaMemoryTypeDevice = 2, cudaMemoryTypeManaged = 3 };
+enum cudaMemoryType {
+  cudaMemoryTypeUnregistered = 0,
+  cudaMemoryTypeHost = 1,
+  cudaMemoryTypeDevice = 2,
+  cudaMemoryTypeManaged = 3
+};
 enum : unsigned { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
 
 using cudaStream_t = cuda_emulation::Stream*;
@@ -136,7 +141,8 @@ void __stwb(T* address, T value) {
 [[noreturn]] inline void __trap() { throw cuda_emulation::Violation("a thread trapped: index out of range"); }
 
 template <class... Parameters, class... Arguments>
-cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
   static_assert((0 + ... + sizeof(Parameters)) <= 4096, "more than a launch can hand over");
   using namespace cuda_emulation;
   return guarded([&]() -> cudaError_t {
@@ -164,9 +170,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
 
 inline cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   using namespace cuda_emulation;
-  return guarded([&] {
-    return machine().captures > 0 ? cudaErrorStreamCaptureUnsupported : allocate(pointer, bytes, nullptr);
-  });
+  return guarded(
+      [&] { return machine().captures > 0 ? cudaErrorStreamCaptureUnsupported : allocate(pointer, bytes, nullptr); });
 }
 inline cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t stream) {
   using namespace cuda_emulation;

@@ -1,13 +1,12 @@
-// Code that is wrong on purpose, a fault a function, to show that the emulation's checks fire. Each returns the error code
-// of the call that should have failed, 0 where nothing did.
-#include "faults.hpp"
-
+// Code that is wrong on purpose, a fault a function, to show that the emulation's checks fire. Each returns the error
+// code of the call that should have failed, 0 where nothing did.
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
 #include "cuda/device_span.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/resources.hpp"
+#include "faults.hpp"
 
 namespace lstm_native::cuda::faults {
 namespace {

@@ -31,10 +31,12 @@ void register_testing(py::module_& module) {
     machine().violation.clear();
     machine().devices = 1;
   });
-  testing.def("skip_wait", [](long k) { machine().injected.skip_wait = k; },
-              "The so-manieth wait for an event from now on is left out; -1: none.");
-  testing.def("fail_allocation", [](long k) { machine().injected.fail_allocation = k; },
-              "The so-manieth allocation from now on fails; -1: none.");
+  testing.def(
+      "skip_wait", [](long k) { machine().injected.skip_wait = k; },
+      "The so-manieth wait for an event from now on is left out; -1: none.");
+  testing.def(
+      "fail_allocation", [](long k) { machine().injected.fail_allocation = k; },
+      "The so-manieth allocation from now on fails; -1: none.");
   testing.def("set_devices", [](int count) { machine().devices = count; });
   testing.def("new_stream", [](bool blocking) {
     cudaStream_t stream = nullptr;

@@ -109,7 +109,6 @@ void synchronize(std::uintptr_t stream, int device) {
   check(cudaStreamSynchronize(stream_at(stream)), "cudaStreamSynchronize");
 }
 
-
 std::tuple<int, int, int> versions() {
   int driver = 0;
   int runtime = 0;

@@ -87,10 +87,9 @@ std::vector<CellWeights<Real>> weights_of(const plan::Problem& problem, const st
   std::vector<CellWeights<Real>> weights;
   for (const auto& [w_ih, w_hh, b_ih, b_hh] : arrays) {
     const index_t layer = static_cast<index_t>(weights.size()) / problem.num_directions;
-    weights.push_back(
-        {matrix<const Real>(Array::of(w_ih, "w_ih"), gates, problem.layer_input_size(layer), "w_ih"),
-         matrix<const Real>(Array::of(w_hh, "w_hh"), gates, problem.cell_size, "w_hh"),
-         vector<const Real>(b_ih, gates, "b_ih"), vector<const Real>(b_hh, gates, "b_hh")});
+    weights.push_back({matrix<const Real>(Array::of(w_ih, "w_ih"), gates, problem.layer_input_size(layer), "w_ih"),
+                       matrix<const Real>(Array::of(w_hh, "w_hh"), gates, problem.cell_size, "w_hh"),
+                       vector<const Real>(b_ih, gates, "b_ih"), vector<const Real>(b_hh, gates, "b_hh")});
   }
   return weights;
 }
@@ -110,8 +109,8 @@ std::vector<CellGradients<Real>> gradients_of(const plan::Problem& problem, cons
       if (!bias.is_none()) require_dense(Array::of(bias, "d_bias"), "d_bias");
     }
     gradients.push_back({matrix<Real>(input, gates, problem.layer_input_size(layer), "d_w_ih"),
-                         matrix<Real>(hidden, gates, problem.cell_size, "d_w_hh"),
-                         vector<Real>(b_ih, gates, "d_b_ih"), vector<Real>(b_hh, gates, "d_b_hh")});
+                         matrix<Real>(hidden, gates, problem.cell_size, "d_w_hh"), vector<Real>(b_ih, gates, "d_b_ih"),
+                         vector<Real>(b_hh, gates, "d_b_hh")});
   }
   return gradients;
 }
@@ -252,19 +251,19 @@ void backward(const py::object& input, const py::object& hidden_initial, const p
                               workspace};
   const rng::DropoutStream masks{dropout, dropout_key, dropout_counter};
   auto* const callers_stream = reinterpret_cast<cudaStream_t>(stream);
-  options.dtype == Dtype::float32
-      ? run_backward<float>(options, arrays, accumulate, has_steps, masks, callers_stream)
-      : run_backward<double>(options, arrays, accumulate, has_steps, masks, callers_stream);
+  options.dtype == Dtype::float32 ? run_backward<float>(options, arrays, accumulate, has_steps, masks, callers_stream)
+                                  : run_backward<double>(options, arrays, accumulate, has_steps, masks, callers_stream);
 }
 
 }  // namespace
 
 void register_run(py::module_& module) {
   using namespace py::literals;
-  module.def("forward", &forward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "output"_a,
-             "hidden_final"_a, "cell_final"_a, py::kw_only(), "bidirectional"_a, "batch_sizes"_a, "lengths"_a,
-             "dropout"_a, "dropout_key"_a, "dropout_counter"_a, "tape"_a, "recompute"_a, "device"_a, "stream"_a, "tf32"_a,
-             "Runs a whole stack into the given device arrays. input is time-major; packed where batch_sizes is not empty.");
+  module.def(
+      "forward", &forward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "output"_a, "hidden_final"_a,
+      "cell_final"_a, py::kw_only(), "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "dropout"_a, "dropout_key"_a,
+      "dropout_counter"_a, "tape"_a, "recompute"_a, "device"_a, "stream"_a, "tf32"_a,
+      "Runs a whole stack into the given device arrays. input is time-major; packed where batch_sizes is not empty.");
   module.def("backward", &backward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "tape"_a,
              "output_gradient"_a, "hidden_final_gradient"_a, "cell_final_gradient"_a, "input_gradient"_a,
              "hidden_gradient"_a, "cell_gradient"_a, "weight_gradients"_a, "workspace"_a, py::kw_only(),

@@ -1,5 +1,5 @@
-// emulation: streams, events, captured graphs. Operations run at once, in the order in which they are issued, which is one
-// of the orders that a device may choose; the clocks tell whether another order was possible, too.
+// emulation: streams, events, captured graphs. Operations run at once, in the order in which they are issued, which is
+// one of the orders that a device may choose; the clocks tell whether another order was possible, too.
 #pragma once
 
 #include <functional>

@@ -1,9 +1,9 @@
-// emulation: device memory. Its addresses are real addresses that nobody may touch, so that a host which dereferences one
-// stops at once; what they hold lies elsewhere, and is reached through checked loads and stores.
+// emulation: device memory. Its addresses are real addresses that nobody may touch, so that a host which dereferences
+// one stops at once; what they hold lies elsewhere, and is reached through checked loads and stores.
 //
-// Each word of four bytes remembers whether it is allocated, who wrote it last and who read it since. A load or store is
-// refused that is out of bounds, of freed memory, of memory that was never written, unordered with another operation's,
-// or in conflict with another thread of the same launch.
+// Each word of four bytes remembers whether it is allocated, who wrote it last and who read it since. A load or store
+// is refused that is out of bounds, of freed memory, of memory that was never written, unordered with another
+// operation's, or in conflict with another thread of the same launch.
 #pragma once
 
 #include <sys/mman.h>
