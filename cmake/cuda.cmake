@@ -46,14 +46,19 @@ if(NOT TARGET CUDA::cublas)
     set(cublas_package nvidia-cublas-cu${CMAKE_MATCH_1})
     set(cublas_folder nvidia/cublas)
   endif()
-  execute_process(
-    COMMAND "${Python_EXECUTABLE}" -c
-      "import sys, pathlib; print(*[p for p in (pathlib.Path(s) / '${cublas_folder}' for s in sys.path) if p.is_dir()][:1])"
-    OUTPUT_VARIABLE cublas_root OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(LSTM_NATIVE_CUBLAS_ROOT "" CACHE PATH "Where cuBLAS is, with include and lib below; empty: among Python's packages")
+  set(cublas_root "${LSTM_NATIVE_CUBLAS_ROOT}")
+  if(NOT cublas_root)
+    execute_process(
+      COMMAND "${Python_EXECUTABLE}" -c
+        "import sys, pathlib; print(*[p for p in (pathlib.Path(s) / '${cublas_folder}' for s in sys.path) if p.is_dir()][:1])"
+      OUTPUT_VARIABLE cublas_root OUTPUT_STRIP_TRAILING_WHITESPACE)
+  endif()
   set(cublas_library "${cublas_root}/lib/libcublas.so.${CMAKE_MATCH_1}")
   if(NOT EXISTS "${cublas_library}")
-    message(FATAL_ERROR "CUDA ${CUDAToolkit_VERSION} at ${CUDAToolkit_BIN_DIR} has no cuBLAS, and the Python package "
-                        "${cublas_package} is not installed for ${Python_EXECUTABLE}")
+    message(FATAL_ERROR "CUDA ${CUDAToolkit_VERSION} at ${CUDAToolkit_BIN_DIR} has no cuBLAS, and there is none in "
+                        "'${cublas_root}'; install the Python package ${cublas_package}, and where the build is isolated "
+                        "from it, name its folder ${cublas_folder} with -DLSTM_NATIVE_CUBLAS_ROOT=...")
   endif()
   # Its headers alone: next to them may lie a runtime's of another version than nvcc's.
   set(cublas_headers "${CMAKE_CURRENT_BINARY_DIR}/cublas_headers")

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <cstring>
 
 #include "cuda/forward.hpp"
 #include "cuda/plan_cache.hpp"
+#include "cuda/tape.cuh"
 
 namespace lstm_native::cuda {
 
@@ -30,6 +32,7 @@ ForwardPlan<Real>::ForwardPlan(const Options& options)
 template <class Real>
 void ForwardPlan<Real>::run(const ForwardCall<Real>& call, cudaStream_t stream) {
   begin(stream, call.tape, call.dropout);
+  if (call.tape != nullptr) write_header(call);
   take_in(call);
   project(0, {0, problem().seq_len}, 0);
   run_steps([&] { issue_steps(); });
@@ -37,6 +40,18 @@ void ForwardPlan<Real>::run(const ForwardCall<Real>& call, cudaStream_t stream) 
   copy<false>(call.cell_final, arena_.at(cell_));
   copy<false>(call.output, arena_.at(outputs_[(problem().num_layers - 1) % 2]), problem().layer_output_size());
   end();
+}
+
+template <class Real>
+void ForwardPlan<Real>::write_header(const ForwardCall<Real>& call) {
+  const plan::TapeHeader header = plan::header_of(problem(), dtype_of<Real>, rows_.total(), options().tape_form,
+                                                  call.dropout.key, call.dropout.counter);
+  HeaderWords words{};
+  static_assert(sizeof words == sizeof header);
+  std::memcpy(&words, &header, sizeof header);
+  const index_t count = plan::tape_header_elements * static_cast<index_t>(sizeof(Real) / sizeof(std::uint32_t));
+  const DeviceSpan<std::uint32_t> to{reinterpret_cast<std::uint32_t*>(call.tape), count};
+  launch(stream(0), count, 1, 1, write_header_words, words, to);
 }
 
 // Everything that a graph reads is copied to where the graph expects it: a call's own arrays are elsewhere each time.

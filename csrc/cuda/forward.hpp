@@ -21,6 +21,7 @@ class ForwardPlan : public Session {
     index_t of_direction;     // elements
   };
 
+  void write_header(const ForwardCall<Real>& call);
   void take_in(const ForwardCall<Real>& call);
   Projection projection_of(index_t layer, Chunk steps) const;
   void project(index_t layer, Chunk steps, std::size_t lane);

@@ -3,8 +3,24 @@
 
 #include "cuda/copies.cuh"
 #include "cuda/gates.cuh"
+#include "plan/tape.hpp"
 
 namespace lstm_native::cuda {
+
+// The words of a plan::TapeHeader. A launch hands them over by value: a copy from the host would wait for the stream.
+struct HeaderWords {
+  std::uint32_t words[sizeof(plan::TapeHeader) / sizeof(std::uint32_t)];
+};
+
+// Zeros behind it. columns: words of the tape's header elements.
+inline __global__ void write_header_words(HeaderWords header, DeviceSpan<std::uint32_t> to) {
+  const index_t k = column_of_thread();
+  if (k >= to.size) return;
+  constexpr index_t count = sizeof header.words / sizeof header.words[0];
+  std::uint32_t word = 0;
+  for (index_t n = 0; n < count; ++n) word = n == k ? header.words[n] : word;  // an index would need memory of its own
+  to.store(k, word);
+}
 
 // One direction's part of a tape (plan::TapeLayout).
 template <class Real>

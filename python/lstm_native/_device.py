@@ -197,16 +197,16 @@ def is_on_device(value: Any) -> bool:
     """Whether a value is an array in a CUDA device's memory."""
     if isinstance(value, np.ndarray):
         return False
-    if hasattr(value, "__cuda_array_interface__"):
-        return True
-    return hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__") and _on_cuda(value)
+    if hasattr(value, "__dlpack_device__"):
+        return _on_cuda(value)
+    return hasattr(value, "__cuda_array_interface__")
 
 
 def take(value: Any, name: str, target: Target) -> Any:
     """Return an array that is on the device as a view for this call, anything else as it is."""
     if isinstance(value, Taken) or not is_on_device(value):
         return value
-    through_dlpack = hasattr(value, "__dlpack__") and _on_cuda(value)
+    through_dlpack = hasattr(value, "__dlpack_device__")
     taken = (_through_dlpack if through_dlpack else _through_interface)(value, name, target)
     if taken.size and taken.device != target.device:
         raise ValueError(
@@ -225,9 +225,12 @@ def take_each(values: Any, name: str, target: Target) -> Any:
 
 def stream_of(value: Any) -> int | None:
     """Return the stream that an array's producer names; None: it names none."""
-    if isinstance(value, np.ndarray) or not hasattr(value, "__cuda_array_interface__"):
+    if not is_on_device(value):
         return None
-    stream = value.__cuda_array_interface__.get("stream")
+    try:
+        stream = value.__cuda_array_interface__.get("stream")
+    except Exception:  # there is none, or it is refused: DLPack will say why, and order streams
+        return None
     return None if stream is None else _handle(int(stream))
 
 

@@ -155,6 +155,24 @@ def test_wrong_interfaces(case, change, error, message):
         call_lstm(case, **changes)
 
 
+def test_a_producer_that_refuses_tells_why(case):
+    class RequiresGrad:
+        """As PyTorch's tensors do that record gradients."""
+
+        @property
+        def __cuda_array_interface__(self):
+            raise RuntimeError("use var.detach()")
+
+        def __dlpack_device__(self):
+            return 2, 0
+
+        def __dlpack__(self, stream=None):
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+
+    with pytest.raises(TypeError, match=r"input: its __dlpack__ failed: .* use tensor\.detach"):
+        call_lstm(case, input=RequiresGrad(), device="cuda")
+
+
 def test_a_host_pointer_is_refused(case):
     changes = there(case)
     changes["input"] = Foreign(

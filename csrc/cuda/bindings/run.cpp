@@ -1,7 +1,6 @@
 // cuda/bindings: the calls that compute.
 #include <pybind11/stl.h>
 
-#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,7 +8,6 @@
 #include "cuda/bindings/arrays.hpp"
 #include "cuda/bindings/register.hpp"
 #include "cuda/calls.hpp"
-#include "cuda/resources.hpp"
 #include "plan/active_rows.hpp"
 
 namespace lstm_native::cuda::bindings {
@@ -145,13 +143,6 @@ void run_forward(Options options, const ForwardArrays& arrays, const rng::Dropou
   const index_t elements = tape_elements(options, options.tape_form);
   if (options.has_tape) call.tape = tape_of<Real>(*arrays.tape, elements, "reserve");
   const py::gil_scoped_release release;
-  if (options.has_tape) {
-    std::array<Real, static_cast<std::size_t>(plan::tape_header_elements)> header;
-    plan::write_header(header.data(), options.problem, plan::ActiveRows(options.problem).total(), options.tape_form,
-                       dropout.key, dropout.counter);
-    const CurrentDevice current(options.device);
-    check(cudaMemcpyAsync(call.tape, header.data(), sizeof header, cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync");
-  }
   cuda::forward<Real>(options, call, stream);
 }
 
