@@ -26,12 +26,20 @@ endif()
 
 # --- the real one ---------------------------------------------------------------------------------------------------
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  # Machine code for each generation since Turing, and PTX, which later ones compile for themselves.
-  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+  set(CMAKE_CUDA_ARCHITECTURES OFF)  # until the compiler's version is known
 endif()
 enable_language(CUDA)
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12)
   message(FATAL_ERROR "the CUDA target needs nvcc 12 or later; found ${CMAKE_CUDA_COMPILER_VERSION}")
+endif()
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  # Machine code for each generation since Turing that the compiler knows, and PTX of the newest, which later ones
+  # compile for themselves.
+  if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.8)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90)
+  else()
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+  endif()
 endif()
 find_package(CUDAToolkit REQUIRED)
 string(REGEX MATCH "^([0-9]+)\\.([0-9]+)" matched "${CMAKE_CUDA_COMPILER_VERSION}")
@@ -46,7 +54,6 @@ if(NOT TARGET CUDA::cublas)
     set(cublas_package nvidia-cublas-cu${CMAKE_MATCH_1})
     set(cublas_folder nvidia/cublas)
   endif()
-  set(LSTM_NATIVE_CUBLAS_ROOT "" CACHE PATH "Where cuBLAS is, with include and lib below; empty: among Python's packages")
   set(cublas_root "${LSTM_NATIVE_CUBLAS_ROOT}")
   if(NOT cublas_root)
     execute_process(

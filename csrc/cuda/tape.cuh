@@ -17,9 +17,7 @@ inline __global__ void write_header_words(HeaderWords header, DeviceSpan<std::ui
   const index_t k = column_of_thread();
   if (k >= to.size) return;
   constexpr index_t count = sizeof header.words / sizeof header.words[0];
-  std::uint32_t word = 0;
-  for (index_t n = 0; n < count; ++n) word = n == k ? header.words[n] : word;  // an index would need memory of its own
-  to.store(k, word);
+  to.store(k, k < count ? header.words[k] : 0U);
 }
 
 // One direction's part of a tape (plan::TapeLayout).

@@ -166,7 +166,16 @@ class DeviceArray:
     def __dlpack_device__(self) -> tuple[int, int]:
         return _DLPACK_CUDA, self.device
 
-    def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,  # the capsule is of the kind before versions
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        if copy or dl_device not in (None, self.__dlpack_device__()):
+            raise BufferError(f"can't be exported as a copy, or to another device, from {self}")
         module = _cuda_extension.load()
         if stream != _FROM_PRODUCER:
             module.order_streams(self.stream, _handle(stream), self.device)

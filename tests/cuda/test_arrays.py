@@ -139,6 +139,14 @@ def test_results_reach_a_consumer_that_names_its_stream(case):
     assert again.asked_stream == 1  # the default stream's number
 
 
+def test_exports_that_are_not_offered(case):
+    array = to_device(case.x)
+    assert array.__dlpack__(max_version=(1, 0), dl_device=(2, 0), copy=False) is not None
+    for options in ({"copy": True}, {"dl_device": (1, 0)}):
+        with pytest.raises(BufferError, match="can't be exported"):
+            array.__dlpack__(**options)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
