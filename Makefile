@@ -1,9 +1,10 @@
 # Every target does its own set-up, in virtual environments inside the project. Needed: Python 3.10 or later, a C++
 # compiler (GCC or Clang), make.
 #
-#   make demo    find the speech in a recording (AUDIO=file.wav for your own)
-#   make test    the test suite
-#   make help    the rest
+#   make demo       find the speech in a recording (AUDIO=file.wav for your own)
+#   make forecast   train a forecaster of sunspots
+#   make test       the test suite
+#   make help       the rest
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,10 +23,11 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isas test-cuda cuda-build parity bench bench-quick limits streams ragged training splits accuracy check-wheel lint tidy clean
+.PHONY: help demo forecast test test-slow test-isas test-cuda cuda-build parity bench bench-quick limits streams ragged training adapter splits accuracy check-wheel lint tidy clean
 
 help:
 	@echo 'make demo          find the speech in a recording (AUDIO=file.wav for your own)'
+	@echo 'make forecast      train an LSTM to forecast sunspot numbers, beside naive forecasts'
 	@echo 'make test          the test suite (PYTEST_ARGS=... for pytest)'
 	@echo 'make test-slow     the same with the tests that take minutes'
 	@echo 'make test-isas     the test suite once per instruction set that this CPU can run'
@@ -37,7 +39,8 @@ help:
 	@echo 'make limits        what this machine can do at most: multiply-adds, reading its caches'
 	@echo 'make streams       what a step of a stream costs beyond its share of a run'
 	@echo 'make ragged        what a packed batch costs beside the padded one'
-	@echo 'make training      forward and backward beside PyTorch (some 5 minutes)'
+	@echo 'make training      forward and backward beside PyTorch (some 4 minutes)'
+	@echo 'make adapter       the module for PyTorch beside torch.nn.LSTM (some 3 minutes)'
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
 	@echo 'make check-wheel   build the wheel; its size, its import time, a run beside NumPy alone'
@@ -59,6 +62,10 @@ $(VENV)/.installed: $(SOURCES)
 $(VENV)/.demo: $(VENV)/.installed examples/requirements.txt examples/requirements-no-deps.txt
 	$(VENV)/bin/python $(PIP) -r examples/requirements.txt
 	$(VENV)/bin/python $(PIP) --no-deps -r examples/requirements-no-deps.txt
+	@touch $@
+
+$(VENV)/.forecast: $(VENV)/.installed examples/requirements-forecast.txt
+	$(VENV)/bin/python $(PIP) -r examples/requirements-forecast.txt
 	@touch $@
 
 $(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt
@@ -97,6 +104,9 @@ $(EMULATION)/.built: $(CUDA_VENV)/.installed $(SOURCES) $(shell find tests/cuda_
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/python examples/voice_activity.py $(AUDIO)
+
+forecast: $(VENV)/.forecast
+	$(VENV)/bin/python examples/forecast.py
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
@@ -137,6 +147,9 @@ ragged: $(VENV)/.installed
 training: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python -m bench.training
 
+adapter: $(PARITY_VENV)/.installed
+	$(PARITY_VENV)/bin/python -m bench.adapter
+
 splits: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.split
 
@@ -161,4 +174,4 @@ tidy: $(VENV)/.tidy
 	  $(shell find csrc -name '*.cpp' -not -path 'csrc/cuda/*')
 
 clean:
-	rm -rf build dist voice_activity.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(CUDA_VENV)
+	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(CUDA_VENV)

@@ -14,7 +14,7 @@ from bench.crew import Crew
 from bench.machine import describe_machine
 from bench.revision import describe_revision
 from bench.rounds import Settings
-from bench.variants import tolerance_of
+from bench.variants import TORCH_TRAINING, TRAINING, gradient_tolerance_of, tolerance_of
 from bench.worker_process import NotInstalledError, RequestFailedError, WorkerCrashedError
 
 # Variables with these beginnings change how many threads run, or which code they run.
@@ -36,6 +36,9 @@ def describe_run(
         "environment": _telling(os.environ),
         "settings": dataclasses.asdict(settings),
         "tolerances": {name: tolerance_of(name) for name in implementations},
+        "gradient_tolerances": {
+            name: gradient_tolerance_of(name) for name in (TRAINING, TORCH_TRAINING)
+        },
         "versions": {name: d["versions"] for name, d in descriptions.items()},
         "config": {name: d["config"] for name, d in descriptions.items() if d["config"]},
     }

@@ -1,19 +1,17 @@
-"""Judges a run by what must be reached.
-
-The requirements on training are not among them: ``TRAINING`` says so in the table.
-"""
+"""Judges a run by what must be reached."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
-from bench.evidence import Evidence, Figure, Measure
+from bench.contract_row import Row
+from bench.evidence import Evidence, Measure, ratio_of
 from bench.peers import OURS, PEERS
 from bench.ragged_batches import RAGGED_SHAPES
 from bench.ratios import beside_ideal, share_of_limit, speedup
 from bench.results import Report, ShapeResult
+from bench.training_contract import training_rows
 from bench.variants import (
     FLOAT16,
     ISAS,
@@ -28,39 +26,16 @@ from bench.variants import (
 )
 from shapes import BENCH_SHAPES, Shape
 
-TRAINING = "Not measured here: the requirements on training."
-
 _SINGLE_STEPS = {64: 2.5, 256: 1.4, 512: 1.1}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One requirement with what was reached."""
-
-    what: str
-    bound: float | None
-    """None where nothing is required."""
-
-    aim: str
-    figure: Figure
-    is_at_most: bool = False
-
-    @property
-    def verdict(self) -> str:
-        value = self.figure.value
-        if self.bound is None:
-            return "-"
-        if value is None:
-            return "not judged"
-        passes = value <= self.bound if self.is_at_most else value >= self.bound
-        if self.figure.gaps and (passes or not self.figure.is_worst):
-            return "not judged"
-        return "ok" if passes else "MISSED"
 
 
 def judge(report: Report, threads: int) -> list[Row]:
     """All rows for one number of threads, whether they can be judged or not."""
-    return [*_float32_rows(report, threads), *_variant_rows(report, threads)]
+    return [
+        *_float32_rows(report, threads),
+        *_variant_rows(report, threads),
+        *training_rows(report, threads),
+    ]
 
 
 def _float32_rows(report: Report, threads: int) -> Iterator[Row]:
@@ -91,10 +66,10 @@ def _variant_rows(report: Report, threads: int) -> Iterator[Row]:
         ideal = Measure(partial(beside_ideal, name=name), (name, PADDED))
         figure = ragged.most(ideal)
         yield Row(f"{what}: time / (padded x filled)", 1.15, "1.05", figure, is_at_most=True)
-    torch = _ratio_of(TORCH_PACKED_SEQUENCE, PACKED_SEQUENCE)
+    torch = ratio_of(TORCH_PACKED_SEQUENCE, PACKED_SEQUENCE)
     yield Row("ragged: torch packed / ours", 3.0, "6", ragged.least(torch))
 
-    plain = evidence.only(is_plain_shape).most(_ratio_of(PLAIN, OURS))
+    plain = evidence.only(is_plain_shape).most(ratio_of(PLAIN, OURS))
     what = "plain weights at each call, T >= 25: time / packed"
     yield Row(what, 1.1, "1.03", plain, is_at_most=True)
 
@@ -128,10 +103,6 @@ def _is_single_step(shape: Shape, hidden_size: int) -> bool:
 def _speedup_of(name: str) -> Measure:
     """Against the best peer, which it is only if all of them were there."""
     return Measure(partial(speedup, name=name), (name, *PEERS))
-
-
-def _ratio_of(name: str, unit: str) -> Measure:
-    return Measure(lambda result: result.ratio(name, unit), (name, unit))
 
 
 def _share_note(report: Report, name: str, threads: int) -> Callable[[ShapeResult], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.contract import TRAINING, Row
+from bench.contract_row import Row
 from bench.markdown import format_ratio, table
 
 
@@ -14,7 +14,7 @@ def render_contract(rows: Sequence[Row]) -> str:
         [row.what, _bound(row), row.aim, _reached(row), "; ".join([row.verdict, *row.figure.gaps])]
         for row in rows
     ]
-    return f"{table(header, lines, left=len(header))}\n\n{TRAINING}"
+    return table(header, lines, left=len(header))
 
 
 def _bound(row: Row) -> str:

@@ -22,6 +22,11 @@ class Measure:
     """The implementations without which the ratio isn't what it is called."""
 
 
+def ratio_of(name: str, unit: str) -> Measure:
+    """How many times as long as ``unit`` ``name`` takes."""
+    return Measure(lambda result: result.ratio(name, unit), (name, unit))
+
+
 @dataclass(frozen=True)
 class Figure:
     """What was drawn; ``value`` is None where there was nothing to draw from."""

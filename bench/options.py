@@ -17,10 +17,11 @@ from shapes import BENCH_SHAPES, Shape, shapes_by_name
 QUICK = Settings(rounds=2, turn_ms=20.0, min_samples=1)
 
 # What can be left out, besides threads, shapes and peers.
-PARTS = ("limits", "streams", "plain", "float16", "narrower-isas", "ragged")
+PARTS = ("limits", "streams", "plain", "float16", "narrower-isas", "ragged", "training")
 
-# The baseline's vectors take a multiple of everyone else's time.
-_QUICK_WITHOUT = ("narrower-isas",)
+# The baseline's vectors and PyTorch's training on packed sequences take a multiple of everyone
+# else's time.
+_QUICK_WITHOUT = ("narrower-isas", "training")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.ragged_batches import filled_fraction
 from bench.results import ShapeResult
 from bench.roofline import FLOAT16_BYTES, FLOAT32_BYTES, Limits, limit_us
-from bench.variants import FLOAT16, PADDED
+from bench.variants import FLOAT16, PADDED, RECOMPUTE, TRAINING
 
 
 def speedup(result: ShapeResult, name: str) -> float | None:
@@ -26,3 +26,11 @@ def share_of_limit(result: ShapeResult, name: str, limits: Limits | None) -> flo
         return None
     weight_bytes = FLOAT16_BYTES if name == FLOAT16 else FLOAT32_BYTES
     return limit_us(result.shape, limits, weight_bytes) / time
+
+
+def tape_share(result: ShapeResult) -> float | None:
+    """The tape of ``recompute=True`` over the whole one."""
+    less, whole = (result.outcomes.get(name) for name in (RECOMPUTE, TRAINING))
+    if less is None or whole is None or less.tape_bytes is None or whole.tape_bytes is None:
+        return None
+    return less.tape_bytes / whole.tape_bytes

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bench.contract import Row, judge
+from bench.contract import judge
+from bench.contract_row import Row
 from bench.results import Outcome, Report, ShapeResult, Status
 from bench.roofline import Bandwidth, Limits
 from bench.stream_latency import StreamLatency
@@ -24,6 +25,7 @@ def to_record(report: Report) -> dict[str, Any]:
         "limits": [dataclasses.asdict(limits) for limits in report.limits],
         "results": [_result_record(result) for result in report.results],
         "ragged": [_result_record(result) for result in report.ragged],
+        "training": [_result_record(result) for result in report.training],
         "streams": [dataclasses.asdict(stream) for stream in report.streams],
         "contract": {
             str(number): [_row_record(row) for row in judge(report, number)] for number in threads
@@ -33,12 +35,17 @@ def to_record(report: Report) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> Report:
     """What ``to_record`` was made from; the contract is judged anew when it is needed."""
-    parts = ("implementations", "omissions", "limits", "results", "ragged", "streams", "contract")
+    parts = (
+        *("implementations", "omissions", "limits", "results", "ragged", "training", "streams"),
+        "contract",
+    )
     return Report(
         context={name: value for name, value in record.items() if name not in parts},
         implementations=tuple(record["implementations"]),
         results=tuple(_read_result(result) for result in record["results"]),
         ragged=tuple(_read_result(result) for result in record["ragged"]),
+        # Runs from before training was measured are read, too.
+        training=tuple(_read_result(result) for result in record.get("training", ())),
         limits=tuple(read_limits(limits) for limits in record["limits"]),
         streams=tuple(StreamLatency(**stream) for stream in record["streams"]),
         omissions=record["omissions"],
@@ -64,26 +71,36 @@ def _read_result(record: Mapping[str, Any]) -> ShapeResult:
 
 
 def _outcome_record(outcome: Outcome) -> dict[str, Any]:
-    error = outcome.max_abs_error
     return {
         "status": outcome.status.value,
         "detail": outcome.detail,
         "min_us": outcome.min_us,
         "median_us": outcome.median_us,
-        # JSON knows no infinity and no NaN.
-        "max_abs_error": error if error is None or math.isfinite(error) else str(error),
+        "max_abs_error": _error_record(outcome.max_abs_error),
+        "max_gradient_error": _error_record(outcome.max_gradient_error),
+        "tape_bytes": outcome.tape_bytes,
         "rounds": [dataclasses.asdict(turn) for turn in outcome.turns],
     }
 
 
 def _read_outcome(record: Mapping[str, Any]) -> Outcome:
-    error = record["max_abs_error"]
     return Outcome(
         Status(record["status"]),
         record["detail"],
-        None if error is None else float(error),
+        _read_error(record["max_abs_error"]),
+        _read_error(record.get("max_gradient_error")),
+        record.get("tape_bytes"),
         [Turn(**turn) for turn in record["rounds"]],
     )
+
+
+def _error_record(error: float | None) -> float | str | None:
+    # JSON knows no infinity and no NaN.
+    return error if error is None or math.isfinite(error) else str(error)
+
+
+def _read_error(error: float | str | None) -> float | None:
+    return None if error is None else float(error)
 
 
 def _row_record(row: Row) -> dict[str, Any]:

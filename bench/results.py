@@ -36,6 +36,12 @@ class Outcome:
     status: Status = Status.OK
     detail: str = ""
     max_abs_error: float | None = None
+    """Of output and states."""
+
+    max_gradient_error: float | None = None
+    """Relative to the largest magnitude of each gradient; None for those who don't train."""
+
+    tape_bytes: int | None = None
     turns: list[Turn] = field(default_factory=list)
 
     @property
@@ -88,6 +94,9 @@ class Report:
     streams: tuple[StreamLatency, ...] = ()
     omissions: Mapping[str, str] = field(default_factory=dict)
     """Parts of the benchmark that are missing, each with the reason."""
+
+    training: tuple[ShapeResult, ...] = ()
+    """Forward and backward, on even shapes and on ragged batches."""
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -11,12 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.check import NAMES, Array, check_answer
+from bench.check import Array, Verdict, check_answer
 from bench.crew import Crew
 from bench.oracle import expected_answer
+from bench.oracle_backward import expected_training
 from bench.results import Outcome, ShapeResult, Status
 from bench.timing import Turn
-from bench.variants import heeds_lengths, tolerance_of, why_left_out
+from bench.variants import (
+    FADING,
+    gradient_tolerance_of,
+    heeds_lengths,
+    tolerance_of,
+    trains,
+    why_left_out,
+)
 from bench.worker_process import NotInstalledError, RequestFailedError, WorkerCrashedError
 from shapes import Shape
 
@@ -67,6 +75,7 @@ class _Contest:
                 continue
             with _recorded_in(outcome):
                 reply = self._crew.request(name, "prepare", **arguments)
+                outcome.tape_bytes = reply.get("tape_bytes")
                 if reply["unsupported"]:
                     outcome.status, outcome.detail = Status.UNSUPPORTED, reply["unsupported"]
 
@@ -74,12 +83,13 @@ class _Contest:
         with tempfile.TemporaryDirectory() as folder:
             for name, outcome in self._remaining():
                 path = Path(folder, f"{name}.npz")
-                expected = expected_answer(
-                    self._shape, self._settings.seed, is_ragged=heeds_lengths(name)
-                )
+                expected = self._expected(name)
                 with _recorded_in(outcome):
                     self._crew.request(name, "save_answer", path=str(path))
-                    _judge(outcome, _load(path), expected, tolerance_of(name))
+                    verdict = check_answer(
+                        _load(path), expected, tolerance_of(name), gradient_tolerance_of(name)
+                    )
+                    _record(outcome, verdict)
         self._pause()
 
     def play_round(self, index: int) -> None:
@@ -95,6 +105,13 @@ class _Contest:
                 outcome.turns.append(self._time(name))
             self._pause()
 
+    def _expected(self, name: str) -> Sequence[Array]:
+        arguments = (self._shape, self._settings.seed)
+        is_ragged = heeds_lengths(name)
+        if trains(name):
+            return expected_training(*arguments, is_ragged=is_ragged, fades=name == FADING)
+        return expected_answer(*arguments, is_ragged=is_ragged)
+
     def _time(self, name: str) -> Turn:
         limits = {"budget_ms": self._settings.turn_ms, "min_samples": self._settings.min_samples}
         return Turn(**self._crew.request(name, "time", **limits))
@@ -108,14 +125,16 @@ class _Contest:
 
 def _load(path: Path) -> list[Array]:
     with np.load(path) as arrays:
-        return [arrays[name] for name in NAMES]
+        return [arrays[name] for name in arrays.files]
 
 
-def _judge(
-    outcome: Outcome, answer: Sequence[Array], expected: Sequence[Array], tolerance: float
-) -> None:
-    verdict = check_answer(answer, expected, tolerance)
+def _record(outcome: Outcome, verdict: Verdict) -> None:
+    """Keep the largest errors of all checks."""
     outcome.max_abs_error = max(verdict.max_abs_error, outcome.max_abs_error or 0.0)
+    if verdict.max_gradient_error is not None:
+        outcome.max_gradient_error = max(
+            verdict.max_gradient_error, outcome.max_gradient_error or 0.0
+        )
     if verdict.problem:
         outcome.status, outcome.detail = Status.WRONG_ANSWER, verdict.problem
 

@@ -21,6 +21,7 @@ from bench.results import NOT_APPLICABLE, Report, ShapeResult, Status
 from bench.rounds import measure
 from bench.side_process import SideProcessError, run_program
 from bench.stream_latency import StreamLatency
+from bench.training import measure_training
 from bench.variants import RAGGED, isa_variant, narrower_isas
 
 _Item = TypeVar("_Item")
@@ -56,7 +57,10 @@ class _Run:
         limits = self._from_program("limits", read_limits)
         streams = self._from_program("streams", lambda record: StreamLatency(**record))
         results, ragged = tuple(self._shapes(names)), tuple(self._ragged())
-        return Report(self._context, names, results, ragged, limits, streams, self._omissions)
+        training = tuple(self._training())
+        return Report(
+            self._context, names, results, ragged, limits, streams, self._omissions, training
+        )
 
     def _isa_variants(self) -> tuple[str, ...]:
         if "narrower-isas" in self._omissions:
@@ -97,6 +101,16 @@ class _Run:
         names = [name for name in RAGGED if package_of(name) in self._options.implementations]
         for threads in self._options.threads:
             for result in measure_ragged(threads, names, self._options.settings):
+                _tell(_progress(result))
+                yield result
+
+    def _training(self) -> Iterator[ShapeResult]:
+        if "training" in self._omissions:
+            return
+        for threads in self._options.threads:
+            for result in measure_training(
+                threads, self._options.implementations, self._options.settings
+            ):
                 _tell(_progress(result))
                 yield result
 

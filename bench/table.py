@@ -15,6 +15,7 @@ from bench.ratios import share_of_limit, speedup
 from bench.results import NOT_APPLICABLE, Outcome, Report, ShapeResult, Status, geometric_mean
 from bench.roofline import Limits
 from bench.stream_latency import render_streams
+from bench.training_table import render_training
 
 
 def render(report: Report, picture: str = "") -> str:
@@ -43,7 +44,7 @@ def _circumstances(report: Report, picture: str) -> str:
     dirty = " with uncommitted changes" if commit["dirty"] else ""
     load = context["load_average_before"]
     lines = [
-        "# LSTM inference, float32",
+        "# LSTM inference and training, float32",
         "",
         f"- CPU: {machine['cpu']}, {machine['cores']} cores, {_caches(machine['caches'])}",
         f"- load average before: {'unknown' if load is None else format(load, '.2f')}",
@@ -86,6 +87,10 @@ def _thread_sections(report: Report, threads: int) -> Iterator[str]:
     if ragged:
         yield f"### Ragged batches, {threads_heading(threads)}"
         yield render_ragged(ragged)
+    training = [result for result in report.training if result.threads == threads]
+    if training:
+        yield f"### Training, {threads_heading(threads)}"
+        yield render_training(training)
     yield f"### What must be reached, {threads_heading(threads)}"
     yield render_contract(judge(report, threads))
 
@@ -153,7 +158,7 @@ def _omissions(report: Report) -> Iterator[str]:
 
 def _problems(report: Report) -> Iterator[str]:
     """One line per implementation and reason, with the shapes that it concerns."""
-    results = (*report.results, *report.ragged)
+    results = (*report.results, *report.ragged, *report.training)
     concerned: dict[tuple[str, Status, str], list[str]] = {}
     candidates: dict[str, int] = {}
     for result in results:

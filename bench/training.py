@@ -1,4 +1,4 @@
-"""Times training, forward and backward, beside PyTorch: each in its own process, taking turns.
+"""Measures training, forward and backward, beside PyTorch: even shapes and ragged batches.
 
 python -m bench.training [--threads N ...] [--rounds N]
 """
@@ -6,61 +6,59 @@ python -m bench.training [--threads N ...] [--rounds N]
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections.abc import Collection, Iterator
+from contextlib import closing
 
-import numpy as np
-
+from bench.crew import Crew
 from bench.machine import default_threads
+from bench.peers import OURS, package_of
 from bench.ragged_batches import RAGGED_SHAPES
-from bench.results import geometric_mean
-from bench.side_process import run_program
-from shapes import Shape, shapes_by_name
+from bench.results import ShapeResult, Status
+from bench.rounds import Settings, measure
+from bench.training_cases import EVEN_TRAINING_SHAPES
+from bench.training_table import render_training
+from bench.variants import EVEN_TRAINING, RAGGED_TRAINING
 
-EVEN = (
-    *("forecast_h32", "stream_h128", "sensor_batch_h64", "small_batch_h512", "medium_batch_h512"),
-    *("large_batch_h512", "large_batch_h1024", "stream_h1536"),
-)
-SECONDS_PER_TURN = 0.5
-# Of the sum of a gradient's magnitudes, in float32.
-TOLERANCE = 1e-3
+# Calls take several times as long as in inference, PyTorch's of packed sequences up to seconds.
+_EVEN_ROUNDS, _RAGGED_ROUNDS = 5, 3
 
 
-def best_times(shape: Shape, threads: int, way: str, rounds: int) -> dict[str, float]:
-    """Microseconds, minima over all turns; ValueError where the gradients differ."""
-    best = dict.fromkeys(("ours", "torch"), float("inf"))
-    sums: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for name in best:
-            arguments = [name, shape.name, str(threads), way, str(SECONDS_PER_TURN)]
-            (result,) = run_program("bench.training_worker", arguments)
-            sums[name] = result["sums"]
-            best[name] = min(best[name], result["min_us"])
-        if not np.allclose(sums["ours"], sums["torch"], rtol=TOLERANCE):
-            raise ValueError(f"{shape.name}: gradients differ: {sums}")
-    return best
-
-
-def report(shapes: list[Shape], threads: int, way: str, rounds: int) -> None:
-    ratios = []
-    for shape in shapes:
-        best = best_times(shape, threads, way, rounds)
-        ratios.append(best["torch"] / best["ours"])
-        print(
-            f"{shape.label:24}{way:8}{threads:3} threads  ours {best['ours'] / 1e3:9.3f} ms  "
-            f"torch {best['torch'] / 1e3:9.3f} ms  ratio {ratios[-1]:.2f}",
-            flush=True,
+def measure_training(
+    threads: int, packages: Collection[str], settings: Settings
+) -> Iterator[ShapeResult]:
+    """Of those packages, with at most so many rounds as training needs."""
+    for shapes, variants, rounds, min_samples in (
+        (EVEN_TRAINING_SHAPES, EVEN_TRAINING, _EVEN_ROUNDS, 2),
+        (RAGGED_SHAPES, RAGGED_TRAINING, _RAGGED_ROUNDS, 1),
+    ):
+        names = [name for name in variants if package_of(name) in packages]
+        fewer = dataclasses.replace(
+            settings,
+            rounds=min(rounds, settings.rounds),
+            min_samples=min(min_samples, settings.min_samples),
         )
-    print(f"{way}, {threads} threads: geometric mean {geometric_mean(ratios):.2f}\n", flush=True)
+        for shape in shapes:
+            # New processes for each shape, as people train one: what the C library's allocator has
+            # seen before decides which memory is had from the system, page by page, at each call.
+            # On two Zen 5 cores 50,128,64 took 3.6 ms by itself and 5.6 ms after smaller shapes.
+            with closing(Crew(names)) as crew:
+                yield measure(shape, threads, crew, fewer)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=default_threads(), metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    arguments = parser.parse_args()
-    even = [shapes_by_name()[name] for name in EVEN]
-    for threads in arguments.threads:
-        report(even, threads, "even", arguments.rounds)
-        report(list(RAGGED_SHAPES), threads, "ragged", arguments.rounds)
+    parser.add_argument("--rounds", type=int, default=Settings().rounds, metavar="N")
+    given = parser.parse_args()
+    settings = Settings(rounds=given.rounds)
+    for threads in given.threads:
+        results = list(measure_training(threads, (OURS, "torch"), settings))
+        print(f"threads: {threads}\n\n{render_training(results)}\n", flush=True)
+        for result in results:
+            for name, outcome in result.outcomes.items():
+                if outcome.status not in (Status.OK, Status.LEFT_OUT):
+                    print(f"{result.shape.name}: {name}, {outcome.status.value}: {outcome.detail}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from bench.check import names_of
 from bench.peers import load_peer, package_of
 from bench.peers.base import Peer, Prepared
 from bench.ragged_batches import RAGGED_SHAPES
@@ -50,13 +51,14 @@ class Session:
         sizes = _SHAPES[shape]
         unsupported = self._peer.unsupported(sizes)
         if not unsupported:
-            self._prepared = self._peer.prepare(make_case(sizes, np.float32, seed), threads)
-        return {"unsupported": unsupported}
+            self._prepared = self._peer.prepare(make_case(sizes, np.float32, seed), threads, seed)
+        tape_bytes = self._prepared.tape_bytes if self._prepared else None
+        return {"unsupported": unsupported, "tape_bytes": tape_bytes}
 
     def _save_answer(self, path: str) -> dict[str, Any]:
         prepared = self._ready()
-        output, h_n, c_n = prepared.to_answer(prepared.call())
-        np.savez(path, output=output, h_n=h_n, c_n=c_n)
+        answer = prepared.to_answer(prepared.call())
+        np.savez(path, **dict(zip(names_of(len(answer)), answer, strict=True)))
         return {}
 
     def _time(self, budget_ms: float, min_samples: int) -> dict[str, Any]:

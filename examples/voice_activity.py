@@ -27,13 +27,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cli.errors import InputError
+from cli.packages import check_packages
+from cli.pictures import check_folder
+from vad import packages
 from vad.audio import Recording, load_recording
-from vad.errors import InputError
 from vad.frames import cut_frames
 from vad.head import speech_probability
 from vad.model import HIDDEN_SIZE, cut_graph, head_weights, load_model, lstm_weights
 from vad.options import parse_arguments
-from vad.packages import check_packages
 from vad.picture import draw
 from vad.report import print_recording, print_segments, print_times
 from vad.runtime import onnxruntime_function, onnxruntime_step
@@ -142,9 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         recording = load_recording(options.audio)
-        if not options.out.parent.is_dir():
-            raise InputError(f"{options.out}: no such folder: {options.out.parent}")
-        check_packages()
+        check_folder(options.out)
+        check_packages(packages.REQUIRED_PACKAGES, packages.WHERE)
         return detect(options.audio, recording, options.out, options.threads)
     except InputError as error:
         print(f"voice_activity: {error}", file=sys.stderr)

@@ -18,8 +18,9 @@ from calls import (
 from reference_backward import backward_packed
 from reference_dropout import drop_with
 from shapes import TEST_SHAPES, Shape, make_case
+from tolerances import TOLERANCES
 
-RELATIVE = {np.float32: 1e-4, np.float64: 1e-11}
+RELATIVE = {dtype: TOLERANCES["gradient"].of(dtype) for dtype in (np.float32, np.float64)}
 THREADS = (1, 2, 3, 8)
 
 
@@ -180,6 +181,37 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
         assert_same_bits(got, results[0])
 
 
+# Rows and columns enough for sums over rows to pack both factors; the first has two blocks of rows.
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape("blocks", 8, 150, 290, 12, 2, True),
+        Shape("units", 10, 13, 21, 261),
+        Shape("both", 5, 29, 300, 257, 1, True),
+    ],
+    ids=lambda shape: shape.name,
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_packed_products_over_rows(shape, transposed):
+    case = make_case(shape, np.float64, seed=4)
+    weights = transposed_weights(case) if transposed else case.all_weights
+    results = []
+    for threads in THREADS:
+        outputs, pullback = call_vjp(
+            case, weights_transposed=transposed, all_weights=weights, num_threads=threads
+        )
+        given = draw_like(outputs)
+        results.append(flat(pullback(*given)))
+    for got in results[1:]:
+        assert_same_bits(got, results[0])
+    got = [*results[0][:3], *(a.T if transposed and a.ndim == 2 else a for a in results[0][3:])]
+    rows = case.x.reshape(-1, shape.input_size)
+    d_rows = given[0].reshape(len(rows), -1)
+    expected = expected_gradients(case, [shape.batch] * shape.seq_len, rows, (d_rows, *given[1:]))
+    expected[0] = expected[0].reshape(case.x.shape)
+    assert_gradients(got, expected, RELATIVE[np.float64])
+
+
 def test_needs_and_absent_gradients():
     case = make_case(Shape("small", 4, 3, 5, 6, 2), np.float64)
     outputs, pullback = call_vjp(case)
@@ -296,6 +328,7 @@ def operator_arguments(case, dropout=0.0, seed=3, **options):
 
 
 CASE = make_case(Shape("operator", 5, 3, 7, 6, 2, True), np.float64, seed=2)
+LARGE_CASE = make_case(Shape("large", 5, 30, 9, 130, 2, True), np.float64, seed=2)
 
 
 def test_operator_equals_the_function():
@@ -308,12 +341,13 @@ def test_operator_equals_the_function():
     assert_same_bits((dx, dh, dc, dw), (d_input, d_h, d_c, np.concatenate(matrices + biases)))
 
 
+@pytest.mark.parametrize("case", [CASE, LARGE_CASE], ids=lambda case: case.shape.name)
 @pytest.mark.parametrize("layout", ["mindspore_gpu", "mindspore_cpu"])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_halves_and_layouts(layout, batch_first):
+def test_halves_and_layouts(case, layout, batch_first):
     options = {"weight_layout": layout, "batch_first": batch_first}
-    net = gradient_operator(CASE, 0.4, **options)
-    arguments = operator_arguments(CASE, 0.4, **options)
+    net = gradient_operator(case, 0.4, **options)
+    arguments = operator_arguments(case, 0.4, **options)
     *expected, dw = net(*arguments)
     assert dw.shape == arguments[3].shape
     *got, workspace = net.data(*arguments)
@@ -322,7 +356,7 @@ def test_halves_and_layouts(layout, batch_first):
     assert_same_bits([net.weights(x, reserve, workspace, state)], [dw.ravel()])
     out = np.ones_like(dw)
     assert net.weights(x, reserve, workspace, out=out, accumulate=True) is out
-    np.testing.assert_allclose(out, dw + 1, rtol=1e-12)
+    np.testing.assert_allclose(out, dw + 1, rtol=1e-12, atol=1e-13)  # sums that begin with 1
     net.weights(x, reserve, workspace, out=out)
     assert_same_bits([out], [dw])
 

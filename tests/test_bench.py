@@ -11,7 +11,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from bench import ROOT, machine, oracle, ragged, rounds, run, variants, worker
+from bench import ROOT, machine, oracle, ragged, rounds, run, training, variants, worker
 from bench.check import FLOAT16_TOLERANCE, NAMES, OUR_TOLERANCE, PEER_TOLERANCE, check_answer
 from bench.contract import judge
 from bench.contract_table import render_contract
@@ -34,21 +34,26 @@ from bench.ragged_batches import (
 )
 from bench.ratios import beside_ideal, share_of_limit, speedup
 from bench.record import from_record, to_record
-from bench.results import Outcome, Report, ShapeResult, Status, geometric_mean
-from bench.roofline import FLOAT16_BYTES, Bandwidth, Limits, flops, intensity, limit_us
+from bench.results import Outcome, ShapeResult, Status, geometric_mean
+from bench.roofline import FLOAT16_BYTES, flops, intensity, limit_us
 from bench.rounds import Settings, measure
 from bench.side_process import SideProcessError, run_program
 from bench.stream_latency import StreamLatency, render_streams
 from bench.table import render
 from bench.timing import Turn, time_turn
+from bench.training_cases import EVEN_TRAINING_SHAPES
 from bench.variants import (
+    FADING,
     FLOAT16,
     LENGTHS,
     PACKED_SEQUENCE,
+    PACKED_TRAINING,
     PADDED,
     PLAIN,
     RAGGED,
+    RECOMPUTE,
     TORCH_PACKED_SEQUENCE,
+    TRAINING,
     isa_variant,
 )
 from bench.worker_process import (
@@ -58,89 +63,21 @@ from bench.worker_process import (
     WorkerProcess,
 )
 from bench.working_sets import parse_sizes, working_sets
+from bench_helpers import (
+    KB,
+    MB,
+    NO_WAITING,
+    TINY,
+    FakeCrew,
+    behaving,
+    complete_report,
+    made_up_limits,
+    made_up_report,
+    row_of,
+    timed,
+)
 from reference_lstm import reference
 from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case, shapes_by_name
-
-TINY = shapes_by_name()["bi_two_layers"]
-KB, MB = 2**10, 2**20
-NO_WAITING = Settings(rounds=2, turn_ms=0.0, min_samples=1, pause_ms=0.0)
-
-
-def timed(*min_us: float) -> Outcome:
-    turns = [Turn(min_us=time, median_us=2 * time, calls=3) for time in min_us]
-    return Outcome(max_abs_error=1e-7, turns=turns)
-
-
-def made_up_report(*results: ShapeResult) -> Report:
-    context = {
-        "date": "2026-01-02T03:04:05+00:00",
-        "command": "python -m bench --quick",
-        "commit": {"hash": "abc123", "dirty": True},
-        "machine": {"cpu": "Made-Up CPU", "cores": 2, "caches": {"L2": "512K"}},
-        "load_average_before": 0.125,
-        "versions": {"torch": {"torch": "2.13.0"}},
-        "config": {
-            OURS: {
-                "isa": {"supported": ["avx2", "baseline"], "in_use": "avx2"},
-                "blas": {"name": "OpenBLAS"},
-            }
-        },
-    }
-    return Report(context, ("lstm_native", "torch", "ncnn"), results)
-
-
-def made_up_limits(threads: int = 1) -> Limits:
-    """Whole numbers, the same at any number of threads."""
-    return Limits(
-        threads=threads,
-        isa="avx2",
-        gflops={"avx2": 100.0, "baseline": 25.0},
-        bandwidths=(
-            Bandwidth("L1", 16 * KB, 200.0),
-            Bandwidth("L2", 256 * KB, 100.0),
-            Bandwidth("1/4 of L3", 8 * MB, 50.0),
-            Bandwidth("memory", 64 * MB, 10.0),
-        ),
-        caches={"L1d": 32 * KB, "L2": 512 * KB, "L3": 32 * MB},
-    )
-
-
-def complete_report(threads: tuple[int, ...] = (1,), **times: float) -> Report:
-    """Everything was measured: peers take 20 us, all else 10 us, or what is told.
-
-    Told times are those of names with _ for the blanks.
-    """
-
-    def results(shapes, names):
-        return tuple(
-            ShapeResult(shape, number, {name: outcome(name, shape) for name in names})
-            for number in threads
-            for shape in shapes
-        )
-
-    def outcome(name, shape):
-        if variants.why_left_out(name, shape):
-            return Outcome(Status.LEFT_OUT, variants.why_left_out(name, shape))
-        if name == "ncnn" and shape.batch > 1:
-            return Outcome(Status.UNSUPPORTED, "batch of one only")
-        usual = 20.0 if variants.package_of(name) != OURS else 10.0
-        return timed(times.get(name.replace(" ", "_"), usual))
-
-    names = (OURS, PLAIN, FLOAT16, *PEERS, isa_variant("baseline"))
-    return Report(
-        made_up_report().context,
-        names,
-        results(BENCH_SHAPES, names),
-        results(RAGGED_SHAPES, RAGGED),
-        tuple(made_up_limits(number) for number in threads),
-        tuple(StreamLatency(64, number, 6.0, 5.0, 3.0, 4.0) for number in threads),
-        {"narrower-isas": "left out by --quick"},
-    )
-
-
-def row_of(report: Report, beginning: str, threads: int = 1):
-    (row,) = (row for row in judge(report, threads) if row.what.startswith(beginning))
-    return row
 
 
 def made_up_result(threads: int = 1, **outcomes: Outcome) -> ShapeResult:
@@ -268,31 +205,6 @@ class TestCheck:
         answer[2] = answer[2][0]
         verdict = check_answer(answer, self.EXPECTED, OUR_TOLERANCE)
         assert verdict.problem == "c_n has shape (1, 3), not (1, 1, 3)"
-
-
-class FakeCrew(Crew):
-    """Implementations that answer as told, without processes."""
-
-    def __init__(self, **behaviours):
-        super().__init__(tuple(behaviours))
-        self.behaviours = behaviours
-        self.times = []
-
-    def request(self, name, op, **arguments):
-        reply = self.behaviours[name](op)
-        if op == "prepare":
-            return reply or {"unsupported": ""}
-        if op == "save_answer":
-            values = [np.full(1, 0.0 if reply is None else reply)] * 3
-            np.savez(arguments["path"], **dict(zip(NAMES, values, strict=True)))
-        if op == "time":
-            self.times.append(name)
-        return {"min_us": 5.0, "median_us": 6.0, "calls": 7}
-
-
-def behaving(**replies):
-    """A behaviour that is right, but for the operations given."""
-    return replies.get
 
 
 def raising(error, at):
@@ -531,7 +443,7 @@ class TestRatios:
 class TestContract:
     def test_complete_run_is_judged_in_every_row(self):
         rows = judge(complete_report(), 1)
-        assert len(rows) == 14
+        assert len(rows) == 20
         assert {row.verdict for row in rows} <= {"ok", "MISSED", "-"}
         assert not any(row.figure.gaps for row in rows)
 
@@ -635,7 +547,7 @@ class TestContract:
             in text
         )
         assert "| at most 1.1 | 1.03 | 1.00 (stream_h128) | ok |" in text
-        assert "training" in text
+        assert "| training, every single shape | 1.15 | 1.5 | 2.00 (forecast_h32) | ok |" in text
 
 
 class TestResults:
@@ -740,6 +652,7 @@ class TestTable:
             "| 10.0 us (2.00) | - | - | 10.0 us (2.00) |",
             "### Ragged batches, 1 thread",
             "| ragged_tagger | 200,64,64/128 | 0.59 |",
+            "### Training, 2 threads",
             "### What must be reached, 2 threads",
             "| 64 | 1 | 6.00 us | 5.00 us | 3.00 us | 4.00 us | 2.00 us | ok |",
             "- narrower-isas: left out by --quick",
@@ -801,7 +714,8 @@ class TestCommandLine:
             ("--quick", "-quick"),
             ("--peers torch", "-partial"),
             ("--without ragged", "-partial"),
-            ("--quick --without narrower-isas", "-quick"),
+            ("--quick --without narrower-isas training", "-quick"),
+            ("--without training", "-partial"),
             ("--quick --without ragged", "-quick-partial"),
             ("--quick --shapes stream_h128", "-quick-partial"),
         ],
@@ -814,6 +728,7 @@ class TestCommandLine:
         assert options.implementations == (OURS, FLOAT16, *PEERS)
         assert options.omissions == {
             "narrower-isas": "left out by --quick",
+            "training": "left out by --quick",
             "plain": "left out by --without",
             "limits": "left out by --without",
         }
@@ -890,6 +805,7 @@ class TestRun:
         monkeypatch.setattr(run, "run_program", program)
         monkeypatch.setattr(run, "measure", fake_measure)
         monkeypatch.setattr(ragged, "measure", fake_measure)
+        monkeypatch.setattr(training, "measure", fake_measure)
         arguments = ["--threads", "1", "--out", str(tmp_path), "--peers", "ncnn"]
         assert run.main([*arguments, "--shapes", "stream_h128"]) == 0
         (path,) = tmp_path.glob("*-partial.json")
@@ -898,7 +814,10 @@ class TestRun:
         assert record["streams"][0]["step"] == 6.0
         assert crews[0] == (OURS, PLAIN, FLOAT16, "ncnn", isa_variant("baseline"))
         # Without torch among the peers, its ragged batches aren't timed, either.
-        assert crews[1:] == [(PADDED, PACKED_SEQUENCE, LENGTHS)] * len(RAGGED_SHAPES)
+        end = 1 + len(RAGGED_SHAPES)
+        assert crews[1:end] == [(PADDED, PACKED_SEQUENCE, LENGTHS)] * len(RAGGED_SHAPES)
+        even, packed = (TRAINING, RECOMPUTE, FADING), (PACKED_TRAINING,)
+        assert crews[end:] == [even] * len(EVEN_TRAINING_SHAPES) + [packed] * len(RAGGED_SHAPES)
 
 
 class TestSideProcess:
@@ -948,7 +867,7 @@ class FakePeer(Peer):
     def unsupported(self, shape: Shape) -> str:
         return "" if shape.bidirectional else "bidirectional only"
 
-    def prepare(self, case, threads):
+    def prepare(self, case, threads, seed):
         return Prepared(lambda: case, lambda case: (case.x, case.h0, case.c0))
 
     def versions(self):
@@ -974,7 +893,7 @@ class TestWorker:
             {"op": "time", "budget_ms": 0.1, "min_samples": 1},
         )
         assert described == {"versions": {"fake": "1.2"}, "config": {}}
-        assert prepared == {"unsupported": ""}
+        assert prepared == {"unsupported": "", "tape_bytes": None}
         assert saved == {}
         assert timed_turn["calls"] >= 1
         with np.load(path) as answer:
@@ -987,7 +906,7 @@ class TestWorker:
             {"op": "prepare", "shape": "ones", "threads": 1, "seed": 0},
             {"op": "time", "budget_ms": 1, "min_samples": 1},
         )
-        assert unsupported == {"unsupported": "bidirectional only"}
+        assert unsupported == {"unsupported": "bidirectional only", "tape_bytes": None}
         assert failed == {"error": "RuntimeError: no shape is prepared"}
 
     @pytest.mark.parametrize(("missing", "kind"), [("fake", "not_installed"), ("other", "error")])

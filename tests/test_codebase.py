@@ -30,8 +30,8 @@ MAY_INCLUDE = {
 
 # The Python layer: each module imports only from later rows.
 PYTHON_LAYERS = [
-    {"__main__", "__init__"},
-    {"explanation"},
+    {"__main__", "__init__", "torch"},
+    {"explanation", "_torch_autograd"},
     {"vjp", "grad"},
     {"functional", "op", "stream"},
     {"packing"},

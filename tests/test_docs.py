@@ -1,6 +1,7 @@
 """Everything that the README and the pages in docs/ tell people to run, run."""
 
 import doctest
+import importlib
 import re
 import shlex
 import subprocess
@@ -21,14 +22,38 @@ PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glo
 PAGES.append(PROJECT / "bench" / "README.md")
 # Run by CI itself, or in need of an environment of their own: that the target exists is checked.
 MAKE_ONLY = "make"
+PROMPT = ">>> "
+
+
+def python_blocks(page):
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_examples(page):
     result = doctest.testfile(str(page), module_relative=False)
     assert result.failed == 0
-    blocks = re.findall(r"^```python$", page.read_text(), re.MULTILINE)
-    assert (result.attempted > 0) == bool(blocks)
+    assert (result.attempted > 0) == any(PROMPT in block for block in python_blocks(page))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_programs_with_pytorch(page):
+    """Blocks without a prompt are whole programs, for what not every environment has."""
+    programs = [block for block in python_blocks(page) if PROMPT not in block]
+    assert all("import torch" in program for program in programs)
+    if programs:
+        pytest.importorskip("torch", reason="PyTorch is not installed: make parity runs these")
+    for program in programs:
+        exec(compile(program, page.name, "exec"), {})
+
+
+@pytest.mark.parity
+def test_docstring_example_with_pytorch():
+    pytest.importorskip("torch", reason="PyTorch is not installed: make parity runs these")
+    result = doctest.testmod(importlib.import_module("lstm_native.torch"))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @pytest.mark.parametrize(

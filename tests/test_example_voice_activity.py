@@ -27,7 +27,7 @@ def example():
         module = importlib.import_module(SCRIPT.stem)
     yield module
     for name in list(sys.modules):
-        if name.partition(".")[0] in (SCRIPT.stem, "vad"):
+        if name.partition(".")[0] in (SCRIPT.stem, "vad", "cli"):
             del sys.modules[name]
 
 

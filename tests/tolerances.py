@@ -43,6 +43,29 @@ TOLERANCES = {
         "the CUDA target against the CPU's: the same formulas, with sums in another order and "
         "other exponentials; gradients in parts of their array's largest value",
     ),
+    "peer gradient": Tolerance(
+        1e-4,
+        1e-11,
+        "gradients against another implementation of the same dtype, divided by their largest "
+        "element: what the project promises of gradients",
+    ),
+    "peer losses": Tolerance(
+        1e-6,
+        1e-14,
+        "losses below 1 over some dozens of steps of training beside another implementation, whose "
+        "rounding goes on through the weights; some 30 times what was measured",
+    ),
+    "dropout by inversion": Tolerance(
+        1e-3,
+        1e-6,
+        "what a layer got, from what it gave: atanh of values near 1e-3, times 1000",
+    ),
+    "gradient": Tolerance(
+        1e-4,
+        1e-11,
+        "gradients against the float64 reference, relative to the largest magnitude in the array: "
+        "sums over all steps and rows, with terms of either sign",
+    ),
     "float16 weights": Tolerance(
         2e-3,
         0.0,

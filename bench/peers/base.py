@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shapes import Case, Shape
 
-Answer = tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]
+Answer = tuple[NDArray[np.floating], ...]
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,16 @@ class Prepared:
     """Runs the LSTM once; this alone is timed."""
 
     to_answer: Callable[[Any], Answer]
-    """Turns what ``call`` returned into (output, h_n, c_n), shaped as lstm_native returns them."""
+    """Turns what ``call`` returned into (output, h_n, c_n), shaped as lstm_native returns them.
+
+    Of one that trains: (..., d_input, d_h_0, d_c_0, *d_weights).
+    """
 
     keep_alive: Any = None
     """Memory that ``call`` reads through pointers of the implementation's own."""
+
+    tape_bytes: int | None = None
+    """What is kept from forward for backward, where an implementation tells."""
 
 
 class Peer(ABC):
@@ -43,8 +49,11 @@ class Peer(ABC):
         return ""
 
     @abstractmethod
-    def prepare(self, case: Case, threads: int) -> Prepared:
-        """Convert the weights and everything else that a user converts once, outside the call."""
+    def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
+        """Convert the weights and everything else that a user converts once, outside the call.
+
+        ``seed`` is the case's, for whatever else is drawn.
+        """
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

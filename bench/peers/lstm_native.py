@@ -6,15 +6,19 @@ from typing import Any
 
 import lstm_native
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.lstm_native_training import prepare_training
 from bench.ragged_batches import batch_sizes_of, lengths_of, pack, unpack
-from bench.variants import ISAS
+from bench.variants import ISAS, TRAINING_VARIANTS
 from shapes import Case
 
 
 class Adapter(Peer):
     """Weights are packed beforehand, except in the variant that gives them plain at each call."""
 
-    variants = ("plain", "float16", "padded", "packed sequence", "lengths", *ISAS)
+    variants = (
+        *("plain", "float16", "padded", "packed sequence", "lengths", *ISAS),
+        *TRAINING_VARIANTS,
+    )
 
     def __init__(self, variant: str = "") -> None:
         super().__init__(variant)
@@ -22,7 +26,9 @@ class Adapter(Peer):
         if variant in ISAS and variant != in_use:
             raise RuntimeError(f"{in_use} is in use, not {variant}")
 
-    def prepare(self, case: Case, threads: int) -> Prepared:
+    def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
+        if self.variant in TRAINING_VARIANTS:
+            return prepare_training(case, threads, seed, self.variant)
         shape = case.shape
         weights = case.all_weights if self.variant == "plain" else self._pack_weights(case)
         features, raggedness = self._sequences(case)

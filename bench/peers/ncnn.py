@@ -29,7 +29,7 @@ class Adapter(Peer):
     def unsupported(self, shape: Shape) -> str:
         return "" if shape.batch == 1 else "batch of one only"
 
-    def prepare(self, case: Case, threads: int) -> Prepared:
+    def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
         net = _load(case, threads)
         # A Mat made from an array points into it without keeping it alive; a clone owns its data.
         inputs = {name: ncnn.Mat(array).clone() for name, array in _inputs(case).items()}

@@ -13,7 +13,7 @@ from shapes import Case
 
 
 class Adapter(Peer):
-    def prepare(self, case: Case, threads: int) -> Prepared:
+    def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
         session = _session(case, threads)
         # IO binding spares the conversions of session.run, which cost as much again as a small
         # LSTM. The outputs are bound to the device only, so each call allocates them, as the

@@ -12,7 +12,7 @@ from shapes import Case
 
 
 class Adapter(Peer):
-    def prepare(self, case: Case, threads: int) -> Prepared:
+    def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
         request = _compile(case, threads).create_infer_request()
         for name, array in zip(INPUTS, (case.x, case.h0, case.c0), strict=True):
             request.get_tensor(name).data[:] = array

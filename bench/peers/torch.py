@@ -7,16 +7,19 @@ from typing import Any
 import torch
 
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.torch_training import prepare_training
 from bench.ragged_batches import lengths_of
 from shapes import Case
 
 
 class Adapter(Peer):
-    variants = ("packed sequence",)
+    variants = ("packed sequence", "training", "packed training")
 
-    def prepare(self, case: Case, threads: int) -> Prepared:
+    def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
         torch.set_num_threads(threads)
         module = _module(case)
+        if self.variant in ("training", "packed training"):
+            return prepare_training(case, module, seed, is_ragged=self.variant == "packed training")
         x: Any = torch.from_numpy(case.x)
         if self.variant:
             lengths = torch.tensor(lengths_of(case.shape))

@@ -85,39 +85,12 @@ void multiply_transposed(index_t rows, const Real* input, index_t input_stride, 
                   static_cast<int>(result_stride));
 }
 
-template <class Real>
-void multiply_over_rows(index_t rows, const Real* left, index_t left_stride, const Real* right, index_t right_stride,
-                        const MatrixView<Real>& result, bool accumulate) {
-  if (rows == 0) {  // not every BLAS sets the result then
-    for (index_t r = 0; r < result.rows && !accumulate; ++r) {
-      for (index_t c = 0; c < result.columns; ++c) {
-        result.data[r * result.row_stride + c * result.column_stride] = Real{0};
-      }
-    }
-    return;
-  }
-  const bool as_rows = result.column_stride == 1;
-  // What has contiguous columns is, read as row-major, the transpose: right^T left.
-  const auto m = static_cast<int>(as_rows ? result.rows : result.columns);
-  const auto n = static_cast<int>(as_rows ? result.columns : result.rows);
-  const auto m_stride = static_cast<int>(as_rows ? left_stride : right_stride);
-  const auto n_stride = static_cast<int>(as_rows ? right_stride : left_stride);
-  const auto stride = static_cast<int>(as_rows ? result.row_stride : result.column_stride);
-  gemm_of(Real{})(row_major, transpose, no_transpose, m, n, static_cast<int>(rows), Real{1}, as_rows ? left : right,
-                  m_stride, as_rows ? right : left, n_stride, accumulate ? Real{1} : Real{0}, result.data, stride);
-}
-
 template bool readable<float>(const MatrixView<const float>&);
 template bool readable<double>(const MatrixView<const double>&);
 template void multiply_transposed<float>(index_t, const float*, index_t, const MatrixView<const float>&, float*,
                                          index_t, bool);
 template void multiply_transposed<double>(index_t, const double*, index_t, const MatrixView<const double>&, double*,
                                           index_t, bool);
-template void multiply_over_rows<float>(index_t, const float*, index_t, const float*, index_t, const MatrixView<float>&,
-                                        bool);
-template void multiply_over_rows<double>(index_t, const double*, index_t, const double*, index_t,
-                                         const MatrixView<double>&, bool);
-
 #ifdef IS_OPENBLAS
 
 Library describe() {

@@ -21,13 +21,6 @@ template <class Real>
 void multiply_transposed(index_t rows, const Real* input, index_t input_stride, const MatrixView<const Real>& weight,
                          Real* result, index_t result_stride, bool accumulate);
 
-// result (result.rows, result.columns) = left^T right, or += if accumulate: a sum over `rows` rows, none included.
-// left (rows, result.rows) and right (rows, result.columns) have contiguous rows, so many elements apart. One of
-// result's strides is 1; it must not overlap the others; unless accumulate, it is not read.
-template <class Real>
-void multiply_over_rows(index_t rows, const Real* left, index_t left_stride, const Real* right, index_t right_stride,
-                        const MatrixView<Real>& result, bool accumulate);
-
 #ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
 inline constexpr bool bundled = true;
 #else

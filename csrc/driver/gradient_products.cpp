@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "blas/blas.hpp"
+#include "driver/panels.hpp"
 
 namespace lstm_native::driver {
 namespace {
@@ -11,79 +12,150 @@ namespace {
 using plan::BackwardPlan;
 using plan::Span;
 
-// A slice's product packs what the slices share: so many rows of a slice make that small beside the product.
-constexpr index_t rows_per_slice = 192;
-constexpr index_t columns_per_slice = 64;
-constexpr index_t large_slice = 512;
-constexpr int fewest_slices = 4;  // where they have columns_per_slice at least
-constexpr index_t bias_columns_per_slice = 512;
+// Rows of a packed product's result that make a task: what they are made of stays in the L2 cache for all panels.
+constexpr index_t rows_per_task = 48;
+// Of a product that is not packed, and of the biases.
+constexpr index_t gates_per_task = 64;
+constexpr int fewest_tasks = 4;  // where they have gates_per_task at least
+constexpr index_t large_task = 512;
 
-// BLAS packs what it multiplies, which pays for itself where there are many rows and columns.
-constexpr index_t rows_worth_blas = 128;
-constexpr index_t columns_worth_blas = 256;
+int tasks_of_rows(index_t rows) { return static_cast<int>((rows + rows_per_task - 1) / rows_per_task); }
 
-bool own_product(const BackwardPlan& plan, index_t columns) {
-  return plan.forward.rows.total() < rows_worth_blas || columns < columns_worth_blas;
+Span rows_of_task(index_t rows, index_t task) {
+  return {task * rows_per_task, std::min((task + 1) * rows_per_task, rows)};
 }
 
-// How a layer's products are cut.
-struct Tasks {
-  bool input_by_rows;  // the input's gradient; else by columns
-  int input;
-  int weights;  // of each of a direction's two matrices: by rows
-  int biases;   // of a direction
+// One of a direction's two matrices: its gradient is a sum over rows of those of the gates times these vectors.
+template <class Real>
+struct Matrix {
+  const Real* vectors;
+  index_t stride;
+  index_t columns;
+  const PackedRows<Real>& packed;
+  const MatrixView<Real>& gradient;
+
+  bool by_gates() const { return gradient.column_stride == 1; }
+  bool is_packed() const { return (by_gates() ? packed.panels : packed.transposed) != nullptr; }
+};
+
+// One block of rows of a layer.
+template <class Real>
+struct Block {
+  const BackwardPlan& plan;
+  const LayerProducts<Real>& layer;
+  Span rows;
+
+  index_t gate_columns() const { return plan.gate_columns(); }
+  index_t transposed_stride() const { return plan.transposed_stride<Real>(); }
+  bool accumulate() const { return layer.accumulate || rows.begin > 0; }
+  const DirectionProducts<Real>& direction(index_t d) const { return layer.directions[d]; }
+  const Real* gates(index_t d) const { return direction(d).gate_gradients + rows.begin * gate_columns(); }
+  Matrix<Real> input(index_t d) const {
+    return {layer.input + rows.begin * layer.input_stride, layer.input_stride, layer.input_size, layer.packed_input,
+            direction(d).gradients.input};
+  }
+  Matrix<Real> hidden(index_t d) const {
+    const index_t units = plan.problem().output_size;
+    return {direction(d).hidden_before + rows.begin * units, units, units, direction(d).packed_hidden,
+            direction(d).gradients.hidden};
+  }
+  const kernels::BackwardKernels<Real>& kernels() const { return plan::kernels_of<Real>(plan.forward).backward; }
 };
 
 template <class Real>
-Tasks tasks_of(const BackwardPlan& plan, const LayerProducts<Real>& layer) {
-  const index_t rows = plan.forward.rows.total();
-  const bool wants_weights = layer.directions[0].gradients.hidden.data != nullptr;
-  Tasks tasks{};
-  if (layer.input_gradient != nullptr) {
-    const int by_rows = plan::slices_of(rows, rows_per_slice);
-    const int by_columns = plan::slices_of(layer.input_size, columns_per_slice);
-    tasks.input_by_rows = by_rows >= by_columns || by_rows >= 4;
-    tasks.input = tasks.input_by_rows ? by_rows : by_columns;
+void pack_rows(const Block<Real>& block, Span mine, const Real* from, index_t stride, index_t columns,
+               const PackedRows<Real>& to) {
+  if (to.panels != nullptr) {
+    pack_panels<Real>({from, block.rows.size(), columns, stride, 1}, mine, block.plan.group_units, to.panels);
   }
-  if (wants_weights) {
-    tasks.weights = std::max(plan::slices_of(plan.gate_columns(), large_slice),
-                             std::min(fewest_slices, plan::slices_of(plan.gate_columns(), columns_per_slice)));
-    tasks.biases = plan::slices_of(plan.gate_columns(), bias_columns_per_slice);
+  if (to.transposed == nullptr) return;
+  const index_t lanes = block.plan.forward.lanes;
+  for (index_t r = mine.begin; r < mine.end; r += lanes) {
+    kernels::PackRows<Real> rows;
+    rows.from = from + r * stride;
+    rows.row_stride = stride;
+    rows.row_count = std::min(lanes, mine.end - r);
+    rows.size = columns;
+    rows.to = to.transposed + r;
+    rows.to_stride = block.transposed_stride();
+    plan::kernels_of<Real>(block.plan.forward).pack_rows(rows);
   }
-  return tasks;
+}
+
+// Each thread packs some rows of the block.
+template <class Real>
+void pack_block(const Block<Real>& block, const Team& team) {
+  const index_t lanes = block.plan.forward.lanes;
+  const Span vectors = plan::part_of((block.rows.size() + lanes - 1) / lanes, team.size, team.index);
+  const Span mine{vectors.begin * lanes, std::min(vectors.end * lanes, block.rows.size())};
+  for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
+    const DirectionProducts<Real>& direction = block.direction(d);
+    if (d == 0) {
+      const Matrix<Real> input = block.input(d);
+      pack_rows(block, mine, input.vectors, input.stride, input.columns, input.packed);
+    }
+    const Matrix<Real> hidden = block.hidden(d);
+    pack_rows(block, mine, hidden.vectors, hidden.stride, hidden.columns, hidden.packed);
+    pack_rows(block, mine, block.gates(d), block.gate_columns(), block.gate_columns(), direction.packed_gates);
+    if (direction.packed_input_weights != nullptr && block.rows.begin == 0) {
+      pack_panels(direction.input_weights, plan::part_of(block.gate_columns(), team.size, team.index),
+                  block.plan.group_units, direction.packed_input_weights);
+    }
+  }
 }
 
 template <class Real>
-void input_gradient(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Tasks& tasks, int slice) {
-  const index_t columns = plan.gate_columns();
-  Span rows{0, plan.forward.rows.total()};
-  Span features{0, layer.input_size};
-  (tasks.input_by_rows ? rows : features) =
-      plan::part_of(tasks.input_by_rows ? rows.size() : features.size(), tasks.input, slice);
-  for (index_t d = 0; d < plan.problem().num_directions; ++d) {
-    const DirectionProducts<Real>& direction = layer.directions[d];
+void input_gradient(const Block<Real>& block, index_t task) {
+  const LayerProducts<Real>& layer = block.layer;
+  const Span rows = rows_of_task(block.rows.size(), task);
+  for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
+    const DirectionProducts<Real>& direction = block.direction(d);
+    kernels::PanelProduct<Real> product;
+    product.rows = rows.size();
+    product.size = block.gate_columns();
+    product.left = block.gates(d) + rows.begin * block.gate_columns();
+    product.left_stride = block.gate_columns();
+    product.panels = direction.packed_input_weights;
+    product.columns = layer.input_size;
+    product.result = layer.input_gradient + (block.rows.begin + rows.begin) * layer.input_gradient_stride;
+    product.result_stride = layer.input_gradient_stride;
+    product.accumulate = d > 0;
+    if (product.panels != nullptr) {
+      block.kernels().panel_product(product);
+      continue;
+    }
     const MatrixView<const Real>& w = direction.input_weights;
-    const MatrixView<const Real> transposed{w.data + features.begin * w.column_stride, features.size(), w.rows,
-                                            w.column_stride, w.row_stride};
-    blas::multiply_transposed(rows.size(), direction.gate_gradients + rows.begin * columns, columns, transposed,
-                              layer.input_gradient + rows.begin * layer.input_gradient_stride + features.begin,
-                              layer.input_gradient_stride, /*accumulate=*/d > 0);
+    const MatrixView<const Real> transposed{w.data, layer.input_size, w.rows, w.column_stride, w.row_stride};
+    blas::multiply_transposed(rows.size(), product.left, product.left_stride, transposed, product.result,
+                              product.result_stride, product.accumulate);
   }
 }
 
-// Of gates [gates.begin, gates.end) of a matrix: the sum over rows of their gradients times what they were multiplied
-// by.
 template <class Real>
-void matrix_gradient(const BackwardPlan& plan, const Real* gate_gradients, Span gates, const Real* vectors,
-                     index_t vector_stride, MatrixView<Real> gradient, bool accumulate) {
+void packed_product(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, index_t task) {
+  const PackedRows<Real>& gates = block.direction(d).packed_gates;
+  const bool by_gates = matrix.by_gates();
+  const MatrixView<Real>& gradient = matrix.gradient;
+  const Span rows = rows_of_task(by_gates ? gradient.rows : gradient.columns, task);
+  kernels::PanelProduct<Real> product;
+  product.rows = rows.size();
+  product.size = block.rows.size();
+  product.left_stride = block.transposed_stride();
+  product.left = (by_gates ? gates : matrix.packed).transposed + rows.begin * product.left_stride;
+  product.panels = (by_gates ? matrix.packed : gates).panels;
+  product.columns = by_gates ? gradient.columns : gradient.rows;
+  product.result_stride = by_gates ? gradient.row_stride : gradient.column_stride;
+  product.result = gradient.data + rows.begin * product.result_stride;
+  product.accumulate = block.accumulate();
+  block.kernels().panel_product(product);
+}
+
+template <class Real>
+void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, Span gates) {
+  MatrixView<Real> gradient = matrix.gradient;
   gradient.data += gates.begin * gradient.row_stride;
   gradient.rows = gates.size();
-  if (!own_product(plan, gradient.columns)) {
-    blas::multiply_over_rows(plan.forward.rows.total(), gate_gradients + gates.begin, plan.gate_columns(), vectors,
-                             vector_stride, gradient, accumulate);
-    return;
-  }
-  if (!accumulate) {
+  if (!block.accumulate()) {
     for (index_t r = 0; r < gradient.rows; ++r) {
       for (index_t c = 0; c < gradient.columns; ++c) {
         gradient.data[r * gradient.row_stride + c * gradient.column_stride] = Real{0};
@@ -91,72 +163,120 @@ void matrix_gradient(const BackwardPlan& plan, const Real* gate_gradients, Span 
     }
   }
   kernels::ProductOverRows<Real> product;
-  product.rows = plan.forward.rows.total();
-  product.left = gate_gradients + gates.begin;
-  product.left_stride = plan.gate_columns();
+  product.rows = block.rows.size();
+  product.left = block.gates(d) + gates.begin;
+  product.left_stride = block.gate_columns();
   product.left_columns = gates.size();
-  product.right = vectors;
-  product.right_stride = vector_stride;
+  product.right = matrix.vectors;
+  product.right_stride = matrix.stride;
   product.right_columns = gradient.columns;
   product.result_stride = gradient.row_stride;
-  if (gradient.column_stride != 1) {  // what has contiguous columns is, read as rows, the transpose: right^T left
+  if (!matrix.by_gates()) {  // what has contiguous columns is, read as rows, the transpose: right^T left
     std::swap(product.left, product.right);
     std::swap(product.left_stride, product.right_stride);
     std::swap(product.left_columns, product.right_columns);
     product.result_stride = gradient.column_stride;
   }
   product.result = gradient.data;
-  plan::kernels_of<Real>(plan.forward).backward.product_over_rows(product);
+  block.kernels().product_over_rows(product);
 }
 
 template <class Real>
-void bias_gradient(const BackwardPlan& plan, const DirectionProducts<Real>& direction, Span gates, bool accumulate) {
-  for (const VectorView<Real>* bias : {&direction.gradients.input_bias, &direction.gradients.hidden_bias}) {
+void bias_gradient(const Block<Real>& block, index_t d, Span gates) {
+  const WeightGradients<Real>& gradients = block.direction(d).gradients;
+  for (const VectorView<Real>* bias : {&gradients.input_bias, &gradients.hidden_bias}) {
     if (bias->data == nullptr) continue;
     Real* to = bias->data + gates.begin;
-    if (!accumulate) std::fill(to, to + gates.size(), Real{0});
+    if (!block.accumulate()) std::fill(to, to + gates.size(), Real{0});
     kernels::SumOfRows<Real> sum;
-    sum.from = direction.gate_gradients + gates.begin;
-    sum.rows = plan.forward.rows.total();
+    sum.from = block.gates(d) + gates.begin;
+    sum.rows = block.rows.size();
     sum.columns = gates.size();
-    sum.row_stride = plan.gate_columns();
+    sum.row_stride = block.gate_columns();
     sum.to = to;
-    plan::kernels_of<Real>(plan.forward).backward.sum_of_rows(sum);
+    block.kernels().sum_of_rows(sum);
   }
+}
+
+// How a block's products are cut.
+template <class Real>
+struct Tasks {
+  explicit Tasks(const Block<Real>& block) {
+    const index_t gates = block.gate_columns();
+    if (block.layer.input_gradient != nullptr) of_input_gradient = tasks_of_rows(block.rows.size());
+    if (block.direction(0).gradients.hidden.data == nullptr) return;
+    const int in_place =
+        std::max(plan::slices_of(gates, large_task), std::min(fewest_tasks, plan::slices_of(gates, gates_per_task)));
+    const auto of = [&](const Matrix<Real>& matrix) {
+      if (!matrix.is_packed()) return in_place;
+      return tasks_of_rows(matrix.by_gates() ? matrix.gradient.rows : matrix.gradient.columns);
+    };
+    of_input_weights = of(block.input(0));
+    of_hidden_weights = of(block.hidden(0));
+    of_biases = plan::slices_of(gates, large_task);
+  }
+
+  int of_input_gradient = 0;
+  int of_input_weights = 0;  // of a direction, as the others
+  int of_hidden_weights = 0;
+  int of_biases = 0;
+  int of_direction() const { return of_input_weights + of_hidden_weights + of_biases; }
+};
+
+template <class Real>
+void matrix_gradient(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, int tasks, int task) {
+  if (matrix.is_packed()) {
+    packed_product(block, d, matrix, task);
+  } else {
+    product_in_place(block, d, matrix, plan::part_of(block.gate_columns(), tasks, task));
+  }
+}
+
+template <class Real>
+void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int task) {
+  if (task < tasks.of_input_weights) {
+    matrix_gradient(block, d, block.input(d), tasks.of_input_weights, task);
+    return;
+  }
+  task -= tasks.of_input_weights;
+  if (task < tasks.of_hidden_weights) {
+    matrix_gradient(block, d, block.hidden(d), tasks.of_hidden_weights, task);
+    return;
+  }
+  task -= tasks.of_hidden_weights;
+  bias_gradient(block, d, plan::part_of(block.gate_columns(), tasks.of_biases, task));
 }
 
 }  // namespace
 
 template <class Real>
-void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& counter) {
-  const Tasks tasks = tasks_of(plan, layer);
-  const index_t gates = plan.gate_columns();
-  for (index_t task = counter.take();; task = counter.take()) {
-    index_t left = task;
-    if (left < tasks.input) {
-      input_gradient(plan, layer, tasks, static_cast<int>(left));
-      continue;
-    }
-    left -= tasks.input;
-    const index_t per_direction = 2 * tasks.weights + tasks.biases;
-    if (left >= per_direction * plan.problem().num_directions) return;
-    const DirectionProducts<Real>& direction = layer.directions[left / per_direction];
-    left %= per_direction;
-    if (left < tasks.weights) {
-      matrix_gradient(plan, direction.gate_gradients, plan::part_of(gates, tasks.weights, static_cast<int>(left)),
-                      layer.input, layer.input_stride, direction.gradients.input, layer.accumulate);
-    } else if (left < 2 * tasks.weights) {
-      matrix_gradient(
-          plan, direction.gate_gradients, plan::part_of(gates, tasks.weights, static_cast<int>(left - tasks.weights)),
-          direction.hidden_before, plan.problem().output_size, direction.gradients.hidden, layer.accumulate);
-    } else {
-      bias_gradient(plan, direction, plan::part_of(gates, tasks.biases, static_cast<int>(left - 2 * tasks.weights)),
-                    layer.accumulate);
+void gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team, Barrier& barrier,
+                       TaskCounter* counters) {
+  const index_t total = plan.forward.rows.total();
+  const index_t size = plan.product_rows();
+  for (index_t k = 0; k < plan.product_blocks(); ++k) {
+    const Block<Real> block{plan, layer, {k * size, std::min((k + 1) * size, total)}};
+    if (k > 0) barrier.wait(team.size);  // until nobody reads the last block's packed rows
+    pack_block(block, team);
+    barrier.wait(team.size);
+    const Tasks<Real> tasks(block);
+    const index_t end = tasks.of_input_gradient + plan.problem().num_directions * tasks.of_direction();
+    for (index_t task = counters[k].take(); task < end; task = counters[k].take()) {
+      if (task < tasks.of_input_gradient) {
+        input_gradient(block, task);
+      } else {
+        const index_t of_weights = task - tasks.of_input_gradient;
+        run_task(block, tasks, of_weights / tasks.of_direction(), static_cast<int>(of_weights % tasks.of_direction()));
+      }
     }
   }
 }
 
-template void gradient_products<float>(const BackwardPlan&, const LayerProducts<float>&, TaskCounter&);
-template void gradient_products<double>(const BackwardPlan&, const LayerProducts<double>&, TaskCounter&);
+#define LSTM_NATIVE_INSTANTIATE(Real)                                                                           \
+  template void gradient_products<Real>(const BackwardPlan&, const LayerProducts<Real>&, const Team&, Barrier&, \
+                                        TaskCounter*);
+LSTM_NATIVE_INSTANTIATE(float)
+LSTM_NATIVE_INSTANTIATE(double)
+#undef LSTM_NATIVE_INSTANTIATE
 
 }  // namespace lstm_native::driver

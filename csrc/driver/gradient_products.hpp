@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/task_counter.hpp"
+#include "common/team.hpp"
 #include "common/views.hpp"
 #include "plan/backward_plan.hpp"
 
@@ -17,12 +18,22 @@ struct WeightGradients {
   VectorView<Real> hidden_bias;  // (4 * cell_size), which gets the same values
 };
 
+// Scratch for one factor of a product over rows, a block of rows at a time; null: not packed this way.
+template <class Real>
+struct PackedRows {
+  Real* transposed = nullptr;  // (columns, rows), plan.transposed_stride apart
+  Real* panels = nullptr;      // [group of columns][row][column of the group]
+};
+
 template <class Real>
 struct DirectionProducts {
   const Real* gate_gradients;            // (rows, 4, cell_size)
   const Real* hidden_before;             // (rows, output_size), where weights are wanted
   MatrixView<const Real> input_weights;  // (4 * cell_size, layer's input size), blas::readable
-  WeightGradients<Real> gradients;       // overwritten, or added to
+  Real* packed_input_weights;            // scratch: panels; null: read as they lie
+  PackedRows<Real> packed_gates;
+  PackedRows<Real> packed_hidden;
+  WeightGradients<Real> gradients;  // overwritten, or added to
 };
 
 template <class Real>
@@ -31,13 +42,16 @@ struct LayerProducts {
   index_t input_size;  // of the layer
   const Real* input;   // (rows, input_size), rows input_stride apart, where weights are wanted
   index_t input_stride;
+  PackedRows<Real> packed_input;
   Real* input_gradient;  // (rows, input_size), input_gradient_stride apart: overwritten; null: not wanted
   index_t input_gradient_stride;
   bool accumulate;  // add to the weights' gradients
 };
 
-// Takes tasks until there are none. Every thread of a team calls it with the same arguments.
+// Every thread of a team calls it with the same arguments, and meets the others before it reads the results. tasks: a
+// new one for each of the plan's blocks of rows.
 template <class Real>
-void gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, TaskCounter& tasks);
+void gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team,
+                       Barrier& barrier, TaskCounter* tasks);
 
 }  // namespace lstm_native::driver

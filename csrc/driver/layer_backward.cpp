@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "driver/panels.hpp"
+
 namespace lstm_native::driver {
 namespace {
 
@@ -169,8 +171,6 @@ template <class Real>
 void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team) {
   // Rows of W_hh in runs, so that the threads share a direction evenly and read each of its rows once.
   constexpr index_t run = 64;
-  const index_t units = plan.problem().output_size;
-  const index_t group_units = plan.group_units;
   const index_t size = plan.gate_columns();
   index_t turn = 0;
   for (index_t d = 0; d < plan.problem().num_directions; ++d) {
@@ -179,15 +179,7 @@ void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& laye
     const MatrixView<const Real>& matrix = direction.hidden_weights;
     for (index_t begin_k = 0; begin_k < size; begin_k += run) {
       if (turn++ % team.size != team.index) continue;
-      for (index_t k = begin_k; k < std::min(begin_k + run, size); ++k) {
-        for (index_t group = 0; group < plan.groups; ++group) {
-          Real* to = direction.packed_hidden + (group * size + k) * group_units;
-          const Real* from = matrix.data + k * matrix.row_stride + group * group_units * matrix.column_stride;
-          const index_t count = std::min(group_units, units - group * group_units);
-          for (index_t u = 0; u < count; ++u) to[u] = from[u * matrix.column_stride];
-          std::fill(to + count, to + group_units, Real{0});
-        }
-      }
+      pack_panels(matrix, {begin_k, std::min(begin_k + run, size)}, plan.group_units, direction.packed_hidden);
     }
   }
 }

@@ -24,6 +24,8 @@ struct Call {
   plan::TapeLayout tape;
   plan::TapeLayout workspace;
   const plan::Scratch<Real>* forward_scratch;  // null: the gates are on the tape
+  bool row_major_gradients;                    // as plan::BackwardNeeds has them
+  bool column_major_gradients;
 
   const plan::Problem& problem() const { return plan.problem(); }
   index_t total() const { return plan.forward.rows.total(); }
@@ -98,6 +100,12 @@ LayerProducts<Real> describe_products(const Call<Real>& call, index_t index) {
   layer.input = stored ? call.scratch.at(at.layer_input) : call.stack.input.data;
   layer.input_stride = stored ? layer.input_size : call.input_stride();
   layer.accumulate = call.stack.accumulate;
+  const bool weights = call.plan.wants.weights;
+  const bool packs_input = weights && call.plan.packs_rows(layer.input_size);
+  const bool packs_hidden = weights && call.plan.packs_rows(problem.output_size);
+  const auto place = [&](bool wanted, index_t offset) { return wanted ? call.scratch.at(offset) : nullptr; };
+  layer.packed_input = {place(packs_input && call.column_major_gradients, at.input_transposed),
+                        place(packs_input && call.row_major_gradients, at.input_panels)};
   if (!call.stack.has_steps && call.plan.wants_input_of(index)) {
     const bool scattered = call.scatters_input();
     const bool given = index == 0 && !scattered;
@@ -112,6 +120,15 @@ LayerProducts<Real> describe_products(const Call<Real>& call, index_t index) {
     DirectionProducts<Real>& direction = layer.directions[d];
     direction.gate_gradients = call.gate_gradients(index, d);
     direction.hidden_before = call.hidden_before(index, d);
+    direction.packed_input_weights = place(layer.input_gradient != nullptr && call.plan.packs_input_weights(),
+                                           at.packed_input_weights + d * at.packed_input_weights_size);
+    direction.packed_gates = {
+        place((packs_input || packs_hidden) && call.row_major_gradients,
+              at.gates_transposed + d * at.gates_transposed_size),
+        place((packs_input || packs_hidden) && call.column_major_gradients, at.gate_panels + d * at.gate_panels_size)};
+    direction.packed_hidden = {
+        place(packs_hidden && call.column_major_gradients, at.hidden_transposed + d * at.hidden_transposed_size),
+        place(packs_hidden && call.row_major_gradients, at.hidden_panels + d * at.hidden_panels_size)};
     if (call.stack.weights != nullptr) direction.input_weights = call.stack.weights[state].input;
     if (call.plan.wants.weights) direction.gradients = call.stack.weight_gradients[state];
   }
@@ -210,7 +227,7 @@ void compute_gates_again(const Call<Real>& call, index_t index, const Team& team
 
 template <class Real>
 void run_layer(const Call<Real>& call, index_t index, const Team& team, const Meeting& meeting,
-               const Meeting& forward_meeting, TaskCounter& tasks) {
+               const Meeting& forward_meeting, TaskCounter* tasks) {
   const bool first = index == 0;
   // With subnormal numbers, as the forward pass had them.
   if (first ? call.gathers_input() : call.plan.wants.weights || call.recomputes()) {
@@ -228,13 +245,22 @@ void run_layer(const Call<Real>& call, index_t index, const Team& team, const Me
     layer_backward(call.plan, layer, team, meeting, call.scratch.rows(team.index));
   }
   meeting.team->wait(team.size);
-  gradient_products(call.plan, describe_products(call, index), tasks);
+  gradient_products(call.plan, describe_products(call, index), team, *meeting.team, tasks);
   meeting.team->wait(team.size);
   if (call.stack.has_steps) return;
   if (first ? call.scatters_input() : call.stack.dropout.probability > 0.0) {
     hand_down(call, index, team);
     meeting.team->wait(team.size);
   }
+}
+
+// Whether some matrix's gradient is laid out this way.
+template <class Real>
+bool has_gradient(const StackBackward<Real>& stack, const plan::Problem& problem, bool row_major) {
+  if (stack.weight_gradients == nullptr) return false;
+  const auto* end = stack.weight_gradients + problem.num_layers * problem.num_directions;
+  const auto is = [&](const MatrixView<Real>& matrix) { return (matrix.column_stride == 1) == row_major; };
+  return std::any_of(stack.weight_gradients, end, [&](const auto& cell) { return is(cell.input) || is(cell.hidden); });
 }
 
 }  // namespace
@@ -256,9 +282,12 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack)
   }
   needs.gathered_input = plan.wants.weights && forward.rows.even_stride(stack.input) < problem.input_size;
   needs.scattered_input = plan.wants.input && forward.rows.even_stride(stack.input_gradient) < problem.input_size;
+  needs.row_major_gradients = has_gradient(stack, problem, /*row_major=*/true);
+  needs.column_major_gradients = has_gradient(stack, problem, /*row_major=*/false);
   const plan::BackwardScratch<Real> scratch(plan, needs);
   const std::unique_ptr<Barrier[]> barriers(new Barrier[static_cast<std::size_t>(plan.threads) + 1]);
-  const std::unique_ptr<TaskCounter[]> tasks(new TaskCounter[static_cast<std::size_t>(problem.num_layers)]);
+  const std::unique_ptr<TaskCounter[]> tasks(
+      new TaskCounter[static_cast<std::size_t>(problem.num_layers * plan.product_blocks())]);
   const Meeting meeting{&barriers[0], nullptr, &barriers[1], nullptr};
   std::optional<plan::Scratch<Real>> forward_scratch;
   if (stack.tape_form == plan::TapeForm::hidden && !stack.has_steps) {
@@ -272,10 +301,13 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack)
                         scratch,
                         plan::TapeLayout(problem, forward.rows.total(), stack.tape_form),
                         plan::TapeLayout(problem, forward.rows.total()),
-                        forward_scratch.has_value() ? &*forward_scratch : nullptr};
+                        forward_scratch.has_value() ? &*forward_scratch : nullptr,
+                        needs.row_major_gradients,
+                        needs.column_major_gradients};
   with_team(plan.threads, [&](const Team& team) noexcept {
     for (index_t k = problem.num_layers - 1; k >= 0; --k) {
-      run_layer(call, k, team, meeting, forward_place.meeting(), tasks[static_cast<std::size_t>(k)]);
+      run_layer(call, k, team, meeting, forward_place.meeting(),
+                &tasks[static_cast<std::size_t>(k * plan.product_blocks())]);
     }
   });
 }

@@ -12,13 +12,12 @@ namespace {
 // has paid for itself.
 constexpr index_t uses_worth_packing = 24;
 
-// Few rows per step of a layer this wide are bound by reading weights from behind the L2 cache, which is no faster
-// where they are packed, and a copy would take them as long to make as many steps.
-constexpr index_t few_rows = 2;
-constexpr index_t long_row = 1024;
-
 // BLAS packs for itself, and needs as many rows as make that worthwhile.
 constexpr index_t rows_worth_blas = 24;
+// Few rows are soon multiplied, and BLAS packs into memory that it keeps (`python -m bench`, plain weights, 50 steps of
+// one row of 1024 units: 1.34 against 1.44 times the time of packed ones, one core of an AMD EPYC Zen 5).
+constexpr index_t few_rows = 128;
+constexpr index_t weights_worth_blas_for_few_rows = index_t{1} << 20;
 // A smaller matrix is packed, and multiplied by our kernels, in less time than BLAS takes (`python -m bench`, plain
 // weights: 1.1 against 1.5 times the time of packed ones at 64 rows of 1024 units, two cores of an AMD EPYC Zen 5). The
 // copy of a larger one costs more than it gains.
@@ -32,15 +31,14 @@ WeightPath input_path(const plan::Plan& plan, index_t layer, bool even_rows) {
   const index_t uses = plan.rows.total();
   const index_t columns = plan.problem.layer_input_size(layer);
   const bool fits = fits_blas(gate_count * plan.problem.cell_size) && fits_blas(columns);
-  const bool large = columns >= weights_worth_blas / (gate_count * plan.problem.cell_size);
+  const index_t worthwhile = uses <= few_rows ? weights_worth_blas_for_few_rows : weights_worth_blas;
+  const bool large = columns >= worthwhile / (gate_count * plan.problem.cell_size);
   if (even_rows && fits && large && uses >= rows_worth_blas) return WeightPath::blas;
   return uses < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 
 WeightPath hidden_path(const plan::Plan& plan) {
-  const bool bound_by_reading = plan.problem.batch <= few_rows && plan.problem.output_size >= long_row;
-  const bool few_uses = plan.rows.total() < uses_worth_packing;
-  return bound_by_reading || few_uses ? WeightPath::in_place : WeightPath::packed_per_call;
+  return plan.rows.total() < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 
 template <class Real>

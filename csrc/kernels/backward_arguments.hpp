@@ -79,6 +79,22 @@ struct ProductOverRows {
   index_t result_stride = 0;
 };
 
+// result (rows, columns) = left times a matrix (size, columns) that is packed in panels, or += if accumulate. A panel
+// is a group of columns as units have them: [group][k][column of the group], with anything past the last column. Each
+// sum runs over k in order, whatever part of a product a call computes.
+template <class Real>
+struct PanelProduct {
+  index_t rows = 0;
+  index_t size = 0;            // of k
+  const Real* left = nullptr;  // (rows, size), rows left_stride apart
+  index_t left_stride = 0;
+  const Real* panels = nullptr;
+  index_t columns = 0;
+  Real* result = nullptr;  // contiguous rows, result_stride apart; overlaps neither
+  index_t result_stride = 0;
+  bool accumulate = false;
+};
+
 template <class Real>
 struct BackwardKernels {
   void (*step)(const StepBackward<Real>&);
@@ -87,6 +103,7 @@ struct BackwardKernels {
   void (*hidden_states)(const HiddenStates<Real>&);
   void (*sum_of_rows)(const SumOfRows<Real>&);
   void (*product_over_rows)(const ProductOverRows<Real>&);
+  void (*panel_product)(const PanelProduct<Real>&);
 };
 
 }  // namespace lstm_native::kernels

@@ -15,6 +15,14 @@ constexpr double multiply_adds_per_thread = 5e5;
 
 constexpr int most_slices = 16;
 
+// More rows reuse what a product over rows has read of its result, fewer need less memory.
+constexpr index_t most_product_rows = 1024;
+
+// Packing reads and writes each operand once, which few uses don't pay for.
+constexpr index_t rows_worth_packing_weights = 24;
+constexpr index_t rows_worth_packing = 128;
+constexpr index_t columns_worth_packing = 256;
+
 }  // namespace
 
 BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backward_wants)
@@ -34,6 +42,19 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
                                columns * static_cast<double>(problem().num_directions);
   const double worthwhile = std::min(multiply_adds / multiply_adds_per_thread, static_cast<double>(problem().threads));
   threads = std::max(1, static_cast<int>(worthwhile));
+}
+
+index_t BackwardPlan::product_rows() const { return std::min(forward.rows.total(), most_product_rows); }
+
+index_t BackwardPlan::product_blocks() const {
+  // One that is empty still overwrites the gradients.
+  return std::max(index_t{1}, (forward.rows.total() + most_product_rows - 1) / most_product_rows);
+}
+
+bool BackwardPlan::packs_input_weights() const { return forward.rows.total() >= rows_worth_packing_weights; }
+
+bool BackwardPlan::packs_rows(index_t columns) const {
+  return forward.rows.total() >= rows_worth_packing && columns >= columns_worth_packing;
 }
 
 Split BackwardPlan::split(int team) const {

@@ -4,6 +4,7 @@
 // Tasks depend on the shape alone, since BLAS may round a row differently in a product of another size.
 #pragma once
 
+#include "common/aligned_buffer.hpp"
 #include "common/types.hpp"
 #include "plan/plan.hpp"
 
@@ -25,6 +26,21 @@ struct BackwardPlan {
   index_t groups;        // of units, per direction
   bool hidden_in_place;  // W_hh is read as it lies, where its rows are contiguous
   int threads;           // at most problem.threads
+
+  // The products over all steps take so many rows at a time, and as many blocks of them as it needs.
+  index_t product_rows() const;
+  index_t product_blocks() const;
+  // Whether the product with a layer's W_ih, which has so many columns, packs it; and whether a sum over rows of
+  // products with vectors of so many columns packs both.
+  bool packs_input_weights() const;
+  bool packs_rows(index_t columns) const;
+  // From one transposed column of a block of rows to the next.
+  template <class Real>
+  index_t transposed_stride() const {
+    constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
+    // An odd number of cache lines: an even one would bring many columns' rows into few sets of a cache.
+    return ((product_rows() + line - 1) / line | 1) * line;
+  }
 
   const Problem& problem() const { return forward.problem; }
   index_t gate_columns() const { return gate_count * problem().cell_size; }

@@ -16,13 +16,44 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
   const index_t units = problem.cell_size;
   if (needs.packed_hidden) {
     packed_hidden_size = checked_product({plan.groups, plan.gate_columns(), plan.group_units});
-    packed_hidden = take(checked_product({directions, packed_hidden_size}));
   }
+  index_t widest_input = problem.input_size;
+  if (problem.num_layers > 1) widest_input = std::max(widest_input, problem.layer_output_size());
+  const auto panels = [&](index_t rows_of_panel, index_t columns) {
+    return checked_product({(columns + plan.group_units - 1) / plan.group_units, plan.group_units, rows_of_panel});
+  };
+  if (needs.steps && plan.packs_input_weights() && (plan.wants.input || problem.num_layers > 1)) {
+    packed_input_weights_size =
+        panels(plan.gate_columns(), plan.wants.input ? widest_input : problem.layer_output_size());
+  }
+  // The steps are done when W_ih is packed.
+  packed_hidden = packed_input_weights =
+      take(checked_product({directions, std::max(packed_hidden_size, packed_input_weights_size)}));
   if (needs.gate_gradients) {
     gate_gradients_size = whole_lines<Real>(checked_product({total, plan.gate_columns()}));
     gate_gradients = take(checked_product({directions, gate_gradients_size}));
     hidden_before_size = plan.wants.weights ? whole_lines<Real>(checked_product({total, units})) : 0;
     hidden_before = take(checked_product({directions, hidden_before_size}));
+  }
+  const bool packs_input = plan.packs_rows(widest_input);
+  const bool packs_hidden = plan.packs_rows(units);
+  if (plan.wants.weights && (packs_input || packs_hidden)) {
+    const index_t stride = plan.transposed_stride<Real>();
+    const index_t block = plan.product_rows();
+    if (needs.row_major_gradients) {
+      gates_transposed_size = checked_product({plan.gate_columns(), stride});
+      gates_transposed = take(checked_product({directions, gates_transposed_size}));
+      input_panels = take(packs_input ? panels(block, widest_input) : 0);
+      hidden_panels_size = packs_hidden ? panels(block, units) : 0;
+      hidden_panels = take(checked_product({directions, hidden_panels_size}));
+    }
+    if (needs.column_major_gradients) {
+      gate_panels_size = panels(block, plan.gate_columns());
+      gate_panels = take(checked_product({directions, gate_panels_size}));
+      input_transposed = take(packs_input ? checked_product({widest_input, stride}) : 0);
+      hidden_transposed_size = packs_hidden ? checked_product({units, stride}) : 0;
+      hidden_transposed = take(checked_product({directions, hidden_transposed_size}));
+    }
   }
   const index_t between = problem.num_layers > 1 ? checked_product({total, problem.layer_output_size()}) : 0;
   const index_t gathered = checked_product({total, problem.input_size});

@@ -10,11 +10,13 @@ namespace lstm_native::plan {
 
 // What a call needs beyond what its plan says.
 struct BackwardNeeds {
-  bool steps = true;             // the recurrent part is computed
-  bool gate_gradients = true;    // their memory is not given
-  bool packed_hidden = true;     // W_hh is packed for the call
-  bool gathered_input = false;   // the caller's input rows are not evenly spaced
-  bool scattered_input = false;  // the rows of the input's gradient are not evenly spaced
+  bool steps = true;                   // the recurrent part is computed
+  bool gate_gradients = true;          // their memory is not given
+  bool packed_hidden = true;           // W_hh is packed for the call
+  bool row_major_gradients = true;     // of some matrix: contiguous rows
+  bool column_major_gradients = true;  // of some matrix: contiguous columns
+  bool gathered_input = false;         // the caller's input rows are not evenly spaced
+  bool scattered_input = false;        // the rows of the input's gradient are not evenly spaced
 };
 
 // Offsets in elements; each part begins on a cache line.
@@ -28,6 +30,19 @@ struct BackwardScratchLayout {
   index_t gate_gradients_size = 0;
   index_t hidden_before = 0;  // (directions, rows, units)
   index_t hidden_before_size = 0;
+  index_t packed_input_weights = 0;  // (directions, groups, 4 * units, group's columns)
+  index_t packed_input_weights_size = 0;
+  // Both factors of the sums over rows, transposed and in panels.
+  index_t gates_transposed = 0;  // (directions, 4 * units, transposed_stride)
+  index_t gates_transposed_size = 0;
+  index_t gate_panels = 0;  // (directions, groups, product_rows, group's columns)
+  index_t gate_panels_size = 0;
+  index_t input_transposed = 0;
+  index_t input_panels = 0;
+  index_t hidden_transposed = 0;  // of each direction, as its panels
+  index_t hidden_transposed_size = 0;
+  index_t hidden_panels = 0;
+  index_t hidden_panels_size = 0;
   index_t layer_input = 0;      // (rows, directions * units), or the gathered input
   index_t output_gradient = 0;  // (rows, directions * units): of the layer at hand, then of the one below
   index_t input_gradient = 0;   // (rows, input_size), to be scattered

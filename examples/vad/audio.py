@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vad.errors import InputError
+from cli.errors import InputError
 from vad.frames import FRAME_SAMPLES, SAMPLE_RATE
 from vad.signatures import Array
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vad.errors import InputError
+from cli.errors import InputError
 from vad.signatures import Array
 
 if TYPE_CHECKING:

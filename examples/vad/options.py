@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from cli.threads import thread_count
 
 DEFAULT_RECORDING = Path(__file__).parents[1] / "data" / "sense_and_sensibility.wav"
 
@@ -36,11 +37,3 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="threads for lstm_native and for onnxruntime (default: %(default)s)",
     )
     return parser.parse_args(arguments)
-
-
-def thread_count(text: str) -> int:
-    """Read a number of threads that this computer has processors for."""
-    available = os.cpu_count() or 1
-    if not (text.isdecimal() and 1 <= int(text) <= available):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {available}")
-    return int(text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vad.errors import InputError
+from cli.pictures import save
 from vad.frames import FRAME_SAMPLES, SAMPLE_RATE
 from vad.segments import SILENCE_THRESHOLD, SPEECH_THRESHOLD, Segment
 from vad.signatures import Array
@@ -24,11 +24,9 @@ WAVEFORM_COLUMNS = 1_200
 
 def draw(path: Path, title: str, samples: Array, probs: Array, segments: Sequence[Segment]) -> None:
     """Write a PNG of the waveform (S,), the probabilities (T,) and the segments."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     # A dollar sign in a file name is no formula.
     figure.suptitle(title, fontsize=14, parse_math=False)
@@ -54,10 +52,7 @@ def draw(path: Path, title: str, samples: Array, probs: Array, segments: Sequenc
         frameon=False,
         fontsize=11,
     )
-    try:
-        figure.savefig(path, format="png")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    save(figure, path)
 
 
 def draw_waveform(axes: Axes, samples: Array) -> None:

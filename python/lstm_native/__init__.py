@@ -4,6 +4,7 @@
 flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGrad` are their
 gradients. `pack_weights` prepares weights for many
 calls, `Stream` runs a stack step by step, `explain` says what a call does and what bounds it.
+`lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
 """
 
 from lstm_native import cuda

@@ -19,6 +19,7 @@ namespace {
 #include "kernels/generic/step_backward.inl"
 #include "kernels/generic/over_rows.inl"
 #include "kernels/generic/product_over_rows.inl"
+#include "kernels/generic/panel_product.inl"
 // clang-format on
 
 }  // namespace
@@ -35,7 +36,8 @@ const KernelTable table = {
      pack_rows<float>,
      sigmoid_array<float>,
      tanh_array<float>,
-     {step_backward<float>, state_backward<float>, hidden_states<float>, sum_of_rows<float>, product_over_rows<float>}},
+     {step_backward<float>, state_backward<float>, hidden_states<float>, sum_of_rows<float>, product_over_rows<float>,
+      panel_product<float>}},
     {{project<double, double>, step_forward<double, double>},
      {},
      {},
@@ -44,7 +46,7 @@ const KernelTable table = {
      sigmoid_array<double>,
      tanh_array<double>,
      {step_backward<double>, state_backward<double>, hidden_states<double>, sum_of_rows<double>,
-      product_over_rows<double>}},
+      product_over_rows<double>, panel_product<double>}},
     multiply_adds,
     read,
 };

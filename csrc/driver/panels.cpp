@@ -1,0 +1,28 @@
+#include "driver/panels.hpp"
+
+#include <algorithm>
+
+namespace lstm_native::driver {
+
+template <class Real>
+void pack_panels(const MatrixView<const Real>& matrix, plan::Span rows, index_t group_columns, Real* to) {
+  const index_t groups = (matrix.columns + group_columns - 1) / group_columns;
+  for (index_t k = rows.begin; k < rows.end; ++k) {
+    for (index_t group = 0; group < groups; ++group) {
+      Real* target = to + (group * matrix.rows + k) * group_columns;
+      const Real* from = matrix.data + k * matrix.row_stride + group * group_columns * matrix.column_stride;
+      const index_t count = std::min(group_columns, matrix.columns - group * group_columns);
+      if (matrix.column_stride == 1) {
+        std::copy(from, from + count, target);
+      } else {
+        for (index_t c = 0; c < count; ++c) target[c] = from[c * matrix.column_stride];
+      }
+      std::fill(target + count, target + group_columns, Real{0});
+    }
+  }
+}
+
+template void pack_panels<float>(const MatrixView<const float>&, plan::Span, index_t, float*);
+template void pack_panels<double>(const MatrixView<const double>&, plan::Span, index_t, double*);
+
+}  // namespace lstm_native::driver
