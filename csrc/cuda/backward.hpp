@@ -26,6 +26,7 @@ class BackwardPlan : public Session {
   void store_layer_inputs(const BackwardCall<Real>& call);
   void store_hidden_before(const BackwardCall<Real>& call);
   void compute_gates_again(const BackwardCall<Real>& call);
+  // Of backward_steps.cu.
   void issue_steps();
   void issue_wavefront();
   void run_strand(index_t layer, const Strand& strand, Chunk steps);
@@ -37,10 +38,20 @@ class BackwardPlan : public Session {
 
   index_t step_backward(index_t direction, index_t k) const { return step_of(1 - direction, k); }
   TapePart<Real> part_of(const BackwardCall<Real>& call, index_t layer, index_t direction) const;
-  DeviceSpan<Real> gate_gradients(index_t layer, index_t direction) const;
-  DeviceSpan<Real> hidden_before_of(index_t layer, index_t direction) const;
-  DeviceSpan<Real> hidden_weights(index_t layer, index_t direction) const;
-  DeviceSpan<Real> layer_input(index_t layer) const;
+  DeviceSpan<Real> gate_gradients(index_t layer, index_t direction) const {
+    return arena_.at(gradients_, gradients_layout_.gates(layer, direction), rows_.total() * gates());
+  }
+  DeviceSpan<Real> hidden_before_of(index_t layer, index_t direction) const {
+    return arena_.at(gradients_, gradients_layout_.cells(layer, direction), rows_.total() * units());
+  }
+  DeviceSpan<Real> hidden_weights(index_t layer, index_t direction) const {
+    return arena_.at(hidden_weights_, state_of(layer, direction) * gates() * units(), gates() * units());
+  }
+  DeviceSpan<Real> layer_input(index_t layer) const {
+    if (layer == 0) return arena_.at(input_);
+    const index_t size = rows_.total() * problem().layer_output_size();
+    return arena_.at(layer_inputs_, (layer - 1) * size, size);
+  }
 
   plan::TapeLayout tape_;              // as it is given
   plan::TapeLayout gradients_layout_;  // a tape of gates
