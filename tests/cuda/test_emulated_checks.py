@@ -163,6 +163,35 @@ def test_arrays_on_the_device_stay_there(machine):
     assert_same([a.to_host() for a in got], outputs)
 
 
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(
+    "shape",
+    [Shape("1", 40, 8, 5, 6), Shape("3", 40, 8, 5, 6, 3), Shape("bi", 40, 8, 5, 6, 2, True)],
+    ids=lambda shape: shape.name,
+)
+def test_plans_take_what_the_page_says(machine, shape, recompute):
+    case = make_case(shape, np.float64)
+    rows = shape.seq_len * shape.batch
+    i, h, layers, d = shape.input_size, shape.hidden_size, shape.num_layers, shape.num_directions
+    cells = layers * d
+    weights = sum(w.size for w in case.all_weights)
+    states = cells * shape.batch * h
+    forward = rows * (i + (5 if layers == 1 else 10) * d * h)
+    backward = rows * (2 * i + (6 * layers + 1) * d * h + 1 + 5 * cells * h * recompute)
+    outputs, pullback = call_vjp(case, device="cuda", recompute=recompute)
+    count, forward_bytes = lstm_native._cuda_extension.load().plans()
+    assert count == 1
+    pullback(*outputs)
+    count, all_bytes = lstm_native._cuda_extension.load().plans()
+    assert count == 2
+    # The rest: headers of tapes, offsets of steps, and the places' alignment.
+    rest = 8 * (2 * 32 + shape.seq_len + 1 + shape.batch + 3) + 20 * 256
+    most = 8 * (forward + weights + 2 * states) + rest
+    assert 0.5 * most < forward_bytes <= most
+    most = 8 * (backward + weights + 4 * states) + rest
+    assert 0.5 * most < all_bytes - forward_bytes <= most
+
+
 def test_memory_is_given_back(machine):
     lstm_native.cuda.clear_plans()
     before = machine.live_bytes()
