@@ -1,7 +1,7 @@
 # Defines _cuda, the extension module of the CUDA target: with nvcc, cuBLAS and the CUDA runtime, or, for tests, with the
 # C++ compiler and the stand-ins of tests/cuda_emulation in their place.
 
-set(cuda_sources csrc/cuda/backward.cu csrc/cuda/backward_steps.cu csrc/cuda/forward.cu csrc/cuda/session.cu)
+set(cuda_sources csrc/cuda/backward.cu csrc/cuda/backward_steps.cu csrc/cuda/forward.cu csrc/cuda/device_plan.cu)
 set(cuda_bindings
   csrc/cuda/bindings/exchange.cpp
   csrc/cuda/bindings/memory.cpp

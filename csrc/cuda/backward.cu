@@ -28,7 +28,7 @@ void multiply_over_rows(const Blas& blas, bool tf32, index_t rows, const Real* l
 
 template <class Real>
 BackwardPlan<Real>::BackwardPlan(const Options& options)
-    : Session(options),
+    : DevicePlan(options),
       tape_(problem(), rows_.total(), options.tape_form),
       gradients_layout_(problem(), rows_.total(), plan::TapeForm::gates),
       widths_(problem()) {

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "cuda/calls.hpp"
-#include "cuda/session.hpp"
+#include "cuda/device_plan.hpp"
 #include "cuda/tape.cuh"
 
 namespace lstm_native::cuda {
 
 template <class Real>
-class BackwardPlan : public Session {
+class BackwardPlan : public DevicePlan {
  public:
   explicit BackwardPlan(const Options& options);
 

@@ -9,7 +9,7 @@ namespace lstm_native::cuda {
 
 template <class Real>
 ForwardPlan<Real>::ForwardPlan(const Options& options)
-    : Session(options), tape_(problem(), rows_.total(), options.tape_form), widths_(problem()) {
+    : DevicePlan(options), tape_(problem(), rows_.total(), options.tape_form), widths_(problem()) {
   const plan::Problem& p = problem();
   const index_t rows = rows_.total();
   input_ = arena_.reserve<Real>({rows, p.input_size});

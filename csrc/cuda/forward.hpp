@@ -2,12 +2,12 @@
 #pragma once
 
 #include "cuda/calls.hpp"
-#include "cuda/session.hpp"
+#include "cuda/device_plan.hpp"
 
 namespace lstm_native::cuda {
 
 template <class Real>
-class ForwardPlan : public Session {
+class ForwardPlan : public DevicePlan {
  public:
   explicit ForwardPlan(const Options& options);
 

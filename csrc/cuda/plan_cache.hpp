@@ -7,25 +7,25 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/session.hpp"
+#include "cuda/device_plan.hpp"
 
 namespace lstm_native::cuda {
 
 class PlanCache {
  public:
   // One with these options, or null. Whoever takes it has it alone.
-  std::unique_ptr<Session> take(const std::vector<std::int64_t>& key) {
+  std::unique_ptr<DevicePlan> take(const std::vector<std::int64_t>& key) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (auto entry = idle_.begin(); entry != idle_.end(); ++entry) {
       if (entry->first != key) continue;
-      std::unique_ptr<Session> plan = std::move(entry->second);
+      std::unique_ptr<DevicePlan> plan = std::move(entry->second);
       idle_.erase(entry);
       return plan;
     }
     return nullptr;
   }
 
-  void keep(std::vector<std::int64_t> key, std::unique_ptr<Session> plan) {
+  void keep(std::vector<std::int64_t> key, std::unique_ptr<DevicePlan> plan) {
     std::list<Entry> dropped;  // destroyed outside of the lock
     const std::lock_guard<std::mutex> lock(mutex_);
     idle_.emplace_front(std::move(key), std::move(plan));
@@ -46,7 +46,7 @@ class PlanCache {
   }
 
  private:
-  using Entry = std::pair<std::vector<std::int64_t>, std::unique_ptr<Session>>;
+  using Entry = std::pair<std::vector<std::int64_t>, std::unique_ptr<DevicePlan>>;
   static constexpr std::size_t most_plans = 4;  // two models forward and backward
 
   std::mutex mutex_;
@@ -63,15 +63,15 @@ template <class Plan, class Call>
 void run_planned(const Options& options, const Call& call, cudaStream_t stream) {
   const CurrentDevice current(options.device);
   std::vector<std::int64_t> key = options.key();
-  std::unique_ptr<Session> session = plan_cache().take(key);
-  if (session == nullptr) session = std::make_unique<Plan>(options);
+  std::unique_ptr<DevicePlan> plan = plan_cache().take(key);
+  if (plan == nullptr) plan = std::make_unique<Plan>(options);
   try {
-    static_cast<Plan&>(*session).run(call, stream);
+    static_cast<Plan&>(*plan).run(call, stream);
   } catch (...) {
-    session->abandon();
+    plan->abandon();
     throw;
   }
-  plan_cache().keep(std::move(key), std::move(session));
+  plan_cache().keep(std::move(key), std::move(plan));
 }
 
 }  // namespace lstm_native::cuda

@@ -11,6 +11,8 @@ from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
 from lstm_native.packing import PackedWeights, from_packed, unpacked
 
+_CPU = "cpu"
+
 
 def lstm(
     input: Any,
@@ -29,7 +31,7 @@ def lstm(
     seed: int | None = None,
     num_threads: int | None = None,
     lengths: Any = None,
-    device: Any = "cpu",
+    device: Any = _CPU,
 ) -> tuple[RealArray, RealArray, RealArray]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -149,8 +151,7 @@ def lstm(
         and batch_sizes is lengths is seed is None
         and weights_transposed is False
         and has_ih_bias is has_hh_bias is True
-        and type(device) is str
-        and device == "cpu"
+        and device is _CPU
     ):
         threads = config.threads_for_call(num_threads)
         results = all_weights._core.run(input, initial_states, threads)

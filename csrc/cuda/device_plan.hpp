@@ -49,13 +49,13 @@ class InputWidths {
   std::vector<index_t> first_;
 };
 
-class Session {
+class DevicePlan {
  public:
   // Throws as plan::check does, std::length_error where a product's sizes don't fit an int, std::bad_alloc.
-  explicit Session(const Options& options);
-  virtual ~Session();
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  explicit DevicePlan(const Options& options);
+  virtual ~DevicePlan();
+  DevicePlan(const DevicePlan&) = delete;
+  DevicePlan& operator=(const DevicePlan&) = delete;
 
   const Options& options() const { return options_; }
   index_t bytes() const { return arena_.bytes(); }

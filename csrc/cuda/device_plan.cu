@@ -3,8 +3,8 @@
 #include <stdexcept>
 
 #include "cuda/calls.hpp"
+#include "cuda/device_plan.hpp"
 #include "cuda/plan_cache.hpp"
-#include "cuda/session.hpp"
 
 namespace lstm_native::cuda {
 namespace {
@@ -25,7 +25,7 @@ void require_int(index_t size) {
 
 }  // namespace
 
-Session::Session(const Options& options)
+DevicePlan::DevicePlan(const Options& options)
     : options_(checked(options)),
       rows_(options_.problem),
       wavefront_(options_.problem.num_directions == 1 && options_.problem.num_layers > 1 &&
@@ -46,7 +46,7 @@ Session::Session(const Options& options)
   used_ = make_event();
 }
 
-Session::~Session() {
+DevicePlan::~DevicePlan() {
   try {
     const CurrentDevice current(options_.device);
     const cudaStream_t stream = lanes_[0].stream.get();
@@ -58,7 +58,7 @@ Session::~Session() {
   }
 }
 
-void Session::allocate() {
+void DevicePlan::allocate() {
   const cudaStream_t stream = lanes_[0].stream.get();
   arena_.allocate(stream);
   std::vector<index_t> offsets;
@@ -87,7 +87,7 @@ __global__ void set_call(DeviceSpan<std::uint64_t> call, std::uint64_t tape, std
 
 }  // namespace
 
-void Session::begin(cudaStream_t stream, const void* tape, const rng::DropoutStream& dropout) {
+void DevicePlan::begin(cudaStream_t stream, const void* tape, const rng::DropoutStream& dropout) {
   caller_ = main_ = stream;
   check(cudaStreamWaitEvent(stream, used_.get(), 0), "cudaStreamWaitEvent");
   lanes_[0].bind(stream);
@@ -96,21 +96,21 @@ void Session::begin(cudaStream_t stream, const void* tape, const rng::DropoutStr
          dropout.key, dropout.counter);
 }
 
-void Session::end() { check(cudaEventRecord(used_.get(), caller_), "cudaEventRecord"); }
+void DevicePlan::end() { check(cudaEventRecord(used_.get(), caller_), "cudaEventRecord"); }
 
-void Session::abandon() noexcept {
+void DevicePlan::abandon() noexcept {
   for (const Lane& lane : lanes_) (void)cudaStreamSynchronize(lane.stream.get());
   (void)cudaStreamSynchronize(caller_);
   (void)cudaGetLastError();
 }
 
-void Session::begin_capture() {
+void DevicePlan::begin_capture() {
   main_ = lanes_[0].stream.get();
   lanes_[0].bind(main_);
   check(cudaStreamBeginCapture(main_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
 }
 
-void Session::end_capture() {
+void DevicePlan::end_capture() {
   cudaGraph_t captured = nullptr;
   const cudaError_t error = cudaStreamEndCapture(main_, &captured);
   main_ = caller_;
@@ -122,13 +122,13 @@ void Session::end_capture() {
   graph_ = ExecutableGraph(executable);
 }
 
-void Session::abandon_capture() {
+void DevicePlan::abandon_capture() {
   cudaGraph_t captured = nullptr;
   if (cudaStreamEndCapture(main_, &captured) == cudaSuccess) const Graph graph(captured);
   main_ = caller_;
 }
 
-void Session::fork() const {
+void DevicePlan::fork() const {
   if (lanes_.size() == 1) return;
   check(cudaEventRecord(lanes_[0].event.get(), stream(0)), "cudaEventRecord");
   for (std::size_t k = 1; k < lanes_.size(); ++k) {
@@ -136,15 +136,15 @@ void Session::fork() const {
   }
 }
 
-void Session::join() const {
+void DevicePlan::join() const {
   for (std::size_t k = 1; k < lanes_.size(); ++k) hand_over(k, 0);
 }
 
-void Session::hand_over(std::size_t earlier, std::size_t later) const {
+void DevicePlan::hand_over(std::size_t earlier, std::size_t later) const {
   if (earlier != later) order(stream(earlier), stream(later), lanes_[earlier].event);
 }
 
-std::vector<Chunk> Session::chunks() const {
+std::vector<Chunk> DevicePlan::chunks() const {
   const index_t size = wavefront_ ? wavefront_steps : problem().seq_len;
   std::vector<Chunk> chunks;
   for (index_t begin = 0; begin < problem().seq_len; begin += size) {
@@ -153,23 +153,23 @@ std::vector<Chunk> Session::chunks() const {
   return chunks;
 }
 
-index_t Session::rows_of_chunk() const {
+index_t DevicePlan::rows_of_chunk() const {
   index_t most = 0;
   for (const Chunk& chunk : chunks()) most = std::max(most, rows_.offset(chunk.end) - rows_.offset(chunk.begin));
   return most;
 }
 
-void Session::wait_for_chunk(index_t layer, std::size_t lane) const {
+void DevicePlan::wait_for_chunk(index_t layer, std::size_t lane) const {
   if (lane_of(layer) == lane) return;
   check(cudaStreamWaitEvent(stream(lane), chunk_ends_[static_cast<std::size_t>(layer)].get(), 0),
         "cudaStreamWaitEvent");
 }
 
-void Session::end_chunk(index_t layer, std::size_t lane) const {
+void DevicePlan::end_chunk(index_t layer, std::size_t lane) const {
   check(cudaEventRecord(chunk_ends_[static_cast<std::size_t>(layer)].get(), stream(lane)), "cudaEventRecord");
 }
 
-std::vector<Strand> Session::strands() const {
+std::vector<Strand> DevicePlan::strands() const {
   if (problem().num_directions == 1) return {{0, 1, 0}};
   if (!problem().ragged()) return {{0, 2, 0}};
   return {{0, 1, 0}, {1, 1, 1}};
@@ -182,7 +182,7 @@ void clear_plans() {
 
 std::pair<std::size_t, index_t> idle_plans() { return plan_cache().count_and_bytes(); }
 
-LayerDropout Session::dropout_of(index_t layer) const {
+LayerDropout DevicePlan::dropout_of(index_t layer) const {
   if (layer + 1 == problem().num_layers || problem().dropout == 0.0) return {{}, 0};
   return {rng::dropout_rule(problem().dropout),
           static_cast<std::uint64_t>(layer * rows_.total() * problem().layer_output_size())};
