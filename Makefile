@@ -17,6 +17,8 @@ QUICK_TESTS := tests/test_golden.py tests/test_values.py tests/test_packed.py te
 FUZZ_VENV := .venv-fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
+CUDA_VENV := .venv-cuda
+EMULATION := build/cuda_emulation
 # The build of PyTorch for the parity tests. Where the plain name brings CUDA along, name a CPU build.
 TORCH ?= torch==2.13.0
 AUDIO ?=
@@ -28,7 +30,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo forecast test test-slow test-isas parity bench bench-quick limits streams ragged training adapter splits \
+.PHONY: help demo forecast test test-slow test-isas test-cuda cuda-build parity bench bench-quick limits streams ragged training adapter splits \
   subnormals concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
   sanitize-thread fuzz fuzz-quick lint tidy clean
 
@@ -38,6 +40,8 @@ help:
 	@echo 'make test          the test suite (PYTEST_ARGS=... for pytest)'
 	@echo 'make test-slow     the same with the tests that take minutes'
 	@echo 'make test-isas     the test suite once per instruction set that this CPU can run'
+	@echo 'make test-cuda     the CUDA target on an emulated device'
+	@echo 'make cuda-build    compile and link the CUDA target for every architecture (nvcc; may download 450 MB)'
 	@echo 'make parity        the same calls against PyTorch'
 	@echo 'make bench         times beside PyTorch, ONNX Runtime, OpenVINO and ncnn (some 13 minutes)'
 	@echo 'make bench-quick   the same with few rounds (under 3 minutes)'
@@ -154,6 +158,20 @@ $(VENV)/.tidy: $(VENV)/.installed tools/requirements-tidy.txt
 	$(VENV)/bin/python $(PIP) -r tools/requirements-tidy.txt
 	@touch $@
 
+$(CUDA_VENV)/.installed: tools/requirements-cuda.txt
+	$(call environment,$(CUDA_VENV))
+	$(CUDA_VENV)/bin/python $(PIP) -r $<
+	@touch $@
+
+# The module's ending tells which Python it is for: the same one in both environments.
+$(EMULATION)/.built: $(CUDA_VENV)/.installed $(SOURCES) $(shell find tests/cuda_emulation -type f)
+	PATH="$(CURDIR)/$(CUDA_VENV)/bin:$$PATH" cmake -S . -B $(EMULATION) -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DLSTM_NATIVE_CUDA_EMULATION=ON -DLSTM_NATIVE_WERROR=ON -DSKBUILD_PROJECT_VERSION=0.0.0 \
+	  -DPython_EXECUTABLE="$(CURDIR)/$(CUDA_VENV)/bin/python" \
+	  -Dpybind11_DIR="$$($(CUDA_VENV)/bin/python -m pybind11 --cmakedir)" > $(CUDA_VENV)/configure.log
+	PATH="$(CURDIR)/$(CUDA_VENV)/bin:$$PATH" cmake --build $(EMULATION) --target _cuda
+	@touch $@
+
 demo: $(VENV)/.demo
 	$(VENV)/bin/python examples/voice_activity.py $(AUDIO)
 
@@ -171,6 +189,12 @@ test-isas: $(VENV)/.installed
 	  echo "LSTM_NATIVE_ISA=$$isa"; \
 	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q $(PYTEST_ARGS) || exit 1; \
 	done
+
+test-cuda: $(VENV)/.installed $(EMULATION)/.built
+	$(VENV)/bin/python -m pytest tests/cuda --cuda=$$(ls $(EMULATION)/_cuda.*) $(PYTEST_ARGS)
+
+cuda-build: $(CUDA_VENV)/.installed
+	$(CUDA_VENV)/bin/python tools/cuda_build.py
 
 parity: $(PARITY_VENV)/.installed
 	$(PARITY_VENV)/bin/python -m pytest -m parity $(PYTEST_ARGS)
@@ -252,14 +276,15 @@ lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc tests tools -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc tests tools \
+	  -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
 
 # Without OpenMP, whose header only the compiler that builds is sure to have.
 tidy: $(VENV)/.tidy
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --preset release -Dpybind11_DIR="$$($(VENV)/bin/python -m pybind11 --cmakedir)" \
 	  -DPython_EXECUTABLE="$(CURDIR)/$(VENV)/bin/python"
 	$(VENV)/bin/clang-tidy -p build/release --quiet --extra-arg=-fno-openmp --extra-arg=-Wno-unknown-warning-option \
-	  $(shell find csrc -name '*.cpp')
+	  $(shell find csrc -name '*.cpp' -not -path 'csrc/cuda/*')
 
 clean:
-	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(BUILD_VENV) $(SANITIZE_VENV)-* $(FUZZ_VENV)
+	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(BUILD_VENV) $(SANITIZE_VENV)-* $(FUZZ_VENV) $(CUDA_VENV)

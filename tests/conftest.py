@@ -19,6 +19,13 @@ settings.load_profile("default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="also run tests that take minutes")
+    parser.addoption("--cuda", help="the CUDA module for tests/cuda: a file, or 'device'")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """tests/cuda is for `make test-cuda`, which builds the module that they need."""
+    unwanted = collection_path == PROJECT / "tests" / "cuda" and config.getoption("--cuda") is None
+    return True if unwanted else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,11 +14,12 @@ import lstm_native
 PROJECT = Path(__file__).resolve().parents[1]
 CSRC = PROJECT / "csrc"
 PACKAGE = PROJECT / "python" / "lstm_native"
-CPP_FILES = sorted(p for ext in ("cpp", "hpp", "inl") for p in CSRC.rglob(f"*.{ext}"))
+CPP_FILES = sorted(p for ext in ("cpp", "hpp", "inl", "cu", "cuh") for p in CSRC.rglob(f"*.{ext}"))
 
 # What each folder of csrc/ may include, besides itself.
 MAY_INCLUDE = {
     "bindings": {"driver", "plan", "kernels", "blas", "rng", "common"},
+    "cuda": {"plan", "rng", "common"},
     "driver": {"plan", "kernels", "blas", "rng", "common"},
     "plan": {"kernels", "common"},
     "kernels": {"common"},
@@ -34,12 +35,13 @@ PYTHON_LAYERS = [
     {"vjp", "grad"},
     {"functional", "op", "stream"},
     {"packing"},
-    {"config", "random"},
+    {"config", "random", "cuda"},
     {"_weights"},
     {"_backward", "_reserve"},
     {"_validate", "_run"},
-    {"_sizes", "_arrays", "_extension"},
-    {"_core"},
+    {"_sizes", "_arrays", "_extension", "_cuda_run"},
+    {"_core", "_device"},
+    {"_cuda_extension"},
 ]
 
 
@@ -60,7 +62,7 @@ def test_includes_run_one_way(path):
 def test_only_one_room_knows(path):
     room = path.relative_to(CSRC).parts[0]
     text = path.read_text()
-    if room != "bindings":
+    if "bindings" not in path.parts:
         assert "pybind11" not in text
         assert "py::" not in text
     if path.name != "team.hpp":
@@ -69,6 +71,8 @@ def test_only_one_room_knows(path):
     if room != "kernels":
         assert "immintrin.h" not in text
         assert not re.search(r"\b_mm\d*_", text)
+    if room != "cuda":
+        assert not re.search(r"#include <cu|cublas|\bcuda\w*\(", text)
 
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
@@ -90,7 +94,7 @@ def test_isa_units_include_no_shared_inline_functions(isa):
 
 def test_every_header_opens_with_its_role():
     for path in CPP_FILES:
-        if path.suffix in (".hpp", ".inl"):
+        if path.suffix in (".hpp", ".inl", ".cuh"):
             room = path.relative_to(CSRC).parts[0]
             assert re.match(rf"// {room}(/\w+)?: ", path.read_text()), path
 
@@ -146,7 +150,7 @@ def test_every_public_name_has_a_docstring():
 
 
 def test_no_source_is_forgotten_by_the_build():
-    listed = (PROJECT / "CMakeLists.txt").read_text()
-    for path in CSRC.rglob("*.cpp"):
+    listed = (PROJECT / "CMakeLists.txt").read_text() + (PROJECT / "cmake/cuda.cmake").read_text()
+    for path in (*CSRC.rglob("*.cpp"), *CSRC.rglob("*.cu")):
         relative = path.relative_to(PROJECT).as_posix()
         assert relative in listed or re.fullmatch(r"csrc/kernels/\w+/kernels.cpp", relative)

@@ -122,6 +122,7 @@ def test_the_table_covers_every_interface():
         "get_num_threads",
         "show_config",
         "__version__",
+        "cuda",
     }
     made_by_others = {"Explanation", "LayerExplanation", "PackedWeights", "Pullback"}
     assert covered | without_arguments | made_by_others == set(lstm_native.__all__)

@@ -37,6 +37,12 @@ TOLERANCES = {
         2e-12,
         "against another implementation of the same dtype: twice 'value', for it errs as well",
     ),
+    "cuda": Tolerance(
+        1e-5,
+        1e-12,
+        "the CUDA target against the CPU's: the same formulas, with sums in another order and "
+        "other exponentials; gradients in parts of their array's largest value",
+    ),
     "peer gradient": Tolerance(
         1e-4,
         1e-11,

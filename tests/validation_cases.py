@@ -50,6 +50,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "seed": SCALAR,
         "num_threads": SCALAR,
         "lengths": KINDS,
+        "device": SCALAR,
     },
     BUILD: {
         "input_size": SCALAR,
@@ -61,6 +62,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "batch_first": ("type",),
         "weight_layout": SCALAR,
         "training": ("type",),
+        "device": SCALAR,
     },
     CALL: {
         "input": ARRAY,
@@ -70,6 +72,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "state": ARRAY,
         "training": ("type",),
         "num_threads": SCALAR,
+        "device": SCALAR,
     },
     RESERVE_SIZE: {"seq_len": SCALAR, "batch": SCALAR},
     PULLBACK: {"d_output": ARRAY, "d_h_outs": ARRAY, "d_c_outs": ARRAY, "needs": SCALAR},
@@ -80,6 +83,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "reserve": KINDS,
         "state": KINDS,
         "num_threads": SCALAR,
+        "device": SCALAR,
     },
     GRAD_WEIGHTS: {
         "x": ARRAY,
@@ -89,6 +93,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "out": ("type", "size", "value", "dtype"),
         "accumulate": ("type",),
         "num_threads": SCALAR,
+        "device": SCALAR,
     },
     "manual_seed": {"seed": SCALAR},
     "set_num_threads": {"num_threads": SCALAR},
@@ -322,6 +327,18 @@ def packed_like(*matrices: Any, dtype: Any = np.float32, **arguments: Any) -> An
     return lstm_native.pack_weights([w.astype(dtype) for w in listed], **arguments)
 
 
+def devices_of(interface: str) -> list[Mistake]:
+    return scalar(
+        interface,
+        "device",
+        "'cpu', 'cuda' or a lstm_native.cuda.Device",
+        ("type", "an index", TypeError, "int 0", 0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "another name", ValueError, "str 'gpu'", "gpu"),
+        ("value", "an index behind the name", ValueError, "str 'cuda:0'", "cuda:0"),
+    )
+
+
 def lengths_of(interface: str) -> list[Mistake]:
     """Of two interfaces that take the same `lengths` for the same batch."""
     return [
@@ -375,7 +392,7 @@ UNMASKED = (
 )
 GPU = (
     "expected an array, got a validation_cases.OnGpu: its memory is on DLPack device type 2, "
-    "not on the CPU"
+    'not on the CPU; device="cuda" takes it'
 )
 UNREADABLE = "expected an array, got a validation_cases.Unreadable: detach() it first"
 RAGGED = "expected an array, got a list: …"
@@ -741,6 +758,7 @@ LSTM_OPTIONS = [
         ("value", "-1, for all", ValueError, "-1", -1),
         ("value", "129", ValueError, "129", 129),
     ),
+    *devices_of("lstm"),
 ]
 
 PACKED_FOR_LSTM = [
@@ -868,6 +886,7 @@ BUILDS = [
         ("type", "a string", TypeError, "str 'eval'", "eval"),
         ("type", "None", TypeError, "None", None),
     ),
+    *devices_of(BUILD),
 ]
 
 W_SIZE = "w: expected {} elements (weight_layout={!r}; the layouts need {} for 'mindspore_gpu' or "
@@ -1049,6 +1068,7 @@ CALL_OPTIONS = [
         ("value", "0", ValueError, "0", 0),
         ("value", "129", ValueError, "129", 129),
     ),
+    *devices_of(CALL),
 ]
 
 REST = [
@@ -1449,6 +1469,7 @@ GRADIENTS = [
     *tapes_of(GRAD, "reserve"),
     *states_of(GRAD),
     *threads_of(GRAD),
+    *devices_of(GRAD),
     *(mistake for mistake in gradient_array(GRAD_WEIGHTS, "x", X_GRAD, "x", (5, 3, 10))
       if mistake.passed not in ("another batch", "float64")),
     *other(GRAD_WEIGHTS, "x",
@@ -1477,6 +1498,7 @@ GRADIENTS = [
         ("type", "None", TypeError, "None", None),
     ),
     *threads_of(GRAD_WEIGHTS),
+    *devices_of(GRAD_WEIGHTS),
 ]
 
 EXPLAIN = [

@@ -17,13 +17,12 @@ TapeLayout::TapeLayout(const Problem& problem, index_t rows, TapeForm form)
   checked_product({elements_, static_cast<index_t>(sizeof(double))});
 }
 
-template <class Real>
-void write_header(Real* tape, const Problem& problem, index_t rows, TapeForm form, std::uint64_t dropout_key,
-                  std::uint64_t dropout_counter) {
+TapeHeader header_of(const Problem& problem, Dtype dtype, index_t rows, TapeForm form, std::uint64_t dropout_key,
+                     std::uint64_t dropout_counter) {
   TapeHeader header{};
   std::memcpy(header.magic, "LSTMTAPE", sizeof header.magic);
   header.version = 1;
-  header.element_bytes = static_cast<std::uint32_t>(dtype_of<Real>);
+  header.element_bytes = static_cast<std::uint32_t>(dtype);
   header.seq_len = problem.seq_len;
   header.batch = problem.batch;
   header.rows = rows;
@@ -37,6 +36,13 @@ void write_header(Real* tape, const Problem& problem, index_t rows, TapeForm for
   header.dropout_counter = dropout_counter;
   header.elements = TapeLayout(problem, rows, form).elements();
   header.form = form;
+  return header;
+}
+
+template <class Real>
+void write_header(Real* tape, const Problem& problem, index_t rows, TapeForm form, std::uint64_t dropout_key,
+                  std::uint64_t dropout_counter) {
+  const TapeHeader header = header_of(problem, dtype_of<Real>, rows, form, dropout_key, dropout_counter);
   std::memset(tape, 0, tape_header_elements * sizeof(Real));
   std::memcpy(tape, &header, sizeof header);
 }

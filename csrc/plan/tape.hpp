@@ -54,6 +54,10 @@ class TapeLayout {
   index_t elements_;
 };
 
+TapeHeader header_of(const Problem& problem, Dtype dtype, index_t rows, TapeForm form, std::uint64_t dropout_key,
+                     std::uint64_t dropout_counter);
+
+// At the beginning of a tape, with zeros behind it.
 template <class Real>
 void write_header(Real* tape, const Problem& problem, index_t rows, TapeForm form, std::uint64_t dropout_key,
                   std::uint64_t dropout_counter);

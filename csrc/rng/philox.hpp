@@ -5,11 +5,17 @@
 #include <array>
 #include <cstdint>
 
+#ifdef __CUDACC__
+#define LSTM_NATIVE_HOST_DEVICE __host__ __device__
+#else
+#define LSTM_NATIVE_HOST_DEVICE
+#endif
+
 namespace lstm_native::rng {
 
 using Block = std::array<std::uint32_t, 4>;
 
-inline Block philox4x32_10(Block counter, std::uint32_t key_low, std::uint32_t key_high) {
+LSTM_NATIVE_HOST_DEVICE inline Block philox4x32_10(Block counter, std::uint32_t key_low, std::uint32_t key_high) {
   constexpr std::uint64_t multiplier_0 = 0xD2511F53U;
   constexpr std::uint64_t multiplier_1 = 0xCD9E8D57U;
   constexpr std::uint32_t weyl_0 = 0x9E3779B9U;

@@ -7,6 +7,7 @@ calls, `Stream` runs a stack step by step, `explain` says what a call does and w
 `lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
 """
 
+from lstm_native import cuda
 from lstm_native._extension import core as _loaded_core
 from lstm_native.config import (
     get_config,
@@ -36,6 +37,7 @@ __all__ = [
     "Pullback",
     "Stream",
     "__version__",
+    "cuda",
     "explain",
     "get_config",
     "get_flush_subnormals",

@@ -5,9 +5,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lstm_native._device import Taken
+
 RealArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 _DLPACK_CPU = 1
+_DLPACK_CUDA = 2
 _REAL_TYPES = (np.float32, np.float64)
 _NATIVE_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -42,7 +45,8 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
         wanted = _NATIVE_TYPES if like is None else (like.dtype,)
         if value.dtype in wanted and value.flags.aligned:
             return value
-    array = as_array(value, name)
+    # What a call on a device took in has the attributes that checks of arrays read.
+    array: Any = value if isinstance(value, Taken) else as_array(value, name)
     dtype = array.dtype
     if dtype.type not in _REAL_TYPES:
         if array.ndim == 0 and dtype.kind in "OSU":  # what NumPy does not know as an array
@@ -52,15 +56,19 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
     if like is not None and dtype.type is not like.dtype.type:
         got = dtype.newbyteorder("=")
         raise TypeError(f"{name}: expected dtype {like.dtype}, the same as {like_name}, got {got}")
-    if not dtype.isnative:
-        return array.astype(dtype.newbyteorder("="))
-    return array if array.flags.aligned else array.copy()
+    if not isinstance(array, Taken):
+        if not dtype.isnative:
+            array = array.astype(dtype.newbyteorder("="))
+        elif not array.flags.aligned:
+            array = array.copy()
+    return array  # type: ignore[no-any-return]
 
 
 def _from_dlpack(value: Any) -> npt.NDArray[Any]:
     device = value.__dlpack_device__()[0]
     if int(device) != _DLPACK_CPU:
-        raise TypeError(f"its memory is on DLPack device type {int(device)}, not on the CPU")
+        hint = '; device="cuda" takes it' if int(device) == _DLPACK_CUDA else ""
+        raise TypeError(f"its memory is on DLPack device type {int(device)}, not on the CPU{hint}")
     return np.from_dlpack(value)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from lstm_native import _cuda_run
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
 from lstm_native._run import DirectionWeights, ForwardCall, contiguous_rows
@@ -66,6 +67,10 @@ def backward(
 
     workspace: filled, where it is given, with what `weight_gradients` needs.
     """
+    if call.target is not None:
+        return _cuda_run.backward(
+            call, tape, given, wanted, workspace, sizes_of(call), has_steps=False
+        )
     dtype = call.input.dtype
     # What lies past a sequence's end is zero; the core writes the rest.
     allocate = np.zeros if call.lengths else np.empty
@@ -86,6 +91,10 @@ def weight_gradients(
     """Compute the gradients of the weights from what an earlier `backward` left."""
     wanted = Wanted(False, False, gradients, accumulate)
     nothing = OutputGradients(None, None, None)
+    if call.target is not None:
+        sizes = sizes_of(call)
+        _cuda_run.backward(call, tape, nothing, wanted, workspace, sizes, has_steps=True)
+        return
     _run(call, tape, nothing, wanted, (None, None, None), workspace, has_steps=True)
 
 

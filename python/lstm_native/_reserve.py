@@ -6,6 +6,7 @@ import numpy as np
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
+from lstm_native._device import Taken
 from lstm_native._sizes import Sizes
 
 _HEADER = np.dtype(
@@ -28,6 +29,7 @@ _HEADER = np.dtype(
         ("form", "u4"),
     ]
 )
+HEADER_ELEMENTS = 32
 _MAGIC = b"LSTMTAPE"
 _VERSION = 1
 
@@ -55,13 +57,13 @@ def check_tape(
     """Return a tape as a flat array, and what its header says of the generator."""
     array = as_real(value, name, x, "x")
     _validate.shape(array, name, (expected.elements, 1), ("reserve_size(seq_len, batch)", "1"))
-    tape: RealArray = (array if array.flags.c_contiguous else array.copy(order="C")).reshape(-1)
-    header = tape.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)[0]
+    tape, beginning = _flat(array, name)
+    header = beginning.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)[0]
     if header["magic"] != _MAGIC or header["version"] != _VERSION:
         raise ValueError(
             f"{name}: expected what a training call of LSTM returned (its header begins "
             f"{_MAGIC!r}, version {_VERSION}), "
-            f"got one that begins {tape.view(np.uint8)[:12].tobytes()!r}"
+            f"got one that begins {beginning.view(np.uint8)[:12].tobytes()!r}"
         )
     sizes = expected.sizes
     wanted = {
@@ -85,3 +87,14 @@ def check_tape(
                 f"{name}: expected the reserve of a call with {field} {number}, got {got}"
             )
     return tape, Recorded(int(header["key"]), int(header["counter"]))
+
+
+def _flat(array: Any, name: str) -> tuple[Any, RealArray]:
+    """Return a tape as a flat array, and its header, which a device's has to be copied for."""
+    if isinstance(array, Taken):
+        if not array.is_contiguous:
+            raise ValueError(f"{name}: expected an array in C order, got strides {array.strides}")
+        flat = array.reshape(-1)
+        return flat, flat[:HEADER_ELEMENTS].to_host()
+    tape: RealArray = (array if array.flags.c_contiguous else array.copy(order="C")).reshape(-1)
+    return tape, tape[:HEADER_ELEMENTS]

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from lstm_native import _cuda_run, _device
 from lstm_native._arrays import RealArray
+from lstm_native._device import Target
 from lstm_native._extension import core
 
 # w_ih (4 * H, layer's input size), w_hh (4 * H, H), b_ih (4 * H,), b_hh (4 * H,)
@@ -28,7 +30,7 @@ class ForwardCall(NamedTuple):
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. Of
     `batch_sizes` and `lengths` at most one is not empty. `recompute`: the tape keeps hidden states
-    in place of gates.
+    in place of gates. With a `target` the call runs there; arrays that are on it are `Taken`.
     """
 
     input: RealArray
@@ -43,6 +45,7 @@ class ForwardCall(NamedTuple):
     dropout: Dropout = NO_DROPOUT
     tape_elements: int | None = None
     recompute: bool = False
+    target: Target | None = None
 
 
 ForwardResults: TypeAlias = tuple[RealArray, RealArray, RealArray, RealArray | None]
@@ -50,6 +53,8 @@ ForwardResults: TypeAlias = tuple[RealArray, RealArray, RealArray, RealArray | N
 
 def forward(call: ForwardCall) -> ForwardResults:
     """Return output, h_n, c_n, and the tape as one flat array, or None where none is asked for."""
+    if call.target is not None:
+        return _cuda_run.forward(call)
     dtype = call.input.dtype
     features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
     # What lies past a sequence's end is zero; the core writes the rest.
@@ -81,6 +86,26 @@ def forward(call: ForwardCall) -> ForwardResults:
         recompute=call.recompute,
     )
     return output, h_n, c_n, tape
+
+
+def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:
+    """Return an array for a result of the call, where the caller gets its results."""
+    array: Any
+    if call.target is not None and isinstance(call.input, _device.Taken):
+        array = _device.empty(shape, call.input.dtype, call.target)
+    else:
+        array = np.empty(shape, call.input.dtype)
+    return array  # type: ignore[no-any-return]
+
+
+def take(call: ForwardCall, value: Any, name: str) -> Any:
+    """Return an array that is on the call's device as a view of it, anything else as it is."""
+    return value if call.target is None else _device.take(value, name, call.target)
+
+
+def returned(call: ForwardCall, array: Any) -> Any:
+    """Return a result as the caller gets it."""
+    return _cuda_run.returned(array, call) if isinstance(array, _device.Taken) else array
 
 
 def has_gaps(array: RealArray) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lstm_native import _validate, config
+from lstm_native import _device, _validate, config, cuda
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
@@ -15,7 +15,9 @@ from lstm_native._run import (
 )
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
-from lstm_native.packing import PackedWeights, from_packed
+from lstm_native.packing import PackedWeights, from_packed, unpacked
+
+_CPU = "cpu"
 
 
 def lstm(
@@ -35,6 +37,7 @@ def lstm(
     seed: int | None = None,
     num_threads: int | None = None,
     lengths: Any = None,
+    device: Any = _CPU,
 ) -> tuple[RealArray, RealArray, RealArray]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -90,6 +93,9 @@ def lstm(
         Says that the batch is padded: the steps of each of the N sequences, from 0 to T, in any
         order. Steps past a sequence's end are not computed, whatever input holds there, so the cost
         is that of the sum of the lengths. Not together with `batch_sizes`.
+    device : {"cpu", "cuda"} or lstm_native.cuda.Device
+        Where to compute. On CUDA, arrays may be on the device, and results are there where input
+        is (`lstm_native.cuda.DeviceArray`); NumPy arrays are copied over, and results back.
 
     Returns
     -------
@@ -111,6 +117,9 @@ def lstm(
         and what came.
     MemoryError
         If the results or the working memory can't be had.
+    RuntimeError
+        If `device` asks for CUDA in a build without it or on a machine without a device, or CUDA
+        reports an error.
 
     Warns
     -----
@@ -148,6 +157,7 @@ def lstm(
         and batch_sizes is lengths is seed is None
         and weights_transposed is False
         and has_ih_bias is has_hh_bias is True
+        and device is _CPU
     ):
         threads = 0 if num_threads is None else config.threads_for_call(num_threads)
         results = all_weights._core.run(input, initial_states, threads)
@@ -169,6 +179,7 @@ def lstm(
         seed=seed,
         num_threads=num_threads,
         lengths=lengths,
+        device=device,
     )
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, _ = forward_drawn(call, seed)
@@ -214,6 +225,7 @@ def prepare(
     seed: Any = None,
     num_threads: Any = None,
     lengths: Any = None,
+    device: Any = "cpu",
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
     num_layers = _validate.layer_count(num_layers)
@@ -229,12 +241,19 @@ def prepare(
     key = 0 if seed is None else dropout_random.check_seed(seed)
     threads = config.threads_for_call(num_threads)
 
+    target = cuda.target_of(device, input)
+    if target is not None:
+        input = _device.take(input, "input", target)
+        initial_states = _device.take_each(initial_states, "initial_states", target)
+        all_weights = _device.take_each(all_weights, "all_weights", target)
     x = as_real(input, "input")
     packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
     _validate.input_rank(x, batch_first, packed)
     weights: list[DirectionWeights] | core.PackedWeights
     if isinstance(all_weights, PackedWeights):
         sizes, weights = from_packed(all_weights, x, num_layers, bidirectional, flags)
+        if target is not None:
+            _, weights = unpacked(all_weights)
     else:
         sizes, weights = from_sequence(
             all_weights, x, num_layers, bidirectional, flags[0], flags[1:]
@@ -257,6 +276,7 @@ def prepare(
         batch_sizes=packed or (),
         lengths=padded,
         dropout=Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT,
+        target=target,
     )
 
 

@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_native import _validate, config
+from lstm_native import _device, _validate, config, cuda
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
-from lstm_native._reserve import Expected, check_tape
-from lstm_native._run import Dropout, ForwardCall
+from lstm_native._device import Target
+from lstm_native._reserve import HEADER_ELEMENTS, Expected, check_tape
+from lstm_native._run import Dropout, ForwardCall, empty, returned, take
 from lstm_native._weights import from_flat
 from lstm_native.op import LSTM
 
@@ -32,7 +33,7 @@ class LSTMGrad:
     Parameters
     ----------
     input_size, hidden_size, num_layers, has_bias, bidirectional, dropout, batch_first,
-    weight_layout
+    weight_layout, device
         As those of the `LSTM`.
 
     Notes
@@ -65,8 +66,9 @@ class LSTMGrad:
         *,
         batch_first: bool = False,
         weight_layout: Any = "mindspore_gpu",
+        device: Any = "cpu",
     ) -> None:
-        options = {"batch_first": batch_first, "weight_layout": weight_layout}
+        options = {"batch_first": batch_first, "weight_layout": weight_layout, "device": device}
         sizes = (input_size, hidden_size, num_layers, has_bias, bidirectional, dropout)
         # Not training, so that the warning of dropout without effect is left to the operator.
         self._forward = LSTM(*sizes, **options, training=False)
@@ -104,6 +106,7 @@ class LSTMGrad:
         state: Any = None,
         *,
         num_threads: int | None = None,
+        device: Any = None,
     ) -> tuple[RealArray, RealArray, RealArray, RealArray]:
         """Compute all gradients.
 
@@ -122,6 +125,8 @@ class LSTMGrad:
             What the call returned; the header of `reserve` says the same.
         num_threads : int, optional
             From 1 to 128; see `set_num_threads` for the default. Results don't depend on it.
+        device : {"cpu", "cuda"} or lstm_native.cuda.Device, optional
+            In place of the constructor's.
 
         Returns
         -------
@@ -137,14 +142,17 @@ class LSTMGrad:
         MemoryError
             If the results or the working memory can't be had.
         """
-        given = self._check(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads)
-        dw: RealArray = np.empty(self.weight_size, given.call.input.dtype)
+        target = self._target(device, x)
+        given = self._check(
+            x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads, target
+        )
+        dw = empty(given.call, (self.weight_size,))
         wanted = Wanted(True, True, self._cells(dw))
         dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted)
         assert dx is not None
         assert dhx is not None
         assert dcx is not None
-        return dx, dhx, dcx, dw.reshape(given.weight_shape)
+        return dx, dhx, dcx, returned(given.call, dw.reshape(given.weight_shape))
 
     def data(
         self,
@@ -162,6 +170,7 @@ class LSTMGrad:
         state: Any = None,
         *,
         num_threads: int | None = None,
+        device: Any = None,
     ) -> tuple[RealArray, RealArray, RealArray, RealArray]:
         """Compute the gradients of x, hx and cx, and what `weights` needs.
 
@@ -172,15 +181,19 @@ class LSTMGrad:
             Shape (r, 1), laid out as `reserve`: for each layer and direction the gradients of the
             pre-activations in place of the gates, and h_(t-1) in place of the cell states.
         """
-        given = self._check(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads)
-        workspace: RealArray = np.empty_like(given.tape)
-        workspace[:_HEADER] = given.tape[:_HEADER]
+        target = self._target(device, x)
+        given = self._check(
+            x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads, target
+        )
+        workspace = empty(given.call, given.tape.shape)
+        if target is None:  # a device's call copies the header itself
+            workspace[:HEADER_ELEMENTS] = given.tape[:HEADER_ELEMENTS]
         wanted = Wanted(True, True, None)
         dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted, workspace)
         assert dx is not None
         assert dhx is not None
         assert dcx is not None
-        return dx, dhx, dcx, workspace.reshape(-1, 1)
+        return dx, dhx, dcx, returned(given.call, workspace.reshape(-1, 1))
 
     def weights(
         self,
@@ -192,6 +205,7 @@ class LSTMGrad:
         out: RealArray | None = None,
         accumulate: bool = False,
         num_threads: int | None = None,
+        device: Any = None,
     ) -> RealArray:
         """Compute the gradient of the weight, after `data`.
 
@@ -214,21 +228,27 @@ class LSTMGrad:
         """
         accumulate = _validate.boolean(accumulate, "accumulate")
         threads = config.threads_for_call(num_threads)
+        target = self._target(device, x)
+        if target is not None:
+            x = _device.take(x, "x", target)
+            reserve = _device.take(reserve, "reserve", target)
+            workspace = _device.take(workspace, "workspace", target)
         features = as_real(x, "x")
         batch = self._batch(features)
         tape, dropout = self._tape(reserve, "reserve", features, batch, state)
         work, _ = self._tape(workspace, "workspace", features, batch, state)
-        dw = self._out(out, features, accumulate)
+        sizes = self._forward._sizes
+        nothing: RealArray = np.empty((sizes.cell_count, batch, sizes.hidden_size), features.dtype)
+        call = self._describe(features, nothing, nothing, [], threads, dropout, target)
+        dw = self._out(out, call, accumulate)
         for name, array in (("x", features), ("reserve", tape), ("workspace", work)):
-            if np.may_share_memory(dw, array):
+            if target is None and np.may_share_memory(dw, array):
                 raise ValueError(
                     f"out: expected memory apart from {name}'s, got an array that shares some"
                 )
-        sizes = self._forward._sizes
-        nothing: RealArray = np.empty((sizes.cell_count, batch, sizes.hidden_size), features.dtype)
-        call = self._describe(features, nothing, nothing, [], threads, dropout)
         weight_gradients(call, tape, work, self._cells(dw.reshape(-1)), accumulate)
-        return dw
+        result: RealArray = returned(call, dw) if out is None else out
+        return result
 
     def _check(
         self,
@@ -245,16 +265,21 @@ class LSTMGrad:
         reserve: Any,
         state: Any,
         num_threads: Any,
+        target: Target | None,
     ) -> _Given:
         net = self._forward
         threads = config.threads_for_call(num_threads)
-        features = as_real(x, "x")
+
+        def taken(value: Any, name: str) -> Any:
+            return value if target is None else _device.take(value, name, target)
+
+        features = as_real(taken(x, "x"), "x")
         batch = self._batch(features)
         sizes = net._sizes
         width = sizes.directions * sizes.hidden_size
 
         def sequence(value: Any, name: str) -> RealArray:
-            array = as_real(value, name, features, "x")
+            array = as_real(taken(value, name), name, features, "x")
             axes = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
             _validate.shape(
                 array, name, (*features.shape[:2], width), (*axes, "num_directions * hidden_size")
@@ -262,21 +287,22 @@ class LSTMGrad:
             return array
 
         def of_states(value: Any, name: str) -> RealArray:
-            array = as_real(value, name, features, "x")
+            array = as_real(taken(value, name), name, features, "x")
             _validate.state_shape(array, name, sizes, batch)
             return array
 
         h_0, c_0 = of_states(hx, "hx"), of_states(cx, "cx")
-        flat = net._checked_weight(as_real(w, "w", features, "x"))
+        flat = net._checked_weight(as_real(taken(w, "w"), "w", features, "x"))
         sequence(y, "y")
         of_states(hy, "hy")
         of_states(cy, "cy")
         gradients = OutputGradients(
             sequence(dy, "dy"), of_states(dhy, "dhy"), of_states(dcy, "dcy")
         )
+        reserve = taken(reserve, "reserve")
         tape, dropout = self._tape(reserve, "reserve", features, batch, state)
         weights = from_flat(flat, sizes, net.has_bias, net.weight_layout)
-        call = self._describe(features, h_0, c_0, weights, threads, dropout)
+        call = self._describe(features, h_0, c_0, weights, threads, dropout, target)
         return _Given(call, tape, gradients, flat.shape)
 
     def _describe(
@@ -287,6 +313,7 @@ class LSTMGrad:
         weights: Any,
         threads: int,
         dropout: Dropout,
+        target: Target | None,
     ) -> ForwardCall:
         net = self._forward
         return ForwardCall(
@@ -298,7 +325,11 @@ class LSTMGrad:
             threads=threads,
             batch_first=net.batch_first,
             dropout=dropout,
+            target=target,
         )
+
+    def _target(self, device: Any, x: Any) -> Target | None:
+        return cuda.target_of(self._forward.device if device is None else device, x)
 
     def _batch(self, x: RealArray) -> int:
         net = self._forward
@@ -331,13 +362,15 @@ class LSTMGrad:
         net = self._forward
         return from_flat(dw, net._sizes, net.has_bias, net.weight_layout)
 
-    def _out(self, out: Any, x: RealArray, accumulate: bool) -> RealArray:
+    def _out(self, out: Any, call: ForwardCall, accumulate: bool) -> Any:
+        x = call.input
         if out is None:
             if accumulate:
                 raise ValueError("out: expected an array to add to (accumulate=True), got None")
-            fresh: RealArray = np.empty(self.weight_size, x.dtype)
-            return fresh
-        if not isinstance(out, np.ndarray):
+            return empty(call, (self.weight_size,))
+        out = take(call, out, "out")
+        on_device = isinstance(out, _device.Taken)
+        if not isinstance(out, np.ndarray) and not on_device:
             raise TypeError(f"out: expected a numpy.ndarray, got {_validate.described(out)}")
         if out.dtype != x.dtype:
             raise TypeError(f"out: expected dtype {x.dtype}, the same as x, got {out.dtype}")
@@ -345,12 +378,13 @@ class LSTMGrad:
             raise ValueError(
                 f"out: expected {self.weight_size} elements, got {out.size} in shape {out.shape}"
             )
-        flags = out.flags
-        if not (flags.c_contiguous and flags.writeable and flags.aligned):
+        if not (out.is_contiguous if on_device else _is_writable_in_c_order(out)):
             raise ValueError(
                 f"out: expected a writable array in C order, got strides {out.strides}"
             )
         return out
 
 
-_HEADER = 32  # elements
+def _is_writable_in_c_order(array: RealArray) -> bool:
+    flags = array.flags
+    return flags.c_contiguous and flags.writeable and flags.aligned

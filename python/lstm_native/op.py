@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstm_native import _validate, config
+from lstm_native import _device, _validate, config, cuda
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native._run import DirectionWeights, Dropout, ForwardCall
+from lstm_native._run import DirectionWeights, Dropout, ForwardCall, empty, returned
 from lstm_native._sizes import Sizes
 from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
-from lstm_native.packing import PackedWeights, check_dtype
+from lstm_native.packing import PackedWeights, check_dtype, unpacked
 
 
 class LSTM:
@@ -46,6 +46,8 @@ class LSTM:
         then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two.
     training : bool, default True
         Whether calls apply dropout and fill `reserve`; a call can say otherwise.
+    device : {"cpu", "cuda"} or lstm_native.cuda.Device
+        Where calls compute, see `lstm`; a call can say otherwise.
 
     Raises
     ------
@@ -83,6 +85,7 @@ class LSTM:
     batch_first: bool
     weight_layout: WeightLayout
     training: bool
+    device: Any
     _sizes: Sizes
     _weight_size: int
 
@@ -98,6 +101,7 @@ class LSTM:
         batch_first: bool = False,
         weight_layout: WeightLayout = "mindspore_gpu",
         training: bool = True,
+        device: Any = "cpu",
     ) -> None:
         # Past __setattr__, which refuses: sizes and weights were checked to agree once, here.
         vars(self).update(
@@ -110,6 +114,7 @@ class LSTM:
             batch_first=_validate.boolean(batch_first, "batch_first"),
             weight_layout=_check_layout(weight_layout),
             training=_validate.boolean(training, "training"),
+            device=cuda.check_device(device),
         )
         sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
         vars(self).update(
@@ -166,6 +171,7 @@ class LSTM:
         state: Any = None,
         training: bool | None = None,
         num_threads: int | None = None,
+        device: Any = None,
     ) -> tuple[RealArray, RealArray, RealArray, RealArray, npt.NDArray[np.int64]]:
         """Run the operator.
 
@@ -185,6 +191,8 @@ class LSTM:
             In place of the constructor's.
         num_threads : int, optional
             From 1 to 128; see `set_num_threads` for the default. Results don't depend on it.
+        device : {"cpu", "cuda"} or lstm_native.cuda.Device, optional
+            In place of the constructor's.
 
         Returns
         -------
@@ -209,18 +217,25 @@ class LSTM:
             If a shape is wrong or `w` has the wrong number of elements.
         MemoryError
             If the results or the working memory can't be had.
+        RuntimeError
+            If there is no CUDA where `device` asks for it, or CUDA reports an error.
         """
         training = self.training if training is None else _validate.boolean(training, "training")
         threads = config.threads_for_call(num_threads)
         given = None if state is None else dropout_random.from_state(state)
 
+        target = cuda.target_of(self.device if device is None else device, input)
+        if target is not None:
+            input = _device.take(input, "input", target)
+            h, c = _device.take(h, "h", target), _device.take(c, "c", target)
+            w = _device.take(w, "w", target)
         x = as_real(input, "input")
         batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
         h_0 = as_real(h, "h", x, "input")
         _validate.state_shape(h_0, "h", self._sizes, batch)
         c_0 = as_real(c, "c", x, "input")
         _validate.state_shape(c_0, "c", self._sizes, batch)
-        weights = self._weights_of(w, x)
+        weights = self._weights_of(w, x, target)
 
         drops = training and self.dropout > 0.0 and self.num_layers > 1
         seq_len = x.shape[1 if self.batch_first else 0]
@@ -236,13 +251,17 @@ class LSTM:
             batch_first=self.batch_first,
             dropout=Dropout(self.dropout if drops else 0.0, key, counter),
             tape_elements=elements,
+            target=target,
         )
         drawn = drops and given is None
         output, h_n, c_n, tape = dropout_random.forward_with_masks(call, drawn)
-        reserve: RealArray = np.empty(0, x.dtype) if tape is None else tape
-        return output, h_n, c_n, reserve.reshape(-1, 1), dropout_random.to_state(key, counter)
+        reserve = (empty(call, (0,)) if tape is None else tape).reshape(-1, 1)
+        state = dropout_random.to_state(key, counter)
+        return output, h_n, c_n, returned(call, reserve), state
 
-    def _weights_of(self, w: Any, x: RealArray) -> "list[DirectionWeights] | core.PackedWeights":
+    def _weights_of(
+        self, w: Any, x: RealArray, target: _device.Target | None
+    ) -> "list[DirectionWeights] | core.PackedWeights":
         if isinstance(w, PackedWeights):
             check_dtype(w, "w", x)
             if w._sizes != self._sizes or self.has_bias != (w.has_ih_bias or w.has_hh_bias):
@@ -250,7 +269,7 @@ class LSTM:
                     f"w: expected PackedWeights of the sizes of {self}, got {w} with "
                     f"has_ih_bias={w.has_ih_bias}, has_hh_bias={w.has_hh_bias}"
                 )
-            return w._core
+            return w._core if target is None else unpacked(w)[1]
         flat = self._checked_weight(as_real(w, "w", x, "input"))
         return from_flat(flat, self._sizes, self.has_bias, self.weight_layout)
 
@@ -264,6 +283,8 @@ class LSTM:
                 f"w: expected {self.weight_size} elements (weight_layout={self.weight_layout!r}; "
                 f"the layouts need {sizes}), got {w.size} in shape {w.shape}"
             )
+        if isinstance(w, _device.Taken) and not w.is_contiguous:
+            raise ValueError(f"w: expected an array in C order, got strides {w.strides}")
         return w
 
 

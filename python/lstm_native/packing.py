@@ -238,6 +238,19 @@ def from_packed(
     return packed._sizes, packed._core
 
 
+def unpacked(packed: PackedWeights) -> tuple[Sizes, list[DirectionWeights]]:
+    """Return packed weights' sizes, and the arrays that `unpack()` gives, as a call reads them."""
+    transposed, has_ih, has_hh = packed._flags
+    return from_sequence(
+        packed.unpack(),
+        None,
+        packed.num_layers,
+        packed.bidirectional,
+        transposed,
+        (has_ih, has_hh),
+    )
+
+
 def check_dtype(packed: PackedWeights, name: str, like: RealArray) -> None:
     """Check that packed weights are for calls with this input."""
     if packed.dtype != like.dtype:

@@ -3,15 +3,12 @@
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, sizes_of, tape_elements
-from lstm_native._run import DirectionWeights, ForwardCall
-from lstm_native._weights import from_sequence
+from lstm_native._run import DirectionWeights, ForwardCall, empty, returned, take
 from lstm_native.functional import draw_masks, forward_drawn, prepare
-from lstm_native.packing import PackedWeights
+from lstm_native.packing import PackedWeights, unpacked
 
 Outputs: TypeAlias = tuple[RealArray, RealArray, RealArray]
 Gradients: TypeAlias = tuple[
@@ -76,9 +73,9 @@ class Pullback:
         wanted = check_needs(needs)
         x = call.input
         features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
-        output = _like(d_output, "d_output", x, (*x.shape[:-1], features))
-        h_n = _like(d_h_outs, "d_h_outs", x, call.h_0.shape)
-        c_n = _like(d_c_outs, "d_c_outs", x, call.h_0.shape)
+        output = _like(call, d_output, "d_output", (*x.shape[:-1], features))
+        h_n = _like(call, d_h_outs, "d_h_outs", call.h_0.shape)
+        c_n = _like(call, d_c_outs, "d_c_outs", call.h_0.shape)
         arrays = self._empty_weights() if "weights" in wanted else None
         cells = None if arrays is None else self._as_cells(arrays)
         d_input, d_h, d_c = backward(
@@ -87,7 +84,8 @@ class Pullback:
             OutputGradients(output, h_n, c_n),
             Wanted("input" in wanted, "states" in wanted, cells),
         )
-        return d_input, (d_h, d_c), None if arrays is None else tuple(arrays)
+        d_weights = None if arrays is None else tuple(returned(call, array) for array in arrays)
+        return d_input, (d_h, d_c), d_weights
 
     def _empty_weights(self) -> list[RealArray]:
         """Return an array for the gradient of each array of all_weights."""
@@ -101,7 +99,7 @@ class Pullback:
                 for size in (width, sizes.hidden_size)
             ]
             shapes += [(sizes.gates,)] * sum(biases)
-            arrays += [np.empty(shape, self._call.input.dtype) for shape in shapes]
+            arrays += [empty(self._call, shape) for shape in shapes]
         return arrays
 
     def _as_cells(self, arrays: list[RealArray]) -> list[DirectionWeights]:
@@ -134,18 +132,19 @@ def lstm_vjp(
     num_threads: int | None = None,
     lengths: Any = None,
     recompute: bool = False,
+    device: Any = "cpu",
 ) -> tuple[Outputs, Pullback]:
     """Apply `lstm`, and keep what gradients of it need.
 
     Parameters
     ----------
     input, initial_states, all_weights, num_layers, dropout, train, bidirectional, batch_first,
-    batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths
+    batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths, device
         As for `lstm`. Of PackedWeights the arrays are used that `unpack()` returns; gradients are
-        theirs. `num_threads` also holds for the pullback.
+        theirs. `num_threads` and `device` also hold for the pullback.
     recompute : bool, default False
         Keep hidden and cell states only, and compute the gates again in each call of the pullback:
-        the same gradients, bit for bit, with 2 / 5 of the tape.
+        the same gradients, bit for bit (on CUDA, but for rounding), with 2 / 5 of the tape.
 
     Returns
     -------
@@ -200,16 +199,12 @@ def lstm_vjp(
         seed=seed,
         num_threads=num_threads,
         lengths=lengths,
+        device=device,
     )
     flags = (weights_transposed, has_ih_bias, has_hh_bias)
     if isinstance(all_weights, PackedWeights):
         flags = all_weights._flags
-        arrays = all_weights.unpack()
-        biases = flags[1:]
-        _, weights = from_sequence(
-            arrays, call.input, num_layers, bidirectional, flags[0], (biases[0], biases[1])
-        )
-        call = call._replace(weights=weights)
+        call = call._replace(weights=unpacked(all_weights)[1])
     call = call._replace(recompute=again)
     elements = tape_elements(call)
     call = draw_masks(call, seed, stacklevel=2)
@@ -229,9 +224,9 @@ def check_needs(needs: Any) -> frozenset[str]:
     return frozenset(needs)
 
 
-def _like(value: Any, name: str, x: RealArray, expected: tuple[int, ...]) -> RealArray | None:
+def _like(call: ForwardCall, value: Any, name: str, expected: tuple[int, ...]) -> RealArray | None:
     if value is None:
         return None
-    array = as_real(value, name, x, "input")
+    array = as_real(take(call, value, name), name, call.input, "input")
     _validate.shape(array, name, expected, tuple(map(str, expected)))
     return array

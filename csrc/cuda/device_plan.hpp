@@ -1,0 +1,164 @@
+// cuda: what the plans of both passes share: lanes, memory, the active rows on the device, the graph of the step loop.
+#pragma once
+
+#include <vector>
+
+#include "cuda/arena.hpp"
+#include "cuda/copies.cuh"
+#include "cuda/gates.cuh"
+#include "cuda/lanes.hpp"
+#include "cuda/options.hpp"
+#include "cuda/products.hpp"
+#include "plan/active_rows.hpp"
+#include "plan/tape.hpp"
+#include "rng/dropout.hpp"
+
+namespace lstm_native::cuda {
+
+// Directions of a layer whose steps run together: both, as one batched product, where each step has the same rows in
+// both; else each in a lane of its own.
+struct Strand {
+  index_t first_direction;
+  index_t directions;
+  std::size_t lane;
+};
+
+// A range of steps in the order of a direction's time.
+struct Chunk {
+  index_t begin, end;
+};
+
+// Where the input weights of each layer and direction, (4 * units, layer's input size), lie one after the other.
+class InputWidths {
+ public:
+  explicit InputWidths(const plan::Problem& problem) {
+    first_.push_back(0);
+    for (index_t state = 0; state < problem.num_layers * problem.num_directions; ++state) {
+      const index_t width = problem.layer_input_size(state / problem.num_directions);
+      first_.push_back(checked_sum({first_.back(), checked_product({gate_count, problem.cell_size, width})}));
+    }
+  }
+  index_t total() const { return first_.back(); }
+  template <class Real>
+  DeviceSpan<Real> of(const DeviceSpan<Real>& all, index_t state) const {
+    const auto k = static_cast<std::size_t>(state);
+    return {all.data + first_[k], first_[k + 1] - first_[k]};
+  }
+
+ private:
+  std::vector<index_t> first_;
+};
+
+class DevicePlan {
+ public:
+  // Throws as plan::check does, std::length_error where a product's sizes don't fit an int, std::bad_alloc.
+  explicit DevicePlan(const Options& options);
+  virtual ~DevicePlan();
+  DevicePlan(const DevicePlan&) = delete;
+  DevicePlan& operator=(const DevicePlan&) = delete;
+
+  const Options& options() const { return options_; }
+  index_t bytes() const { return arena_.bytes(); }
+  // After a call that failed: waits for whatever it had issued.
+  void abandon() noexcept;
+  const plan::Problem& problem() const { return options_.problem; }
+
+ protected:
+  // Derived constructors reserve, then call this.
+  void allocate();
+
+  // A call on a caller's stream: after the last one of this plan, and ordered before the next.
+  void begin(cudaStream_t stream, const void* tape, const rng::DropoutStream& dropout);
+  void end();
+
+  // Runs body, which issues the steps to lanes: at once the first time, from then on as a graph, captured once. What
+  // body uses must be the same for each call of the plan.
+  template <class Body>
+  void run_steps(const Body& body) {
+    if (runs_++ == 0) {
+      body();
+      return;
+    }
+    if (graph_.get() == nullptr) {
+      begin_capture();
+      try {
+        body();
+      } catch (...) {
+        abandon_capture();
+        throw;
+      }
+      end_capture();
+    }
+    check(cudaGraphLaunch(graph_.get(), caller_), "cudaGraphLaunch");
+  }
+
+  cudaStream_t stream(std::size_t lane) const { return lane == 0 ? main_ : lanes_[lane].stream.get(); }
+  const Blas& blas(std::size_t lane) const { return lanes_[lane].blas; }
+  // What `later` is given from now on waits for what `earlier` was given.
+  void hand_over(std::size_t earlier, std::size_t later) const;
+  // From lane 0 to all others, and back.
+  void fork() const;
+  void join() const;
+
+  // Layers overlap in a wavefront: each is a chunk of steps behind the one below. Never with two directions, for a
+  // layer's first step then needs the last one of the layer below.
+  bool wavefront() const { return wavefront_; }
+  std::vector<Chunk> chunks() const;
+  std::vector<Strand> strands() const;
+  index_t rows_of_chunk() const;  // at most
+  // Between layers in a wavefront: what the lane is given next waits for the chunk that `layer` ended last.
+  void wait_for_chunk(index_t layer, std::size_t lane) const;
+  void end_chunk(index_t layer, std::size_t lane) const;
+  std::size_t lane_of(index_t layer) const { return static_cast<std::size_t>(layer) % lanes_.size(); }
+
+  index_t step_of(index_t direction, index_t k) const { return direction == 0 ? k : problem().seq_len - 1 - k; }
+  index_t state_of(index_t layer, index_t direction) const { return layer * problem().num_directions + direction; }
+  index_t states() const { return problem().num_layers * problem().num_directions; }
+  index_t units() const { return problem().cell_size; }
+  index_t gates() const { return gate_count * units(); }
+  LayerDropout dropout_of(index_t layer) const;
+  // Between callers' arrays and storage, on lane 0.
+  template <bool to_storage, class Real, class Callers>
+  void copy(const StateView<Callers>& callers, const DeviceSpan<Real>& storage) const {
+    const auto span = strided_span<Callers>(callers.data, {states(), problem().batch, units()},
+                                            {callers.layer_stride, callers.row_stride, callers.unit_stride});
+    launch(main_, problem().batch * units(), states(), 1, copy_states<Real, to_storage>, span, storage, device_rows_,
+           problem().batch, units(), states());
+  }
+  template <bool to_storage, class Real, class Callers>
+  void copy(const SequenceView<Callers>& callers, const DeviceSpan<Real>& storage, index_t width) const {
+    const bool packed = problem().packed();
+    const index_t steps = packed ? 1 : problem().seq_len;
+    const index_t rows_of_step = packed ? rows_.total() : problem().batch;
+    const CallersSequence<Callers> sequence{
+        strided_span<Callers>(callers.data, {steps, rows_of_step, width},
+                              {callers.time_stride, callers.row_stride, callers.feature_stride}),
+        packed};
+    launch(main_, problem().batch * width, problem().seq_len, 1, copy_sequence<Real, to_storage>, sequence, storage,
+           device_rows_, width);
+  }
+
+  Options options_;
+  plan::ActiveRows rows_;
+  Arena arena_;
+  DeviceRows device_rows_;
+  DeviceSpan<std::uint64_t> call_;
+
+ private:
+  void begin_capture();
+  void end_capture();
+  void abandon_capture();
+
+  bool wavefront_;
+  std::vector<Lane> lanes_;
+  std::vector<Event> chunk_ends_;  // of each layer, in a wavefront
+  Event used_;                     // the end of the last call
+  cudaStream_t caller_ = nullptr;
+  cudaStream_t main_ = nullptr;  // what lane 0 stands for
+  ExecutableGraph graph_;
+  long runs_ = 0;
+  Place<index_t> offsets_, order_;
+  Place<std::uint64_t> call_place_;
+};
+
+}  // namespace lstm_native::cuda

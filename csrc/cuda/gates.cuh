@@ -1,0 +1,159 @@
+// cuda: one step, forward or backward, behind its recurrent product: all gates of one hidden unit in one thread.
+//
+// A launch covers the active rows of up to two directions. Consecutive threads have consecutive units of a row, so
+// every access of a warp is to consecutive addresses.
+#pragma once
+
+#include <cmath>
+
+#include "cuda/device_span.cuh"
+#include "cuda/launch.cuh"
+#include "rng/dropout_rule.hpp"
+
+namespace lstm_native::cuda {
+
+// What differs from call to call while all else of a plan stays: kernels of a graph that is launched again read it from
+// device memory, as `call` in the structs below.
+enum CallWord : index_t { tape_address = 0, dropout_key = 1, dropout_counter = 2, call_words = 3 };
+
+// Where the mask of a layer's outputs begins; the key and counter are the call's.
+struct LayerDropout {
+  rng::DropoutRule rule;  // never drops: no mask
+  std::uint64_t first_position;
+};
+
+template <class Real>
+struct ForwardDirection {
+  DeviceSpan<Real> pre_activations;                      // (rows from the step's first, 4, units), without biases
+  DeviceSpan<Real> bias;                                 // (4, units)
+  DeviceSpan<Real> hidden, cell;                         // (batch, units): the state, replaced
+  index_t active;                                        // rows that take part
+  index_t stored_row;                                    // of the first one, in storage
+  index_t first_feature;                                 // within an output row
+  index_t gates_on_tape, cells_on_tape, hidden_on_tape;  // elements from the tape's beginning; -1: not kept
+};
+
+template <class Real>
+struct ForwardStep {
+  ForwardDirection<Real> directions[2];
+  DeviceSpan<Real> output;  // (stored rows, output_width): dropout applied
+  DeviceSpan<std::uint64_t> call;
+  index_t units, output_width, tape_elements;
+  LayerDropout dropout;
+};
+
+template <class Real>
+struct BackwardDirection {
+  DeviceSpan<Real> hidden_gradient;  // (batch, units): of the state after the step, but for output_gradient
+  DeviceSpan<Real> cell_gradient;    // (batch, units): replaced by that of the cell state before the step
+  DeviceSpan<Real> cell_initial;     // (batch, units)
+  DeviceSpan<Real> gate_gradients;   // (stored rows, 4, units), of the pre-activations: written
+  index_t active, stored_row, first_feature;
+  index_t before_active, before_stored_row;  // the rows that have a step before this one, and where that lies
+  index_t gates_on_tape, cells_on_tape;
+};
+
+template <class Real>
+struct BackwardStep {
+  BackwardDirection<Real> directions[2];
+  DeviceSpan<Real> output_gradient;  // (stored rows, output_width): of the outputs after dropout
+  DeviceSpan<std::uint64_t> call;
+  index_t units, output_width, tape_elements;
+  LayerDropout dropout;
+};
+
+template <class Real>
+__device__ Real sigmoid(Real x) {
+  return Real{1} / (Real{1} + std::exp(-x));
+}
+
+template <class Real>
+__device__ DeviceSpan<Real> tape_of(const DeviceSpan<std::uint64_t>& call, index_t elements) {
+  return {reinterpret_cast<Real*>(call.load(tape_address)), elements};
+}
+
+// A value, or its gradient, behind the mask.
+template <class Real>
+__device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpan<std::uint64_t>& call,
+                        index_t position) {
+  if (dropout.rule.threshold == 0) return value;
+  const std::uint64_t at = dropout.first_position + static_cast<std::uint64_t>(position);
+  return rng::drops(dropout.rule, at, call.load(dropout_key), call.load(dropout_counter))
+             ? Real{0}
+             : value * static_cast<Real>(dropout.rule.scale);
+}
+
+// columns: rows times units; layers: directions.
+template <class Real>
+__global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real> step) {
+  const ForwardDirection<Real>& direction = step.directions[blockIdx.z];
+  const index_t column = column_of_thread();
+  if (column >= direction.active * step.units) return;
+  const index_t row =
+      static_cast<unsigned>(column) / static_cast<unsigned>(step.units);  // 32 bits: the plan sees to it
+  const index_t unit = column - row * step.units;
+  Real gates[gate_count];
+  for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+    gates[gate] = direction.pre_activations.load((row * gate_count + gate) * step.units + unit) +
+                  direction.bias.load(gate * step.units + unit);
+  }
+  const Real i = sigmoid(gates[input_gate]);
+  const Real f = sigmoid(gates[forget_gate]);
+  const Real g = std::tanh(gates[cell_candidate]);
+  const Real o = sigmoid(gates[output_gate]);
+  const Real cell = f * direction.cell.load(column) + i * g;
+  const Real hidden = o * std::tanh(cell);
+  direction.cell.store(column, cell);
+  direction.hidden.store(column, hidden);
+  const index_t stored = direction.stored_row + row;
+  const index_t at = stored * step.output_width + direction.first_feature + unit;
+  step.output.store(at, dropped(hidden, step.dropout, step.call, at));
+  if (direction.cells_on_tape < 0) return;
+  const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
+  tape.store(direction.cells_on_tape + stored * step.units + unit, cell);
+  if (direction.hidden_on_tape >= 0) {
+    tape.store(direction.hidden_on_tape + stored * step.units + unit, hidden);
+    return;
+  }
+  const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
+  tape.store(first + input_gate * step.units, i);
+  tape.store(first + forget_gate * step.units, f);
+  tape.store(first + cell_candidate * step.units, g);
+  tape.store(first + output_gate * step.units, o);
+}
+
+// columns: rows times units; layers: directions.
+template <class Real>
+__global__ void __launch_bounds__(block_threads) gates_backward(BackwardStep<Real> step) {
+  const BackwardDirection<Real>& direction = step.directions[blockIdx.z];
+  const index_t column = column_of_thread();
+  if (column >= direction.active * step.units) return;
+  const index_t row = static_cast<unsigned>(column) / static_cast<unsigned>(step.units);
+  const index_t unit = column - row * step.units;
+  const index_t stored = direction.stored_row + row;
+  const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
+  const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
+  const Real i = tape.load(first + input_gate * step.units);
+  const Real f = tape.load(first + forget_gate * step.units);
+  const Real g = tape.load(first + cell_candidate * step.units);
+  const Real o = tape.load(first + output_gate * step.units);
+  const Real squashed = std::tanh(tape.load(direction.cells_on_tape + stored * step.units + unit));
+  const Real before = row < direction.before_active
+                          ? tape.load(direction.cells_on_tape + (direction.before_stored_row + row) * step.units + unit)
+                          : direction.cell_initial.load(column);
+  Real dh = direction.hidden_gradient.load(column);
+  if (step.output_gradient.data != nullptr) {
+    const index_t at = stored * step.output_width + direction.first_feature + unit;
+    dh += dropped(step.output_gradient.load(at), step.dropout, step.call, at);
+  }
+  const Real one{1};
+  const Real dc = direction.cell_gradient.load(column) + dh * o * (one - squashed * squashed);
+  const index_t to = stored * gate_count * step.units + unit;
+  direction.gate_gradients.store(to + input_gate * step.units, dc * g * (i * (one - i)));
+  direction.gate_gradients.store(to + forget_gate * step.units, dc * before * (f * (one - f)));
+  direction.gate_gradients.store(to + cell_candidate * step.units, dc * i * (one - g * g));
+  direction.gate_gradients.store(to + output_gate * step.units, dh * squashed * (o * (one - o)));
+  direction.cell_gradient.store(column, dc * f);
+}
+
+}  // namespace lstm_native::cuda

@@ -1,0 +1,134 @@
+"""The CUDA target: `device="cuda"`.
+
+`lstm`, `lstm_vjp`, `LSTM` and `LSTMGrad` take it, or a `Device` that says more. Arrays that are on
+the device already (CuPy's, PyTorch's, a `DeviceArray`) are read there, and results stay there, as
+`DeviceArray`; NumPy arrays are copied over, and results back.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from lstm_native import _cuda_extension, _device, _validate
+from lstm_native._arrays import as_real
+from lstm_native._device import DeviceArray, Target
+
+__all__ = ["Device", "DeviceArray", "clear_plans", "is_available", "to_device", "why_unavailable"]
+
+
+class Device:
+    """How a call with `device=` runs on CUDA.
+
+    Parameters
+    ----------
+    index : int, optional
+        The device's number. Without it, that of the device where `input` is, or for NumPy arrays
+        the current one.
+    stream : int or object, optional
+        The stream: a cudaStream_t as an int (0: the default one), or what has one as its
+        `cuda_stream` (PyTorch) or `ptr` (CuPy). Without it, the stream that `input` names in its
+        `__cuda_array_interface__`, or else the default one.
+    tf32 : bool, default False
+        Whether float32 products may round their factors to TF32, with 10 bits of mantissa, which
+        is several times as fast from compute capability 8.0 on.
+    """
+
+    __slots__ = ("index", "stream", "tf32")
+
+    index: int | None
+    stream: int | None
+    tf32: bool
+
+    def __init__(self, index: int | None = None, stream: Any = None, *, tf32: bool = False) -> None:
+        self.index = None if index is None else _validate.integer(index, "index", 0)
+        self.stream = None if stream is None else _handle(stream)
+        self.tf32 = _validate.boolean(tf32, "tf32")
+
+    def __repr__(self) -> str:
+        return f"Device({self.index}, {self.stream}, tf32={self.tf32})"
+
+
+def is_available() -> bool:
+    """Whether `device="cuda"` works: this build has the CUDA target, and there is a device."""
+    return why_unavailable() is None
+
+
+def why_unavailable() -> str | None:
+    """Return what is missing for `device="cuda"`, or None."""
+    try:
+        _cuda_extension.load_with_device()
+    except RuntimeError as reason:
+        return str(reason)
+    return None
+
+
+def to_device(array: Any, device: Device | None = None) -> DeviceArray:
+    """Copy an array to a device, for calls that use it more than once.
+
+    Parameters
+    ----------
+    array : array, float32 or float64
+    device : Device, optional
+        As for a call.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no CUDA target or no device.
+    """
+    target = target_of("cuda" if device is None else device, None)
+    assert target is not None
+    return _device.copied(as_real(array, "array"), target).released()
+
+
+def clear_plans() -> None:
+    """Give back the device memory that is kept between calls.
+
+    Up to four plans are kept: the working memory of a call of some shape, with the graph of its
+    steps, which is captured when the shape comes a second time.
+    """
+    _cuda_extension.load().clear_plans()
+
+
+def target_of(device: Any, input: Any) -> Target | None:
+    """Return where a call runs from its `device=` argument; None: on the CPU."""
+    device = check_device(device)
+    if isinstance(device, str):
+        if device == "cpu":
+            return None
+        device = Device()
+    module = _cuda_extension.load_with_device()
+    index, stream = device.index, device.stream
+    if index is None:
+        index = _device.device_of(input)
+    if index is None:
+        index = module.current_device()
+    count = module.devices()[0]
+    if index >= count:
+        raise ValueError(f"device: expected an index below {count}, the devices here, got {index}")
+    if stream is None:
+        stream = _device.stream_of(input)
+    return Target(index, stream or 0, device.tf32)
+
+
+def check_device(device: Any) -> Any:
+    """Return a `device=` argument; what it names may be missing."""
+    if isinstance(device, Device) or (isinstance(device, str) and device in ("cpu", "cuda")):
+        return device
+    raise (ValueError if isinstance(device, str) else TypeError)(
+        "device: expected 'cpu', 'cuda' or a lstm_native.cuda.Device, "
+        f"got {_validate.described(device)}"
+    )
+
+
+def _handle(stream: Any) -> int:
+    for attribute in ("cuda_stream", "ptr"):
+        stream = getattr(stream, attribute, stream)
+    if isinstance(stream, bool) or not isinstance(stream, int | np.integer):
+        raise TypeError(
+            "stream: expected an int or a stream of PyTorch or CuPy, "
+            f"got {_validate.described(stream)}"
+        )
+    if stream < 0:
+        raise ValueError(f"stream: expected a cudaStream_t, got {stream}")
+    return 0 if stream == 1 else int(stream)  # 1 is another name of the default stream

@@ -1,0 +1,70 @@
+"""`device=` in a build without the CUDA target, and where the target can't be loaded."""
+
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lstm_native
+from calls import call_lstm, call_vjp, flat_weight, operator_for
+from shapes import make_case, shapes_by_name
+
+HAS_TARGET = importlib.util.find_spec("lstm_native._cuda") is not None
+without_target = pytest.mark.skipif(HAS_TARGET, reason="this build has the CUDA target")
+
+
+@pytest.fixture
+def case():
+    return make_case(shapes_by_name()["two_layers"], np.float32)
+
+
+@without_target
+def test_every_interface_says_that_there_is_no_target(case):
+    net = operator_for(case, device="cuda")
+    w = flat_weight(case)
+    outputs = net(case.x, case.h0, case.c0, w, device="cpu")
+    grad = lstm_native.LSTMGrad(7, 10, 2, True, False, 0.0)
+    arrays = (case.x, case.h0, case.c0, w, *outputs[:3], *outputs[:3], outputs[3])
+    calls = [
+        lambda: call_lstm(case, device="cuda"),
+        lambda: call_lstm(case, device=lstm_native.cuda.Device()),
+        lambda: call_vjp(case, device="cuda"),
+        lambda: net(case.x, case.h0, case.c0, w),
+        lambda: grad(*arrays, device="cuda"),
+        lambda: grad.data(*arrays, device="cuda"),
+        lambda: grad.weights(case.x, outputs[3], outputs[3], device="cuda"),
+        lambda: lstm_native.cuda.to_device(case.x),
+        lstm_native.cuda.clear_plans,
+    ]
+    for call in calls:
+        with pytest.raises(RuntimeError, match="has no CUDA target; build one with") as caught:
+            call()
+    assert not lstm_native.cuda.is_available()
+    assert lstm_native.cuda.why_unavailable() == str(caught.value)
+
+
+def test_a_target_that_cannot_be_loaded(case, monkeypatch):
+    def fail(name):
+        raise ImportError("libcublas.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    with pytest.raises(RuntimeError, match=r"can't be loaded: libcublas\.so\.13"):
+        call_lstm(case, device="cuda")
+
+
+def test_the_cpu_is_the_default_and_can_be_named(case):
+    for got, expected in zip(call_lstm(case, device="cpu"), call_lstm(case), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_nothing_of_cuda_is_loaded_by_a_call_on_the_cpu():
+    code = (
+        "import sys, numpy as np, lstm_native as n;"
+        "z = np.zeros((1, 1, 1), np.float32); w = np.zeros((4, 1), np.float32);"
+        "n.lstm(z, (z, z), [w, w], 1, 0.0, False, False, has_ih_bias=False, has_hh_bias=False);"
+        "sys.exit('lstm_native._cuda' in sys.modules"
+        " or any('libcu' in line for line in open('/proc/self/maps')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
