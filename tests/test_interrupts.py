@@ -191,7 +191,7 @@ def test_no_threads_and_no_memory_are_left():
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_handler_that_returns_runs_meanwhile_and_changes_nothing(threads):
-    case = make_case(Shape("long", 6000, 4, 32, 128), np.float32)
+    case = make_case(Shape("long", 50_000, 4, 32, 128), np.float32)
     arguments = (case.x, (case.h0, case.c0), pack(case), 1, 0.0, False, False)
     expected = lstm_native.lstm(*arguments, num_threads=1)
     came = []
@@ -212,7 +212,7 @@ def test_a_handler_that_returns_runs_meanwhile_and_changes_nothing(threads):
 
 
 def test_a_call_in_another_thread_goes_on():
-    case = make_case(Shape("long", 6000, 4, 32, 128), np.float32)
+    case = make_case(Shape("long", 50_000, 4, 32, 128), np.float32)
     arguments = (case.x, (case.h0, case.c0), pack(case), 1, 0.0, False, False)
     expected = lstm_native.lstm(*arguments, num_threads=1)
     with ThreadPoolExecutor(1) as pool:
