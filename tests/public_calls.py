@@ -87,4 +87,5 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
         "get_flush_subnormals": lstm_native.get_flush_subnormals,
         "set_flush_subnormals": lambda: lstm_native.set_flush_subnormals(True),
         "manual_seed": lambda: lstm_native.manual_seed(1),
+        "cuda.is_available": lstm_native.cuda.is_available,
     }

@@ -7,8 +7,10 @@ calls, `Stream` runs a stack step by step, `explain` says what a call does and w
 `lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
 """
 
+from lstm_native._extension import core as _loaded_core  # before NumPy: it refuses sub-interpreters
+
+# isort: split
 from lstm_native import cuda
-from lstm_native._extension import core as _loaded_core
 from lstm_native.config import (
     get_config,
     get_flush_subnormals,
