@@ -81,7 +81,7 @@ def spoil_call(reader: Reader, call: dict[str, Any]) -> None:
                 place = reader.integer(0, len(states) - 1)
                 states[place] = spoil(reader, states[place])
             call["initial_states"] = reader.choose([tuple(states), states, states[:1], None])
-        elif what == 2 and call["all_weights"]:
+        elif what == 2 and call["all_weights"] and isinstance(call["all_weights"], list):
             place = reader.integer(0, len(call["all_weights"]) - 1)
             call["all_weights"][place] = spoil(reader, call["all_weights"][place])
         elif what == 3:

@@ -16,6 +16,14 @@ LARGEST_SIZE = 2**63 - 1
 MOST_LAYERS = 2**16
 
 
+def unmasked_result(value: Any, name: str) -> None:
+    """Refuse a masked array for a result, whose mask would not be kept."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected a numpy.ndarray without a mask, got a numpy.ma.MaskedArray"
+        )
+
+
 def described(value: Any) -> str:
     """Return a short description of any value, for messages: its type, and a scalar's value."""
     if value is None:

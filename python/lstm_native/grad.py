@@ -370,6 +370,7 @@ class LSTMGrad:
             return empty(call, (self.weight_size,))
         out = take(call, out, "out")
         on_device = isinstance(out, _device.Taken)
+        _validate.unmasked_result(out, "out")
         if not isinstance(out, np.ndarray) and not on_device:
             raise TypeError(f"out: expected a numpy.ndarray, got {_validate.described(out)}")
         if out.dtype != x.dtype:

@@ -212,6 +212,7 @@ _STATE = ("num_layers", "batch", "hidden_size")
 
 
 def _check_out(out: Any, x: RealArray, shape: tuple[int, ...], meaning: tuple[str, ...]) -> None:
+    _validate.unmasked_result(out, "out")
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out: expected a numpy.ndarray, got {_validate.described(out)}")
     if out.dtype != x.dtype:
