@@ -47,9 +47,7 @@ def of_constructor(reader: Reader) -> None:
     for _ in range(reader.integer(0, 2)):
         sizes[reader.choose(list(sizes))] = reader.choose(ODD_SCALARS)
     right = (
-        all(
-            expected.is_int(sizes[name], 1, 2**63 - 1) for name in ("input_size", "hidden_size")
-        )
+        all(expected.is_int(sizes[name], 1, 2**63 - 1) for name in ("input_size", "hidden_size"))
         and expected.is_int(sizes["num_layers"], 1, expected.MOST_LAYERS)
         and all(map(expected.is_flag, (sizes[n] for n in ("has_bias", "bidirectional"))))
         and expected.is_flag(sizes["batch_first"])
