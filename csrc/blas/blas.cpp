@@ -95,6 +95,7 @@ template void multiply_transposed<float>(index_t, const float*, index_t, const M
                                          index_t, bool);
 template void multiply_transposed<double>(index_t, const double*, index_t, const MatrixView<const double>&, double*,
                                           index_t, bool);
+
 namespace {
 
 std::atomic<int> calling{0};   // threads that may call BLAS now

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "blas/blas.hpp"
+#include "driver/masks.hpp"
 #include "driver/stack_forward.hpp"
 #include "plan/backward_scratch.hpp"
 #include "plan/tape.hpp"
@@ -24,8 +25,6 @@ struct Call {
   plan::TapeLayout tape;
   plan::TapeLayout workspace;
   const plan::Scratch<Real>* forward_scratch;  // null: the gates are on the tape
-  bool row_major_gradients;                    // as plan::BackwardNeeds has them
-  bool column_major_gradients;
 
   const plan::Problem& problem() const { return plan.problem(); }
   index_t total() const { return plan.forward.rows.total(); }
@@ -103,9 +102,12 @@ LayerProducts<Real> describe_products(const Call<Real>& call, index_t index) {
   const bool weights = call.plan.wants.weights;
   const bool packs_input = weights && call.plan.packs_rows(layer.input_size);
   const bool packs_hidden = weights && call.plan.packs_rows(problem.output_size);
+  // What some matrix's layout needs has a place.
+  const bool row_major = (packs_input || packs_hidden) && at.gates_transposed_size > 0;
+  const bool column_major = (packs_input || packs_hidden) && at.gate_panels_size > 0;
   const auto place = [&](bool wanted, index_t offset) { return wanted ? call.scratch.at(offset) : nullptr; };
-  layer.packed_input = {place(packs_input && call.column_major_gradients, at.input_transposed),
-                        place(packs_input && call.row_major_gradients, at.input_panels)};
+  layer.packed_input = {place(packs_input && column_major, at.input_transposed),
+                        place(packs_input && row_major, at.input_panels)};
   if (!call.stack.has_steps && call.plan.wants_input_of(index)) {
     const bool scattered = call.scatters_input();
     const bool given = index == 0 && !scattered;
@@ -122,33 +124,19 @@ LayerProducts<Real> describe_products(const Call<Real>& call, index_t index) {
     direction.hidden_before = call.hidden_before(index, d);
     direction.packed_input_weights = place(layer.input_gradient != nullptr && call.plan.packs_input_weights(),
                                            at.packed_input_weights + d * at.packed_input_weights_size);
-    direction.packed_gates = {
-        place((packs_input || packs_hidden) && call.row_major_gradients,
-              at.gates_transposed + d * at.gates_transposed_size),
-        place((packs_input || packs_hidden) && call.column_major_gradients, at.gate_panels + d * at.gate_panels_size)};
+    direction.packed_gates = {place(row_major, at.gates_transposed + d * at.gates_transposed_size),
+                              place(column_major, at.gate_panels + d * at.gate_panels_size)};
     direction.packed_hidden = {
-        place(packs_hidden && call.column_major_gradients, at.hidden_transposed + d * at.hidden_transposed_size),
-        place(packs_hidden && call.row_major_gradients, at.hidden_panels + d * at.hidden_panels_size)};
+        place(packs_hidden && column_major, at.hidden_transposed + d * at.hidden_transposed_size),
+        place(packs_hidden && row_major, at.hidden_panels + d * at.hidden_panels_size)};
     if (call.stack.weights != nullptr) direction.input_weights = call.stack.weights[state].input;
     if (call.plan.wants.weights) direction.gradients = call.stack.weight_gradients[state];
   }
   return layer;
 }
 
-// So many rows are copied, or masked, between two looks at the watch; work as multiply-adds would take as long.
-constexpr index_t rows_per_look = 256;
+// An element takes as long to copy as so many multiply-adds.
 constexpr index_t copy_work = 5;
-constexpr index_t mask_work = 50;
-
-// Calls run(Span) for a thread's part of [0, total), some rows at a time.
-template <class Run>
-void run_in_parts(index_t total, const Team& team, index_t work_per_row, Watch& watch, const Run& run) {
-  const Span rows = plan::part_of(total, team.size, team.index);
-  for (index_t begin = rows.begin; begin < rows.end; begin += rows_per_look) {
-    if (watch.stops(rows_per_look * work_per_row)) return;
-    run(Span{begin, std::min(begin + rows_per_look, rows.end)});
-  }
-}
 
 // The outputs of the layer below, from the tape and dropped as they were.
 template <class Real>
@@ -177,9 +165,7 @@ void store_outputs(const Call<Real>& call, index_t index, Span rows, Real* to) {
     plan::kernels_of<Real>(call.plan.forward).backward.hidden_states(states);
   }
   if (call.stack.dropout.probability > 0.0) {
-    rng::apply_dropout(to + rows.begin * width, rows.size() * width,
-                       static_cast<std::uint64_t>(((index - 1) * call.total() + rows.begin) * width),
-                       call.stack.dropout);
+    mask_rows(call.plan.forward, call.stack.dropout, index - 1, rows, to);
   }
 }
 
@@ -210,12 +196,7 @@ void hand_down(const Call<Real>& call, index_t index, const Team& team, Watch& w
   const plan::Problem& problem = call.problem();
   const auto& at = call.scratch.layout();
   if (index > 0) {
-    const index_t width = problem.layer_output_size();
-    run_in_parts(call.total(), team, width * mask_work, watch, [&](Span rows) {
-      rng::apply_dropout(call.scratch.at(at.output_gradient) + rows.begin * width, rows.size() * width,
-                         static_cast<std::uint64_t>(((index - 1) * call.total() + rows.begin) * width),
-                         call.stack.dropout);
-    });
+    mask_outputs(call.plan.forward, call.stack.dropout, index - 1, call.scratch.at(at.output_gradient), team, watch);
     return;
   }
   Real* from = call.scratch.at(at.input_gradient);
@@ -334,9 +315,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
                         scratch,
                         plan::TapeLayout(problem, forward.rows.total(), stack.tape_form),
                         plan::TapeLayout(problem, forward.rows.total()),
-                        forward_scratch.has_value() ? &*forward_scratch : nullptr,
-                        needs.row_major_gradients,
-                        needs.column_major_gradients};
+                        forward_scratch.has_value() ? &*forward_scratch : nullptr};
   with_team(plan.threads, [&](const Team& team) noexcept {
     Watch watch(interruption, team.index == 0);
     for (index_t k = problem.num_layers - 1; k >= 0; --k) {

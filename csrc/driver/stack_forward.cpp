@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "blas/blas.hpp"
+#include "driver/masks.hpp"
 #include "plan/tape.hpp"
 
 namespace lstm_native::driver {
 namespace {
 
 using plan::Plan;
-
-// So many rows are masked between two looks at the watch; an element takes as long as so many multiply-adds.
-constexpr index_t rows_per_look = 256;
-constexpr index_t mask_work = 50;
 
 bool fuses_input(const Plan& plan, const WeightPaths& paths) {
   const auto is_packed = [](WeightPath path) {
@@ -25,19 +22,6 @@ template <class Real>
 StateView<const Real> state_of(StateView<const Real> states, index_t state) {
   states.data += state * states.layer_stride;
   return states;
-}
-
-template <class Real>
-void drop_between_layers(const Plan& plan, const StackForward<Real>& stack, index_t layer, Real* outputs,
-                         const Team& team, Watch& watch) {
-  const index_t width = plan.problem.layer_output_size();
-  const plan::Span rows = plan::part_of(plan.rows.total(), team.size, team.index);
-  for (index_t row = rows.begin; row < rows.end; row += rows_per_look) {
-    const index_t elements = std::min(rows_per_look, rows.end - row) * width;
-    if (watch.stops(elements * mask_work)) return;
-    const auto first = static_cast<std::uint64_t>((layer * plan.rows.total() + row) * width);
-    rng::apply_dropout(outputs + row * width, elements, first, stack.dropout);
-  }
 }
 
 template <class Real>
@@ -166,7 +150,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
       if (k + 1 == problem.num_layers) break;
       if (!meeting.team->wait(team.size, watch)) return;
       if (stack.dropout.probability > 0.0) {
-        drop_between_layers(plan, stack, k, layer.directions[0].output.storage, team, watch);
+        mask_outputs(plan, stack.dropout, k, layer.directions[0].output.storage, team, watch);
         if (!meeting.team->wait(team.size, watch)) return;
       }
     }
