@@ -115,35 +115,23 @@ def _run(
         assert not isinstance(call.weights, core.PackedWeights)
         weights = call.weights
     core.backward(
-        _time_major(contiguous_rows(call.input), call.batch_first),
+        call.time_major(contiguous_rows(call.input)),
         contiguous_rows(call.h_0),
         contiguous_rows(call.c_0),
         weights,
         tape,
-        None
-        if given.output is None
-        else _time_major(contiguous_rows(given.output), call.batch_first),
+        None if given.output is None else call.time_major(contiguous_rows(given.output)),
         None if given.h_n is None else contiguous_rows(given.h_n),
         None if given.c_n is None else contiguous_rows(given.c_n),
-        None if d_input is None else _time_major(d_input, call.batch_first),
+        None if d_input is None else call.time_major(d_input),
         d_h,
         d_c,
         wanted.weights,
         workspace,
         hidden_size=sizes.hidden_size,
         num_layers=sizes.num_layers,
-        bidirectional=call.bidirectional,
-        batch_sizes=call.batch_sizes,
-        lengths=call.lengths,
-        dropout=call.dropout.rate,
-        dropout_key=call.dropout.key,
-        dropout_counter=call.dropout.counter,
         accumulate=wanted.accumulate,
         has_steps=has_steps,
-        recompute=call.recompute,
         threads=call.threads,
+        **call.core_options(),
     )
-
-
-def _time_major(array: RealArray, batch_first: bool) -> RealArray:
-    return array.swapaxes(0, 1) if batch_first else array

@@ -13,30 +13,22 @@ def forward(call: Any) -> tuple[Any, Any, Any, Any]:
     """As `_run.forward`. The tape stays on the device."""
     target: Target = call.target
     dtype = call.input.dtype
-    features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
-    shape = (*call.input.shape[:-1], features)
-    output = _device.empty(shape, dtype, target, zeros=bool(call.lengths))
+    output = _device.empty(call.output_shape, dtype, target, zeros=bool(call.lengths))
     h_n = _device.empty(call.h_0.shape, dtype, target)
     c_n = _device.empty(call.c_0.shape, dtype, target)
     tape = None
     if call.tape_elements is not None:
         tape = _device.empty((call.tape_elements,), dtype, target)
     _cuda_extension.load().forward(
-        _time_major(_device.copied(call.input, target), call),
+        call.time_major(_device.copied(call.input, target)),
         _device.copied(call.h_0, target),
         _device.copied(call.c_0, target),
         _cells(call.weights, target),
-        _time_major(output, call),
+        call.time_major(output),
         h_n,
         c_n,
-        bidirectional=call.bidirectional,
-        batch_sizes=call.batch_sizes,
-        lengths=call.lengths,
-        dropout=call.dropout.rate,
-        dropout_key=call.dropout.key,
-        dropout_counter=call.dropout.counter,
         tape=tape,
-        recompute=call.recompute,
+        **call.core_options(),
         **target._asdict(),
     )
     return returned(output, call), returned(h_n, call), returned(c_n, call), tape
@@ -66,30 +58,24 @@ def backward(
         there = _device.copied(workspace, target) if has_steps else results.place(workspace, False)
     output, h_n, c_n = (None if g is None else _device.copied(g, target) for g in given)
     _cuda_extension.load().backward(
-        _time_major(_device.copied(call.input, target), call),
+        call.time_major(_device.copied(call.input, target)),
         _device.copied(call.h_0, target),
         _device.copied(call.c_0, target),
         [] if has_steps else _cells(call.weights, target),
         _device.copied(tape, target),
-        None if output is None else _time_major(output, call),
+        None if output is None else call.time_major(output),
         h_n,
         c_n,
-        None if d_input is None else _time_major(d_input, call),
+        None if d_input is None else call.time_major(d_input),
         d_h,
         d_c,
         cells,
         there,
         hidden_size=sizes.hidden_size,
         num_layers=sizes.num_layers,
-        bidirectional=call.bidirectional,
-        batch_sizes=call.batch_sizes,
-        lengths=call.lengths,
-        dropout=call.dropout.rate,
-        dropout_key=call.dropout.key,
-        dropout_counter=call.dropout.counter,
         accumulate=wanted.accumulate,
         has_steps=has_steps,
-        recompute=call.recompute,
+        **call.core_options(),
         **target._asdict(),
     )
     results.bring_back()
@@ -131,7 +117,3 @@ def _cells(weights: Sequence[Any], target: Target) -> list[tuple[Taken | None, .
         tuple(None if array is None else _device.copied(array, target) for array in cell)
         for cell in weights
     ]
-
-
-def _time_major(array: Taken, call: Any) -> Taken:
-    return array.swapaxes(0, 1) if call.batch_first else array

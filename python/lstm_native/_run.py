@@ -47,6 +47,27 @@ class ForwardCall(NamedTuple):
     recompute: bool = False
     target: Target | None = None
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the last layer's output, and of its gradient."""
+        return (*self.input.shape[:-1], self.h_0.shape[2] * (2 if self.bidirectional else 1))
+
+    def time_major(self, array: Any) -> Any:
+        """Return a sequence as the cores read it: the same memory, two axes exchanged."""
+        return array.swapaxes(0, 1) if self.batch_first else array
+
+    def core_options(self) -> dict[str, Any]:
+        """Return what the cores' forward and backward both take by name."""
+        return {
+            "bidirectional": self.bidirectional,
+            "batch_sizes": self.batch_sizes,
+            "lengths": self.lengths,
+            "dropout": self.dropout.rate,
+            "dropout_key": self.dropout.key,
+            "dropout_counter": self.dropout.counter,
+            "recompute": self.recompute,
+        }
+
 
 ForwardResults: TypeAlias = tuple[RealArray, RealArray, RealArray, RealArray | None]
 
@@ -56,34 +77,25 @@ def forward(call: ForwardCall) -> ForwardResults:
     if call.target is not None:
         return _cuda_run.forward(call)
     dtype = call.input.dtype
-    features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
     # What lies past a sequence's end is zero; the core writes the rest.
     allocate = np.zeros if call.lengths else np.empty
-    output: RealArray = allocate((*call.input.shape[:-1], features), dtype)
+    output: RealArray = allocate(call.output_shape, dtype)
     h_n: RealArray = np.empty(call.h_0.shape, dtype)
     c_n: RealArray = np.empty(call.c_0.shape, dtype)
     tape: RealArray | None = None
     if call.tape_elements is not None:
         tape = _empty_tape(call.tape_elements, dtype)
-    # The core is time-major; batch-first arrays are the same memory with two axes exchanged.
-    x = contiguous_rows(call.input)
     core.forward(
-        x.swapaxes(0, 1) if call.batch_first else x,
+        call.time_major(contiguous_rows(call.input)),
         contiguous_rows(call.h_0),
         contiguous_rows(call.c_0),
         call.weights,
-        output.swapaxes(0, 1) if call.batch_first else output,
+        call.time_major(output),
         h_n,
         c_n,
-        bidirectional=call.bidirectional,
-        batch_sizes=call.batch_sizes,
-        lengths=call.lengths,
-        dropout=call.dropout.rate,
-        dropout_key=call.dropout.key,
-        dropout_counter=call.dropout.counter,
         tape=tape,
         threads=call.threads,
-        recompute=call.recompute,
+        **call.core_options(),
     )
     return output, h_n, c_n, tape
 

@@ -71,9 +71,7 @@ class Pullback:
         """
         call = self._call
         wanted = check_needs(needs)
-        x = call.input
-        features = call.h_0.shape[2] * (2 if call.bidirectional else 1)
-        output = _like(call, d_output, "d_output", (*x.shape[:-1], features))
+        output = _like(call, d_output, "d_output", call.output_shape)
         h_n = _like(call, d_h_outs, "d_h_outs", call.h_0.shape)
         c_n = _like(call, d_c_outs, "d_c_outs", call.h_0.shape)
         arrays = self._empty_weights() if "weights" in wanted else None
