@@ -1,6 +1,5 @@
 """The forecast example: its parts, its refusals, and one run on the real series."""
 
-import importlib
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from calls import assert_same_bits
+from example_scripts import imported
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "forecast.py"
 PACKAGES = ("matplotlib", "statsmodels", "tqdm")
@@ -17,19 +17,9 @@ PACKAGES = ("matplotlib", "statsmodels", "tqdm")
 
 @pytest.fixture(scope="module")
 def example():
-    """Return the script as a module; importing it needs NumPy only.
-
-    The script's folder is searched as when Python runs the script, and the modules found there are
-    forgotten at the end.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SCRIPT.parent)
-        module = importlib.import_module(SCRIPT.stem)
-        importlib.import_module("sunspots.windows")
-    yield module
-    for name in list(sys.modules):
-        if name.partition(".")[0] in (SCRIPT.stem, "sunspots", "cli"):
-            del sys.modules[name]
+    """Return the script as a module; importing it needs NumPy only."""
+    with imported(SCRIPT, "sunspots", "windows") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

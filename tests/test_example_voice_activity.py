@@ -1,6 +1,5 @@
 """The voice activity example: its parts, its refusals, and one run on the real model."""
 
-import importlib
 import importlib.util
 import re
 import subprocess
@@ -11,24 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from example_scripts import imported
+
 SCRIPT = Path(__file__).parents[1] / "examples" / "voice_activity.py"
 FRAME = 512
 
 
 @pytest.fixture(scope="module")
 def example():
-    """Return the script as a module; importing it needs NumPy only.
-
-    The script's folder is searched as when Python runs the script, and the modules found there are
-    forgotten at the end.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SCRIPT.parent)
-        module = importlib.import_module(SCRIPT.stem)
-    yield module
-    for name in list(sys.modules):
-        if name.partition(".")[0] in (SCRIPT.stem, "vad", "cli"):
-            del sys.modules[name]
+    """Return the script as a module; importing it needs NumPy only."""
+    with imported(SCRIPT, "vad") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from calls import (
     pack,
     transposed_weights,
 )
+from drawn_shapes import drawn_shapes
 from shapes import Shape, make_case
 from tolerances import assert_close
 
@@ -43,16 +44,7 @@ def drawn(shape, dtype, seed):
 
 
 def shapes(layers=3):
-    return st.builds(
-        Shape,
-        st.just("drawn"),
-        st.integers(1, 5),
-        st.integers(1, 9),
-        st.integers(1, 12),
-        st.integers(1, 40),
-        st.integers(1, layers),
-        st.booleans(),
-    )
+    return drawn_shapes(seq_len=5, batch=(1, 9), input_size=12, hidden_size=40, num_layers=layers)
 
 
 def refuse(call, *names):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls import assert_same_bits, call_lstm, call_reference
+from drawn_shapes import drawn_shapes
 from shapes import BENCH_SHAPES, TEST_SHAPES, Case, Shape, make_case, shapes_by_name
 from tolerances import assert_close
 
@@ -68,16 +69,7 @@ def test_flags(name, batch_first, transposed, bias, dtype):
 
 
 @given(
-    st.builds(
-        Shape,
-        st.just("random"),
-        seq_len=st.integers(1, 12),
-        batch=st.integers(0, 40),
-        input_size=st.integers(1, 40),
-        hidden_size=st.integers(1, 40),
-        num_layers=st.integers(1, 3),
-        bidirectional=st.booleans(),
-    ),
+    drawn_shapes(seq_len=12, batch=(0, 40), input_size=40, hidden_size=40),
     st.sampled_from(DTYPES),
     st.sampled_from(BIASES),
     st.booleans(),

@@ -16,6 +16,7 @@ from comparison import (
     assert_vjp_agrees,
     draw_like,
 )
+from drawn_shapes import drawn_shapes
 from shapes import TEST_SHAPES, Case, Shape, make_case, shapes_by_name
 
 BIASES = tuple(itertools.product((True, False), repeat=2))
@@ -122,16 +123,7 @@ def test_random_ragged(
 
 @settings(max_examples=40)
 @given(
-    st.builds(
-        Shape,
-        st.just("random"),
-        seq_len=st.integers(1, 40),
-        batch=st.integers(0, 12),
-        input_size=st.integers(1, 20),
-        hidden_size=st.integers(1, 20),
-        num_layers=st.integers(1, 4),
-        bidirectional=st.booleans(),
-    ),
+    drawn_shapes(seq_len=40, batch=(0, 12), input_size=20, hidden_size=20, num_layers=4),
     st.sampled_from(DTYPES),
     st.sets(st.sampled_from(["input", "states", "weights"])),
     st.booleans(),
