@@ -250,12 +250,11 @@ def of_halves(reader: Reader, call: Trained, net: Any, arguments: list[Any], wro
     wrong = not same_call(got[3], workspace, state is not None)
     out: Any = reader.choose([None, np.zeros(net.weight_size, call.dtype)])
     accumulate = reader.once_in(2)
-    wrong = wrong or (accumulate and out is None)
     if reader.once_in(3):
         out = spoil(reader, np.zeros(net.weight_size, call.dtype))
-        usable = type(out) is np.ndarray and out.dtype == call.dtype and out.size == net.weight_size
-        usable = usable and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned
-        wrong = wrong or not (usable or (out is None and not accumulate))
+    usable = type(out) is np.ndarray and out.dtype == call.dtype and out.size == net.weight_size
+    usable = usable and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned
+    wrong = wrong or not (usable or (out is None and not accumulate))
     dw = outcome(
         lambda: net.weights(
             arguments[0], arguments[10], workspace, state, out=out, accumulate=accumulate

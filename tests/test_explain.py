@@ -227,6 +227,13 @@ def test_padding_costs_nothing():
     assert (nothing.rows, nothing.operations, nothing.threads) == (0, 0, 1)
 
 
+def test_takes_no_memory_for_steps():
+    shape = Shape("long", 2**40, 3, 4, 5)
+    about = by_sizes(shape, lengths=[2**40, 0, 2**39])
+    assert about.rows == 2**40 + 2**39
+    assert about.workspace_bytes < 2**20
+
+
 def test_paths_of_weights():
     few = Shape("few", 3, 1, 6, 16)
     many = Shape("many", 30, 5, 6, 16)

@@ -58,6 +58,14 @@ def test_what_cannot_be_had(call):
     assert output in ("MemoryError", "ValueError")
 
 
+@pytest.mark.parametrize("lengths", [None, []])
+def test_empty_output_that_numpy_cannot_count(lengths):
+    case = make_case(Shape("none", 1, 0, 1, 8), np.float32)
+    x = np.broadcast_to(np.float32(1), (2**58, 1, 1))[:, :0]
+    with pytest.raises(MemoryError, match=r"^output: float32 of shape \(288230376151711744, 0, 8\)"):
+        call_lstm(case, input=x, lengths=lengths)
+
+
 def test_threads_that_cannot_be_had():
     # OpenMP ends the process where it gets none.
     program = """if True:

@@ -87,10 +87,9 @@ py::dict explain(index_t seq_len, index_t batch, index_t input_size, index_t hid
   problem.lengths = lengths;
   problem.threads = threads;
   const plan::WeightDtype of_weights = plan::weight_dtype_named(weight_dtype);
-  if (element_bytes == 4) {
-    return describe<float>(plan::Plan(problem, Dtype::float32, of_weights, packed), packed, even_rows);
-  }
-  return describe<double>(plan::Plan(problem, Dtype::float64, of_weights, packed), packed, even_rows);
+  const Dtype dtype = element_bytes == 4 ? Dtype::float32 : Dtype::float64;
+  const plan::Plan plan(problem, dtype, of_weights, packed, /*to_run=*/false);
+  return dtype == Dtype::float32 ? describe<float>(plan, packed, even_rows) : describe<double>(plan, packed, even_rows);
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ namespace lstm_native::plan {
 // layers, on the tape) holds the active rows alone, step after step.
 class ActiveRows {
  public:
-  explicit ActiveRows(const Problem& problem);
+  // `steps_listed`: count() and offset() can be asked, of a ragged batch from a list of all steps.
+  explicit ActiveRows(const Problem& problem, bool steps_listed = true);
 
   // Rows [0, count(step)) are active at a step.
   index_t count(index_t step) const { return offsets_.empty() ? batch_ : offset(step + 1) - offset(step); }
@@ -23,7 +24,7 @@ class ActiveRows {
     return offsets_.empty() ? step * batch_ : offsets_[static_cast<std::size_t>(step)];
   }
 
-  index_t total() const { return offset(steps_); }
+  index_t total() const { return total_; }
 
   // The steps that a row takes part in are [0, length(row)).
   index_t length(index_t row) const { return lengths_.empty() ? steps_ : lengths_[static_cast<std::size_t>(row)]; }
@@ -48,7 +49,7 @@ class ActiveRows {
   template <class Real>
   index_t even_stride(const SequenceView<Real>& sequence) const {
     if (packed_) return sequence.row_stride;
-    if (!offsets_.empty()) return 0;
+    if (!lengths_.empty()) return 0;
     if (steps_ == 1) return sequence.row_stride;
     if (batch_ == 1) return sequence.time_stride;
     return sequence.time_stride == batch_ * sequence.row_stride ? sequence.row_stride : 0;
@@ -57,8 +58,10 @@ class ActiveRows {
  private:
   index_t steps_;
   index_t batch_;
-  bool packed_;                   // the caller's sequence holds the active rows alone
-  std::vector<index_t> offsets_;  // steps_ + 1 of them; empty: every row is active at every step
+  index_t total_;
+  bool packed_;  // the caller's sequence holds the active rows alone
+  std::vector<index_t>
+      offsets_;  // steps_ + 1 of them; empty: every row is active at every step, or they are not listed
   std::vector<index_t> lengths_;  // per row, falling; empty: all are steps_
   std::vector<index_t> order_;    // the caller's row of each of ours; empty: the same
 };

@@ -41,9 +41,10 @@ Span part_of(index_t total, int parts, int k) {
   return {begin, begin + size + (k < longer ? 1 : 0)};
 }
 
-Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_weights, bool packed_weights)
+Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_weights, bool packed_weights,
+           bool to_run)
     : problem(checked(std::move(unchecked_problem))),
-      rows(problem),
+      rows(problem, /*steps_listed=*/to_run),
       kernels(kernels::in_use()),
       dtype(dtype_of_call),
       weight_dtype(dtype_of_weights),

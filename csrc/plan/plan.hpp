@@ -31,8 +31,9 @@ enum class WeightDtype { native, float16, bfloat16 };
 WeightDtype weight_dtype_named(const std::string& name);
 
 struct Plan {
-  // Throws as check() does.
-  Plan(Problem unchecked_problem, Dtype dtype, WeightDtype weight_dtype, bool packed_weights);
+  // Throws as check() does. `to_run`: with all that the call needs beside what is decided, which may take memory in
+  // proportion to its steps.
+  Plan(Problem unchecked_problem, Dtype dtype, WeightDtype weight_dtype, bool packed_weights, bool to_run = true);
 
   Problem problem;
   ActiveRows rows;

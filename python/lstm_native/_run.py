@@ -1,6 +1,6 @@
 """Hands one validated call to the C++ core."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -78,8 +78,7 @@ def forward(call: ForwardCall) -> ForwardResults:
         return _cuda_run.forward(call)
     dtype = call.input.dtype
     # What lies past a sequence's end is zero; the core writes the rest.
-    allocate = np.zeros if call.lengths else np.empty
-    output: RealArray = allocate(call.output_shape, dtype)
+    output = _new_output(call.output_shape, dtype, np.zeros if call.lengths else np.empty)
     h_n: RealArray = np.empty(call.h_0.shape, dtype)
     c_n: RealArray = np.empty(call.c_0.shape, dtype)
     tape: RealArray | None = None
@@ -105,6 +104,14 @@ def forward(call: ForwardCall) -> ForwardResults:
         threads=call.threads,
     )
     return output, h_n, c_n, tape
+
+
+def _new_output(shape: tuple[int, ...], dtype: Any, allocate: Callable[..., Any]) -> RealArray:
+    try:
+        output: RealArray = allocate(shape, dtype)
+    except ValueError:  # by NumPy, which can't count the bytes; an empty batch may have any length
+        raise MemoryError(f"output: {dtype} of shape {shape} is larger than any memory") from None
+    return output
 
 
 def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:
