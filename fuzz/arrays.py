@@ -126,8 +126,14 @@ def _not_finite(array: Any, reader: Reader) -> Any:
 
 SPOILT_DTYPES = ("f2", "f4", "f8", "c8", "i4", "u1", "?", "O", "S4", "M8[s]", "V8", ">f4", "g")
 
+
+def _cast(array: Any, reader: Reader) -> Any:
+    with np.errstate(all="ignore"):
+        return array.astype(reader.choose(SPOILT_DTYPES[:9]))
+
+
 SPOILERS: list[Callable[[Any, Reader], Any]] = [
-    lambda array, reader: array.astype(reader.choose(SPOILT_DTYPES[:9])),
+    _cast,
     lambda array, reader: np.zeros(array.shape, reader.choose(SPOILT_DTYPES)),
     _other_shape,
     _other_shape,

@@ -62,7 +62,7 @@ def test_what_cannot_be_had(call):
 def test_empty_output_that_numpy_cannot_count(lengths):
     case = make_case(Shape("none", 1, 0, 1, 8), np.float32)
     x = np.broadcast_to(np.float32(1), (2**58, 1, 1))[:, :0]
-    with pytest.raises(MemoryError, match=r"^output: float32 of shape \(288230376151711744, 0, 8\)"):
+    with pytest.raises(MemoryError, match=r"^output: float32 of shape \(2882\d+, 0, 8\)"):
         call_lstm(case, input=x, lengths=lengths)
 
 
