@@ -241,13 +241,12 @@ def of_stream(reader: Reader, packed: Any) -> None:
             not np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True)
         ):
             raise FindingError("a stream that refused has moved") from done
-        if not refused(done):
-            if (
-                given is None
-                or given.shape[-2:] != (batch, packed.input_size)
-                or done.shape[-2:] != shape[-2:]
-            ):
-                raise FindingError(f"a stream took x {x!r}")
+        if not refused(done) and (
+            given is None
+            or given.shape[-2:] != (batch, packed.input_size)
+            or done.shape[-2:] != shape[-2:]
+        ):
+            raise FindingError(f"a stream took x {x!r}")
         if reader.once_in(3):
             state = [draw(reader, before[0].shape, packed.dtype) for _ in range(2)]
             if reader.once_in(2):
