@@ -270,7 +270,7 @@ fuzz: $(FUZZ_VENV)/.installed
 
 fuzz-quick: $(VENV)/.fuzz
 	@mkdir -p build/fuzz/corpus-quick
-	$(VENV)/bin/python -m fuzz -max_total_time=20 -timeout=30 -rss_limit_mb=4000 -max_len=512 $(FUZZ_ARGS) build/fuzz/corpus-quick fuzz/corpus
+	$(VENV)/bin/python -m fuzz -seed=1 -max_total_time=20 -timeout=30 -rss_limit_mb=4000 -max_len=512 $(FUZZ_ARGS) build/fuzz/corpus-quick fuzz/corpus
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
