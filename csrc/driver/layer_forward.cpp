@@ -323,13 +323,12 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   }
 }
 
-// All steps of a chunk at once, since every state before a step is known.
+// The gates of all steps of a chunk at once, since every state before a step is known.
 template <class Real>
 void run_known_steps(const Share<Real>& share, Span chunk) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
   const index_t units = plan.problem.cell_size;
-  const Span own = own_units(share);
   StepRow<Real>* row = share.table;
   for (index_t step = chunk.begin; step < chunk.end; ++step) {
     const Span active = share.active(step);
@@ -338,17 +337,12 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
       const bool first = direction.reverse ? step + 1 == plan.rows.length(r) : step == 0;
       const index_t before = first ? 0 : plan.rows.offset(direction.reverse ? step + 1 : step - 1) + r;
       const index_t state_row = plan.rows.callers_row(r);
-      const Real* cell = first ? direction.cell_initial.data + state_row * direction.cell_initial.row_stride
-                               : direction.known.cells + before * units;
       row->input = share.layer.input.at(plan.rows, step, r);
       row->pre_activations = share.pre_activations(chunk, step, r);
       row->hidden = first ? direction.hidden_initial.data + state_row * direction.hidden_initial.row_stride
-                          : direction.known.hidden + before * units;
-      row->cell = direction.known.scratch + (stored - plan.rows.offset(chunk.begin)) * units;
-      row->next_hidden = row->cell + plan.chunk_rows() * units;
+                          : direction.known_hidden + before * units;
+      row->next_hidden = nullptr;
       row->gates_tape = direction.gates_tape + stored * gate_count * units;
-      row->cell_tape = nullptr;
-      std::copy(cell + own.begin, cell + own.end, row->cell + own.begin);
     }
   }
   StepArguments<Real> arguments = step_arguments(share);
@@ -386,7 +380,7 @@ void finish_hidden(const Share<Real>& share) {
 
 template <class Real>
 void walk(const Share<Real>& share) {
-  const bool known = share.direction.known.hidden != nullptr;
+  const bool known = share.direction.known_hidden != nullptr;
   if (!known) begin_cells(share);
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {

@@ -22,14 +22,6 @@ struct Rows {
   }
 };
 
-// What a direction computed before, where only its gates are wanted again.
-template <class Real>
-struct KnownStates {
-  const Real* hidden = nullptr;  // (rows, output_size); null: nothing is known
-  const Real* cells = nullptr;   // (rows, cell_size)
-  Real* scratch = nullptr;       // (2, chunk's rows, cell_size)
-};
-
 // What one direction of a layer reads and writes. No two of its pointers may overlap.
 template <class Real>
 struct DirectionForward {
@@ -49,8 +41,9 @@ struct DirectionForward {
   Real* gates_tape;       // (rows, 4, cell_size): overwritten with activated gates; null: not kept
   Real* hidden_tape;      // (rows, output_size): overwritten; null: not kept
   Real* cell_tape;        // (rows, cell_size): overwritten; null: not kept
-  // With known states only gates_tape is written, by the same kernels, so with the same bits; there are no outputs.
-  KnownStates<Real> known;
+  // (rows, output_size): the hidden states, where they are known and only gates_tape is to be written, by the same
+  // products, so with the same bits; else null.
+  const Real* known_hidden = nullptr;
 };
 
 template <class Real>

@@ -228,8 +228,10 @@ void compute_gates_again(const Call<Real>& call, index_t index, const Team& team
   for (index_t d = 0; d < plan.problem.num_directions; ++d) {
     DirectionForward<Real>& direction = layer.directions[d];
     direction.gates_tape = call.gate_gradients(index, d);
-    direction.known = {call.stack.tape + call.tape.hidden(index, d), call.stack.tape + call.tape.cells(index, d),
-                       scratch.at(scratch.layout().known_states + d * scratch.layout().known_states_size)};
+    direction.known_hidden = call.stack.tape + call.tape.hidden(index, d);
+    // The sums run in the same order in one go.
+    const bool in_memory = direction.input_path == WeightPath::blas || direction.input_path == WeightPath::in_place;
+    if (!in_memory) direction.pre_activations = nullptr;
   }
   layer_forward(plan, layer, own, meeting, watch, scratch.step_rows(own.index));
 }
@@ -304,7 +306,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
   std::optional<plan::Scratch<Real>> forward_scratch;
   if (stack.tape_form == plan::TapeForm::hidden && !stack.has_steps) {
     plan::ScratchNeeds forward_needs = scratch_needs(forward, stack.forward_weights, stack.input);
-    forward_needs.known_states = true;
+    forward_needs.steps_at_once = true;
     forward_scratch.emplace(forward, forward_needs);
   }
   const MeetingPlace forward_place(forward);

@@ -19,7 +19,7 @@ struct StepRow {
   const Real* input = nullptr;      // (input_size): x_t, or the output of the layer below
   Real* pre_activations = nullptr;  // (unit blocks, gate, lane), or as StepForward's strides say
   const Real* hidden = nullptr;     // (hidden_size): h_(t-1)
-  Real* next_hidden = nullptr;      // (units): overwritten with h_t
+  Real* next_hidden = nullptr;      // (units): overwritten with h_t; null in all rows: only gates_tape is written
   Real* cell = nullptr;             // (units): c_(t-1), overwritten with c_t
   Real* gates_tape = nullptr;       // (4, units): overwritten with the activated gates; null: not kept
   Real* cell_tape = nullptr;        // (units): overwritten with c_t; null: not kept

@@ -27,9 +27,7 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
   layer_output_buffers = std::min<index_t>(problem.num_layers - 1, plan.wavefront ? problem.num_layers : 2);
   layer_output_size = whole_lines<Real>(checked_product({plan.rows.total(), problem.layer_output_size()}));
   layer_outputs = take(checked_product({layer_output_buffers, layer_output_size}));
-  step_row_count = std::max(needs.pre_activations || needs.known_states ? plan.chunk_rows() : 0, problem.batch);
-  known_states_size = needs.known_states ? checked_product({2, plan.chunk_rows(), problem.cell_size}) : 0;
-  known_states = take(checked_product({directions, known_states_size}));
+  step_row_count = std::max(needs.pre_activations || needs.steps_at_once ? plan.chunk_rows() : 0, problem.batch);
   constexpr auto step_row_elements = static_cast<index_t>(sizeof(kernels::StepRow<Real>) / sizeof(Real));
   step_rows = take(checked_product({plan.threads, step_row_count, step_row_elements}));
   checked_product({elements, static_cast<index_t>(sizeof(Real))});

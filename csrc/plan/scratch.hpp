@@ -13,7 +13,7 @@ struct ScratchNeeds {
   bool pre_activations = false;      // the input is projected before the steps
   index_t packed_input_columns = 0;  // of the widest input matrix that is packed for the call; 0: none
   bool packed_hidden = false;
-  bool known_states = false;  // only gates are computed, again
+  bool steps_at_once = false;  // a chunk's, where only gates are computed, again
 };
 
 // Offsets in elements; each part begins on a cache line.
@@ -30,8 +30,6 @@ struct ScratchLayout {
   index_t layer_outputs = 0;         // (buffers, rows, directions * output_size): between layers
   index_t layer_output_size = 0;
   index_t layer_output_buffers = 0;  // two that take turns, or in a wavefront one after each layer but the last
-  index_t known_states = 0;          // (directions, 2, chunk's rows, cell_size)
-  index_t known_states_size = 0;     // of one direction
   index_t step_rows = 0;             // (threads, step_row_count) of kernels::StepRow
   index_t step_row_count = 0;
   index_t elements = 0;

@@ -35,6 +35,30 @@ template <class Real, class Access>
   if (row.cell_tape != nullptr) access.write(row.cell_tape + unit, c);
 }
 
+// The gates alone, where all states are known. Not part of each tile's code, which has enough to do without.
+template <class Real>
+[[gnu::noinline]] void keep_gates(const StepRow<Real>* row, int vectors, int blocks, index_t units, index_t first_unit,
+                                  const Real* pre_activations) {
+  for (int v = 0; v < vectors; ++v, pre_activations += gate_count * lanes<Real>) {
+    const index_t unit = first_unit + v % blocks * lanes<Real>;
+    Real* to = row[v / blocks].gates_tape + unit;
+    const GateVectors<Real> gates = activate<Real>(
+        {load(pre_activations + input_gate * lanes<Real>), load(pre_activations + forget_gate * lanes<Real>),
+         load(pre_activations + cell_candidate * lanes<Real>), load(pre_activations + output_gate * lanes<Real>)});
+    const auto write = [&](auto access) {
+      access.write(to + input_gate * units, gates.input);
+      access.write(to + forget_gate * units, gates.forget);
+      access.write(to + cell_candidate * units, gates.candidate);
+      access.write(to + output_gate * units, gates.output);
+    };
+    if (units - unit >= lanes<Real>) {
+      write(WholeVector<Real>{});
+    } else {
+      write(PartialVector<Real>{units - unit});
+    }
+  }
+}
+
 // The hidden states of `count` vectors of a tile from `first` on (a vector is a row's block), from what update_cell()
 // left.
 template <class Real, int count, int blocks>
@@ -68,6 +92,10 @@ struct StepTile {
     Real* to[rows];
     for (int r = 0; r < rows; ++r) to[r] = products + r * blocks * block_elements;
     tile_products<Real, Weight, rows, blocks, start, with_input, with_hidden>(step, row, block, to);
+    if (row->next_hidden == nullptr) {
+      keep_gates(row, vectors, blocks, step.units, block * lanes<Real>, products);
+      return;
+    }
     // Two passes over the tile: what is independent of each other stands together, so that the long chains of
     // operations overlap.
     const index_t unit = block * lanes<Real>;
