@@ -23,7 +23,7 @@ def forward_bytes(T, N, I, H, L, D, lengths, element, threads, about, plain):  #
     """The page's formula."""
     R = sum(lengths) if lengths else T * N
     units = rounded_up(H, about.lanes)
-    chunk = max(128 + N, 4 * N if lengths else 0)
+    chunk = max(128 + N, 4 * N if lengths else 0, 8 * N if about.wavefront else 0)
     layers = L if about.wavefront else D
     elements = layers * (chunk * 4 * units + about.lanes)
     elements += (L - 1 if about.wavefront else min(L - 1, 2)) * R * D * H

@@ -10,6 +10,7 @@ void register_backward(pybind11::module_& module);
 void register_stream(pybind11::module_& module);
 void register_explain(pybind11::module_& module);
 void register_weights(pybind11::module_& module);
+void register_usual_call(pybind11::module_& module);
 void register_info(pybind11::module_& module);
 void register_testing(pybind11::module_& module);
 

@@ -8,7 +8,6 @@
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
-#include "common/default_threads.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace lstm_native::bindings {
@@ -179,58 +178,6 @@ template std::vector<driver::CellWeights<double>> plain_weights<double>(const pl
                                                                         const SequenceView<const double>&,
                                                                         std::vector<WeightArrays>&);
 
-namespace {
-
-template <class Real>
-py::object run_if_usual_of(const PackedWeights& packed, py::handle input, py::handle h, py::handle c, int threads) {
-  const WeightSizes& sizes = packed.sizes();
-  if (!py::isinstance<py::array>(input)) return py::none();
-  const auto x = py::reinterpret_borrow<py::array>(input);
-  if (x.ndim() != 3 || x.size() == 0) return py::none();
-  plan::Problem problem;
-  problem.threads = threads == 0 ? default_threads() : threads;
-  problem.seq_len = x.shape(0);
-  problem.batch = x.shape(1);
-  problem.input_size = sizes.input_size;
-  problem.cell_size = problem.output_size = sizes.hidden_size;
-  problem.num_layers = sizes.num_layers;
-  problem.num_directions = sizes.num_directions;
-  const index_t states = sizes.num_layers * sizes.num_directions;
-  const Real* input_data = usual_array<Real>(input, {problem.seq_len, problem.batch, problem.input_size});
-  const Real* h_data = usual_array<Real>(h, {states, problem.batch, problem.output_size});
-  const Real* c_data = usual_array<Real>(c, {states, problem.batch, problem.cell_size});
-  if (input_data == nullptr || h_data == nullptr || c_data == nullptr) return py::none();
-  const index_t width = problem.layer_output_size();
-  py::array_t<Real> output({problem.seq_len, problem.batch, width});
-  py::array_t<Real> h_n({states, problem.batch, problem.output_size});
-  py::array_t<Real> c_n({states, problem.batch, problem.cell_size});
-  driver::StackForward<Real> stack{};
-  stack.input = {input_data, problem.batch * problem.input_size, problem.input_size, 1};
-  stack.hidden_initial = {h_data, problem.batch * problem.output_size, problem.output_size, 1};
-  stack.cell_initial = {c_data, problem.batch * problem.cell_size, problem.cell_size, 1};
-  stack.weights = packed.cells<Real>().data();
-  stack.output = {output.mutable_data(), problem.batch * width, width, 1};
-  stack.hidden_final = h_n.mutable_data();
-  stack.cell_final = c_n.mutable_data();
-  stack.backwards = packed.begin_backwards();
-  without_gil([&](Interruption& interruption) {
-    driver::stack_forward(
-        plan::Plan(std::move(problem), dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true), stack,
-        interruption);
-  });
-  return py::make_tuple(std::move(output), std::move(h_n), std::move(c_n));
-}
-
-py::object run_if_usual(const PackedWeights& packed, py::handle input, py::handle initial_states, int threads) {
-  if (!PyTuple_CheckExact(initial_states.ptr()) || PyTuple_GET_SIZE(initial_states.ptr()) != 2) return py::none();
-  const py::handle h = PyTuple_GET_ITEM(initial_states.ptr(), 0);
-  const py::handle c = PyTuple_GET_ITEM(initial_states.ptr(), 1);
-  return packed.dtype() == Dtype::float32 ? run_if_usual_of<float>(packed, input, h, c, threads)
-                                          : run_if_usual_of<double>(packed, input, h, c, threads);
-}
-
-}  // namespace
-
 void register_weights(py::module_& module) {
   using namespace py::literals;
   using Construction = SafeConstruction<PackedWeights>;
@@ -241,21 +188,17 @@ void register_weights(py::module_& module) {
            "bidirectional"_a, "weight_dtype"_a)
       .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
-      .def_property_readonly("weight_dtype",
-                             [](const PackedWeights& packed) -> py::object {
-                               switch (packed.weight_dtype()) {
-                                 case plan::WeightDtype::float16:
-                                   return py::str("float16");
-                                 case plan::WeightDtype::bfloat16:
-                                   return py::str("bfloat16");
-                                 case plan::WeightDtype::native:
-                                   break;
-                               }
-                               return py::none();
-                             })
-      .def("run", &run_if_usual, "input"_a, "initial_states"_a, "threads"_a,
-           "output, h_n, c_n of a time-major float call whose arguments need no conversion; else None. threads 0: the "
-           "default.");
+      .def_property_readonly("weight_dtype", [](const PackedWeights& packed) -> py::object {
+        switch (packed.weight_dtype()) {
+          case plan::WeightDtype::float16:
+            return py::str("float16");
+          case plan::WeightDtype::bfloat16:
+            return py::str("bfloat16");
+          case plan::WeightDtype::native:
+            break;
+        }
+        return py::none();
+      });
 }
 
 }  // namespace lstm_native::bindings

@@ -15,9 +15,6 @@ class PackedWeights:
         weight_dtype: str,
     ) -> None: ...
     def matrices(self, cell: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
-    def run(
-        self, input: object, initial_states: object, threads: int
-    ) -> tuple[Any, Any, Any] | None: ...
     @property
     def nbytes(self) -> int: ...
     @property
@@ -33,6 +30,14 @@ class Stream:
     @property
     def nbytes(self) -> int: ...
 
+def run_if_usual(
+    input: object,
+    initial_states: object,
+    weights: object,
+    num_layers: int,
+    bidirectional: bool,
+    threads: int,
+) -> tuple[Any, Any, Any] | None: ...
 def explain(
     seq_len: int,
     batch: int,

@@ -146,12 +146,10 @@ def lstm(
     ((5, 2, 2), (1, 2, 2))
     """
     if (  # nothing to convert, nothing unusual: the way of a call that counts in microseconds
-        type(all_weights) is PackedWeights
-        and type(dropout) is float
+        type(dropout) is float
         and dropout == 0.0
         and type(num_layers) is int
-        and num_layers == all_weights.num_layers
-        and bidirectional is all_weights.bidirectional
+        and (bidirectional is False or bidirectional is True)
         and (train is False or train is True)
         and batch_first is False
         and batch_sizes is lengths is seed is None
@@ -160,7 +158,10 @@ def lstm(
         and device is _CPU
     ):
         threads = 0 if num_threads is None else config.threads_for_call(num_threads)
-        results = all_weights._core.run(input, initial_states, threads)
+        weights = all_weights._core if type(all_weights) is PackedWeights else all_weights
+        results = core.run_if_usual(
+            input, initial_states, weights, num_layers, bidirectional, threads
+        )
         if results is not None:
             return results
     call = prepare(
