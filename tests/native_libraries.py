@@ -12,18 +12,19 @@ import pytest
 _SOURCES = Path(__file__).parent / "native"
 
 
-def compiled(name: str, folder: Path, *flags: str) -> Path:
-    """The library made of native/<name>.cpp; skips where there is no compiler."""
+def compile_with(*arguments: str) -> None:
+    """Run the compiler, to whose success a test is tied; skips where there is none."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
         pytest.skip("no C++ compiler: name one by CXX")
-    library = folder / f"{name}.so"
-    command = [compiler, "-std=c++17", "-O1", "-fPIC", "-shared", *flags]
-    done = subprocess.run(
-        [*command, str(_SOURCES / f"{name}.cpp"), "-o", str(library), "-ldl"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [compiler, "-std=c++17", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def compiled(name: str, folder: Path, *flags: str) -> Path:
+    """The library made of native/<name>.cpp."""
+    library = folder / f"{name}.so"
+    source = str(_SOURCES / f"{name}.cpp")
+    compile_with("-O1", "-fPIC", "-shared", *flags, source, "-o", str(library), "-ldl")
     return library

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 import lstm_native
+from native_libraries import compile_with
 
 PROJECT = Path(__file__).resolve().parents[1]
 CSRC = PROJECT / "csrc"
 PACKAGE = PROJECT / "python" / "lstm_native"
 CPP_FILES = sorted(p for ext in ("cpp", "hpp", "inl", "cu", "cuh") for p in CSRC.rglob(f"*.{ext}"))
+
+KERNEL_TEST = sorted((PROJECT / "tests" / "kernels").glob("*.cpp"))
 
 # What each folder of csrc/ may include, besides itself.
 MAY_INCLUDE = {
@@ -154,3 +157,9 @@ def test_no_source_is_forgotten_by_the_build():
     for path in (*CSRC.rglob("*.cpp"), *CSRC.rglob("*.cu")):
         relative = path.relative_to(PROJECT).as_posix()
         assert relative in listed or re.fullmatch(r"csrc/kernels/\w+/kernels.cpp", relative)
+
+
+@pytest.mark.parametrize("source", KERNEL_TEST, ids=lambda path: path.name)
+def test_the_kernel_test_keeps_up(source):
+    """`make aarch64` builds and runs it; here only that what it calls is still there."""
+    compile_with("-fsyntax-only", f"-I{source.parent}", f"-I{CSRC}", str(source))

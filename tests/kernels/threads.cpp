@@ -4,7 +4,8 @@
 #include <thread>
 
 #include "check.hpp"
-#include "common/flush_subnormals.hpp"
+#include "common/float_control.hpp"
+#include "common/interruption.hpp"
 #include "common/team.hpp"
 
 namespace lstm_native::tests {
@@ -46,11 +47,16 @@ void check_flushing(Checks& checks) {
   });
   expect_both(checks, false, "before");
   {
-    const FlushSubnormals outer;
+    const FloatControl outer(/*flush=*/true);
     expect_both(checks, true, "inside");
     {
-      const FlushSubnormals inner;
+      const FloatControl inner(/*flush=*/true);
       expect_both(checks, true, "inside twice");
+    }
+    expect_both(checks, true, "inside again");
+    {
+      const FloatControl keeping(/*flush=*/false);
+      expect_both(checks, false, "kept inside");
     }
     expect_both(checks, true, "inside again");
     ask = true;
@@ -67,15 +73,17 @@ void check_threads(Checks& checks) {
   int sizes = 0;
   int numbers[threads] = {};
   bool in_step = true;
+  Interruption interruption([](void*) { return false; }, nullptr);
   with_team(threads, [&](Team team) {
+    Watch watch(interruption, team.index == 0);
     for (int round = 1; round <= rounds; ++round) {
       numbers[team.index] = round;
-      barrier.wait(team.size);
+      barrier.wait(team.size, watch);
       if (team.index == 0) {
         sizes = team.size;
         for (int k = 0; k < team.size; ++k) in_step = in_step && numbers[k] == round;
       }
-      barrier.wait(team.size);
+      barrier.wait(team.size, watch);
     }
   });
   checks.that(sizes == (openmp_version > 0 ? threads : 1), "a team of " + std::to_string(sizes));
