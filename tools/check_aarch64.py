@@ -22,7 +22,10 @@ SYSROOT = "/usr/aarch64-linux-gnu"
 CROSS = "aarch64-linux-gnu-"
 
 # What takes the time of a step, forward and backward.
-MULTIPLYING = ("gate_products", "add_following", "add_tile", "unit_in_place", "hidden_states")
+MULTIPLYING = (
+    *("gate_products", "units_in_place", "keep_gates"),
+    *("add_following", "add_tile", "add_panel", "hidden_states"),
+)
 
 
 def openblas() -> Path:
