@@ -15,9 +15,10 @@ constexpr index_t uses_worth_packing = 24;
 // BLAS packs for itself, and needs as many rows as make that worthwhile.
 constexpr index_t rows_worth_blas = 24;
 // Few rows are soon multiplied, and BLAS packs into memory that it keeps (`python -m bench`, plain weights, 50 steps of
-// one row of 1024 units: 1.34 against 1.44 times the time of packed ones, one core of an AMD EPYC Zen 5).
+// one row of 1024 units: 1.34 against 1.44 times the time of packed ones; 100 steps of one of 512 units: 1.13 against
+// 1.10; one core of an AMD EPYC Zen 5).
 constexpr index_t few_rows = 128;
-constexpr index_t weights_worth_blas_for_few_rows = index_t{1} << 20;
+constexpr index_t weights_worth_blas_for_few_rows = index_t{1} << 21;
 // A smaller matrix is packed, and multiplied by our kernels, in less time than BLAS takes (`python -m bench`, plain
 // weights: 1.1 against 1.5 times the time of packed ones at 64 rows of 1024 units, two cores of an AMD EPYC Zen 5). The
 // copy of a larger one costs more than it gains.
