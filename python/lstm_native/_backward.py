@@ -39,7 +39,7 @@ def sizes_of(call: ForwardCall) -> Sizes:
     return Sizes(call.input.shape[-1], call.h_0.shape[-1], layers, call.bidirectional)
 
 
-def tape_elements(call: ForwardCall) -> int:
+def tape_elements(call: ForwardCall, recompute: bool) -> int:
     """Return the number of elements of the tape of a call."""
     if call.batch_sizes:
         seq_len, batch = len(call.batch_sizes), call.batch_sizes[0]
@@ -52,7 +52,7 @@ def tape_elements(call: ForwardCall) -> int:
         *sizes_of(call),
         batch_sizes=call.batch_sizes,
         lengths=call.lengths,
-        recompute=call.recompute,
+        recompute=recompute,
     )
 
 

@@ -49,7 +49,7 @@ class LSTMFunction(torch.autograd.Function):
     def forward(ctx: Any, options: Options, keep_tape: bool, *tensors: Any) -> tuple[Any, ...]:
         call = options.call(*tensors)
         if keep_tape:
-            call = call._replace(tape_elements=tape_elements(call))
+            call = call._replace(tape_elements=tape_elements(call, recompute=False))
         output, h_n, c_n, tape = forward(call)
         if tape is not None:
             # Saved tensors are freed with the graph, and checked for changes; attributes aren't.

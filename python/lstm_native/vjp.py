@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._backward import OutputGradients, Wanted, backward, sizes_of, tape_elements
+from lstm_native._backward import OutputGradients, Wanted, backward, tape_elements
+from lstm_native._extension import core
 from lstm_native._run import DirectionWeights, ForwardCall, empty, returned, take
 from lstm_native.functional import draw_masks, forward_drawn, prepare
 from lstm_native.packing import PackedWeights, unpacked
@@ -18,6 +19,7 @@ Gradients: TypeAlias = tuple[
 ]
 
 _NEEDS = ("input", "states", "weights")
+_ALL_NEEDS = frozenset(_NEEDS)
 
 
 class Pullback:
@@ -74,8 +76,7 @@ class Pullback:
         output = _like(call, d_output, "d_output", call.output_shape)
         h_n = _like(call, d_h_outs, "d_h_outs", call.h_0.shape)
         c_n = _like(call, d_c_outs, "d_c_outs", call.h_0.shape)
-        arrays = self._empty_weights() if "weights" in wanted else None
-        cells = None if arrays is None else self._as_cells(arrays)
+        arrays, cells = self._empty_weights() if "weights" in wanted else (None, None)
         d_input, d_h, d_c = backward(
             call,
             self._tape,
@@ -85,31 +86,22 @@ class Pullback:
         d_weights = None if arrays is None else tuple(returned(call, array) for array in arrays)
         return d_input, (d_h, d_c), d_weights
 
-    def _empty_weights(self) -> list[RealArray]:
-        """Return an array for the gradient of each array of all_weights."""
-        transposed, *biases = self._flags
-        sizes = sizes_of(self._call)
+    def _empty_weights(self) -> tuple[list[RealArray], list[DirectionWeights]]:
+        """Return arrays for the gradients in the order of all_weights, and as the core has them."""
+        transposed = self._flags[0]
         arrays: list[RealArray] = []
-        for cell in range(sizes.cell_count):
-            width = sizes.layer_input_size(sizes.layer_of(cell))
-            shapes: list[tuple[int, ...]] = [
-                (size, sizes.gates) if transposed else (sizes.gates, size)
-                for size in (width, sizes.hidden_size)
-            ]
-            shapes += [(sizes.gates,)] * sum(biases)
-            arrays += [empty(self._call, shape) for shape in shapes]
-        return arrays
-
-    def _as_cells(self, arrays: list[RealArray]) -> list[DirectionWeights]:
-        transposed, has_ih, has_hh = self._flags
-        queue = iter(arrays)
-        cells: list[DirectionWeights] = []
-        for _ in range(sizes_of(self._call).cell_count):
-            w_ih, w_hh = next(queue), next(queue)
-            b_ih = next(queue) if has_ih else None
-            b_hh = next(queue) if has_hh else None
-            cells.append((w_ih.T, w_hh.T, b_ih, b_hh) if transposed else (w_ih, w_hh, b_ih, b_hh))
-        return cells
+        cells: list[Any] = []
+        assert not isinstance(self._call.weights, core.PackedWeights)
+        for cell in self._call.weights:
+            gradients: list[RealArray | None] = [None] * len(cell)
+            for k, weight in enumerate(cell):
+                if weight is None:
+                    continue
+                shape = weight.shape[::-1] if transposed else weight.shape
+                arrays.append(empty(self._call, shape))
+                gradients[k] = arrays[-1].T if transposed else arrays[-1]
+            cells.append(tuple(gradients))
+        return arrays, cells
 
 
 def lstm_vjp(
@@ -203,16 +195,17 @@ def lstm_vjp(
     if isinstance(all_weights, PackedWeights):
         flags = all_weights._flags
         call = call._replace(weights=unpacked(all_weights)[1])
-    call = call._replace(recompute=again)
-    elements = tape_elements(call)
+    call = call._replace(recompute=again, tape_elements=tape_elements(call, again))
     call = draw_masks(call, seed, stacklevel=2)
-    output, h_n, c_n, tape = forward_drawn(call._replace(tape_elements=elements), seed)
+    output, h_n, c_n, tape = forward_drawn(call, seed)
     assert tape is not None
     return (output, h_n, c_n), Pullback(call, tape, flags)
 
 
 def check_needs(needs: Any) -> frozenset[str]:
     """Return which gradients are asked for."""
+    if needs is _NEEDS:
+        return _ALL_NEEDS
     expected = "needs: expected a collection of 'input', 'states' and 'weights', got"
     if isinstance(needs, str) or not isinstance(needs, Collection):
         raise TypeError(f"{expected} {_validate.described(needs)}")
