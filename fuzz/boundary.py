@@ -196,7 +196,8 @@ def of_stream(reader: Reader) -> None:
             out = maybe_spoilt(reader, array(reader, 2, 1, drawn.hidden, dtype=drawn.dtype))
             stream.run(x, reader.choose([None, out]), True)
             stream.set_state(drawn.h, drawn.c)
-            packed.run(drawn.x, (drawn.h, drawn.c), 2)
+            for given in (packed, [array for cell in weights for array in cell]):
+                core.run_if_usual(drawn.x, (drawn.h, drawn.c), given, drawn.layers, False, 2)
             packed.matrices(reader.choose(ODD_SIZES))
 
 

@@ -25,10 +25,17 @@ EXIT_CODE = 66
 
 # Tests that can't hold under a sanitizer, whatever the module does.
 NO_MEMORY = "asks for memory that is not there: a sanitizer's operator new ends the process then"
+OWN_ALLOCATOR = "loads an allocator of its own instead"
+MEASURES_MEMORY = "measures memory, which a sanitizer takes more of"
 DESELECTED = {
     "tests/test_memory.py::test_what_cannot_be_had": NO_MEMORY,
+    "tests/test_memory.py::test_sizes_that_no_memory_has_are_refused": NO_MEMORY,
     "tests/test_stream.py::test_working_memory_that_cannot_be_had": NO_MEMORY,
-    "tests/test_stream.py::test_steps_do_not_call_malloc": "loads an allocator of its own instead",
+    "tests/test_allocations.py": OWN_ALLOCATOR,
+    "tests/test_stream.py::test_steps_do_not_call_malloc": OWN_ALLOCATOR,
+    "tests/test_working_memory.py::test_what_calls_take_is_what_is_said": OWN_ALLOCATOR,
+    "tests/test_explain.py::test_workspace_is_what_a_call_takes": MEASURES_MEMORY,
+    "tests/test_memory.py::test_memory_of_a_step_of_training_serves_the_next": MEASURES_MEMORY,
 }
 
 
