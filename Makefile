@@ -265,7 +265,7 @@ fuzz: $(FUZZ_VENV)/.installed
 	@mkdir -p build/fuzz/corpus
 	LD_PRELOAD="$$($(FUZZ_VENV)/bin/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 $(FUZZ_VENV)/bin/python -m fuzz \
-	  -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=6000 -max_len=512 -print_final_stats=1 $(FUZZ_ARGS) \
+	  -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=1000000 -max_len=512 -print_final_stats=1 $(FUZZ_ARGS) \
 	  build/fuzz/corpus fuzz/corpus
 
 fuzz-quick: $(VENV)/.fuzz

@@ -149,7 +149,7 @@ def of_backward(
         core.backward(
             *(drawn.x, drawn.h, drawn.c, weights, tape, maybe(drawn.output(reader))),
             *(maybe(drawn.states(reader)), maybe(drawn.states(reader))),
-            maybe(maybe_spoilt(reader, np.zeros_like(drawn.x))),
+            maybe(maybe_spoilt(reader, np.zeros((*drawn.rows, drawn.features), drawn.dtype))),
             *(maybe(drawn.states(reader)), maybe(drawn.states(reader))),
             maybe(cells(reader, drawn.sizes, drawn.dtype)),
             maybe(np.zeros(shape, drawn.dtype)),
