@@ -265,12 +265,13 @@ fuzz: $(FUZZ_VENV)/.installed
 	@mkdir -p build/fuzz/corpus
 	LD_PRELOAD="$$($(FUZZ_VENV)/bin/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 $(FUZZ_VENV)/bin/python -m fuzz \
-	  -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=1000000 -max_len=512 -print_final_stats=1 $(FUZZ_ARGS) \
-	  build/fuzz/corpus fuzz/corpus
+	  -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=1000000 -max_len=512 \
+	  -print_final_stats=1 $(FUZZ_ARGS) build/fuzz/corpus fuzz/corpus
 
 fuzz-quick: $(VENV)/.fuzz
 	@mkdir -p build/fuzz/corpus-quick
-	$(VENV)/bin/python -m fuzz -seed=1 -max_total_time=20 -timeout=30 -rss_limit_mb=4000 -max_len=512 $(FUZZ_ARGS) build/fuzz/corpus-quick fuzz/corpus
+	$(VENV)/bin/python -m fuzz -seed=1 -max_total_time=20 -timeout=30 -rss_limit_mb=4000 -malloc_limit_mb=1000000 \
+	  -max_len=512 $(FUZZ_ARGS) build/fuzz/corpus-quick fuzz/corpus
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
