@@ -47,6 +47,7 @@ class Sanitizer(NamedTuple):
     runtime: str  # GCC's
     options: dict[str, str]
     faults: dict[str, str]  # call of the library of faults: what the report says
+    left_out: dict[str, str]  # tests beside DESELECTED
 
 
 SANITIZERS = {
@@ -61,6 +62,7 @@ SANITIZERS = {
             "PYTHONMALLOC": "malloc",
         },
         {"read_past_end(4)": "heap-buffer-overflow", "overflow(2)": "signed integer overflow"},
+        {},
     ),
     "leak": Sanitizer(
         "leak",
@@ -70,6 +72,11 @@ SANITIZERS = {
         # failure: one with a frame of ours is.
         {"LSAN_OPTIONS": "exitcode=0", "PYTHONMALLOC": "malloc"},
         {"lose(1234)": "1234 byte"},
+        {
+            "tests/test_threads.py::test_more_threads_at_once_than_blas_has_memory_for": (
+                "GCC 12's LeakSanitizer reads its list of threads while that grows, and crashes"
+            ),
+        },
     ),
     "thread": Sanitizer(
         "thread",
@@ -85,6 +92,7 @@ SANITIZERS = {
             ),
         },
         {"race(100000)": "data race"},
+        {},
     ),
 }
 
@@ -182,7 +190,7 @@ def main() -> int:
     work = PROJECT / "build" / f"sanitize-{name}"
     work.mkdir(parents=True, exist_ok=True)
     check_faults(name, work)
-    for test, reason in DESELECTED.items():
+    for test, reason in {**DESELECTED, **sanitizer.left_out}.items():
         print(f"left out: {test}: {reason}")
         pytest_args.append(f"--deselect={test}")
     logs = fresh(work / "logs")
