@@ -22,8 +22,9 @@ class alignas(cache_line_bytes) Interruption {
   Interruption& operator=(const Interruption&) = delete;
 
   bool requested() const { return requested_.load(std::memory_order_relaxed); }
+  // Not again after a yes, whose reason is then set, as Python's exceptions are.
   void ask() {
-    if (question_(whom_)) requested_.store(true, std::memory_order_relaxed);
+    if (!requested() && question_(whom_)) requested_.store(true, std::memory_order_relaxed);
   }
 
  private:

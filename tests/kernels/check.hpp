@@ -88,6 +88,7 @@ template <class Real>
 void check_backward(const kernels::KernelTable& table, Checks& checks);
 template <class Real>
 void check_passes(const kernels::KernelTable& table, Checks& checks);
+void check_interruption(Checks& checks);
 void check_threads(Checks& checks);
 void check_flushing(Checks& checks);
 

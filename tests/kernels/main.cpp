@@ -25,6 +25,7 @@ int main() {
     finish(implementation.table->isa, checks);
   }
   tests::Checks threads("threads");
+  tests::check_interruption(threads);
   tests::check_threads(threads);
   tests::check_flushing(threads);
   finish("threads", threads);

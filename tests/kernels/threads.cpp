@@ -66,6 +66,17 @@ void check_flushing(Checks& checks) {
   checks.that(of_other.done() > 0 && of_other.failed() == 0, "another thread's setting changed");
 }
 
+void check_interruption(Checks& checks) {
+  int asked = 0;
+  Interruption interruption([](void* count) { return ++*static_cast<int*>(count) == 2; }, &asked);
+  Watch watch(interruption, /*asks=*/true);
+  interruption.ask();
+  checks.that(!interruption.requested() && !watch.stops(0), "an end that nobody asked for");
+  for (int round = 0; round < 3; ++round) interruption.ask();
+  checks.that(interruption.requested() && watch.stops(0), "a call that goes on although it is to end");
+  checks.that(asked == 2, "a question that was asked again after a yes");
+}
+
 void check_threads(Checks& checks) {
   constexpr int threads = 4;
   constexpr int rounds = 500;
