@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fuzz.arrays import REALS, plain, spoil
+from fuzz.arrays import LARGEST, REALS, plain, spoil
 from fuzz.reader import Reader
 from lstm_native import _core as core
 
@@ -74,7 +74,10 @@ class Drawn:
         self.rows = rows
         self.sizes = (self.features, self.hidden, self.layers, self.directions)
         state = (self.layers * self.directions, self.batch, self.hidden)
-        self.x = maybe_spoilt(reader, array(reader, *rows, self.features, dtype=self.dtype))
+        x = array(reader, *rows, self.features, dtype=self.dtype)
+        self.x = maybe_spoilt(reader, x)
+        if self.lengths and self.x.size > LARGEST:
+            self.x = x  # for each step of such a batch the core takes 8 bytes
         self.h = maybe_spoilt(reader, array(reader, *state, dtype=self.dtype))
         self.c = maybe_spoilt(reader, array(reader, *state, dtype=self.dtype))
         self.state = state
