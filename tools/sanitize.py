@@ -35,6 +35,7 @@ DESELECTED = {
     "tests/test_stream.py::test_steps_do_not_call_malloc": OWN_ALLOCATOR,
     "tests/test_working_memory.py::test_what_calls_take_is_what_is_said": OWN_ALLOCATOR,
     "tests/test_explain.py::test_workspace_is_what_a_call_takes": MEASURES_MEMORY,
+    "tests/test_long_lives.py": MEASURES_MEMORY,
     "tests/test_memory.py::test_memory_of_a_step_of_training_serves_the_next": MEASURES_MEMORY,
 }
 
@@ -95,7 +96,6 @@ SANITIZERS = {
         {"race(100000)": "data race"},
         {
             "tests/test_interrupts.py::test_forward": "must be over in a time that this takes longer",
-            "tests/test_long_lives.py": MEASURES_MEMORY,
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
         },
     ),
