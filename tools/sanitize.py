@@ -87,15 +87,15 @@ SANITIZERS = {
         "libtsan.so",
         {
             "TSAN_OPTIONS": (
-                # Python, NumPy and OpenBLAS are not instrumented: what they do is not judged. LLVM's
-                # OpenMP does not join the threads of a nested team when a program ends.
+                # Python, NumPy and OpenBLAS are not instrumented: what they do is not judged.
+                # LLVM's OpenMP does not join the threads of a nested team when a program ends.
                 f"ignore_noninstrumented_modules=1:exitcode={EXIT_CODE}:die_after_fork=0:"
                 "allocator_may_return_null=1:report_thread_leaks=0"
             ),
         },
         {"race(100000)": "data race"},
         {
-            "tests/test_interrupts.py::test_forward": "must be over in a time that this takes longer",
+            "tests/test_interrupts.py::test_forward": "has less time than this takes",
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
         },
     ),
