@@ -189,7 +189,8 @@ index_t tape_elements(index_t seq_len, index_t batch, index_t input_size, index_
   problem.num_layers = num_layers;
   problem.num_directions = bidirectional ? 2 : 1;
   check(problem);
-  return plan::TapeLayout(problem, plan::ActiveRows(problem).total(), form_of(recompute)).elements();
+  return plan::TapeLayout(problem, plan::ActiveRows(problem, /*steps_listed=*/false).total(), form_of(recompute))
+      .elements();
 }
 
 }  // namespace

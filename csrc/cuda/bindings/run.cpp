@@ -57,7 +57,7 @@ Options options_of(const Array& input, index_t hidden_size, index_t num_layers, 
 Shapes shapes_of(const plan::Problem& problem) {
   Shapes shapes;
   if (problem.packed()) {
-    const index_t rows = plan::ActiveRows(problem).total();
+    const index_t rows = plan::ActiveRows(problem, /*steps_listed=*/false).total();
     shapes.input = {rows, problem.input_size};
     shapes.output = {rows, problem.layer_output_size()};
   } else {
@@ -69,7 +69,8 @@ Shapes shapes_of(const plan::Problem& problem) {
 }
 
 index_t tape_elements(const Options& options, plan::TapeForm form) {
-  return plan::TapeLayout(options.problem, plan::ActiveRows(options.problem).total(), form).elements();
+  return plan::TapeLayout(options.problem, plan::ActiveRows(options.problem, /*steps_listed=*/false).total(), form)
+      .elements();
 }
 
 void require_cells(const plan::Problem& problem, std::size_t count) {
