@@ -95,7 +95,6 @@ SANITIZERS = {
         },
         {"race(100000)": "data race"},
         {
-            "tests/test_interrupts.py::test_forward": "has less time than this takes",
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
         },
     ),
@@ -129,7 +128,7 @@ def environment(name: str, logs: Path) -> dict[str, str]:
         path_of("g++", sanitizer.runtime, "g++"),
         path_of("g++", "libstdc++.so", "g++"),
     ]
-    chosen = {"LD_PRELOAD": ":".join(preloaded), **sanitizer.options}
+    chosen = {"LD_PRELOAD": ":".join(preloaded), "TEST_SLOWNESS": "20", **sanitizer.options}
     for variable in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
         if variable in chosen:
             chosen[variable] += f":log_path={logs / 'report'}"
