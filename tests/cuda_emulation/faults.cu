@@ -3,6 +3,8 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
+#include <thread>
+
 #include "cuda/device_span.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/resources.hpp"
@@ -154,6 +156,20 @@ int allocation_while_capturing() {
   check(cudaStreamBeginCapture(a.get(), cudaStreamCaptureModeThreadLocal), "begin");
   void* memory = nullptr;
   const cudaError_t error = cudaMalloc(&memory, 4);
+  cudaGraph_t captured = nullptr;
+  check(cudaStreamEndCapture(a.get(), &captured), "end");
+  const Graph graph(captured);
+  return error;
+}
+int allocation_beside_a_capture() {
+  const Stream a = make_stream();
+  check(cudaStreamBeginCapture(a.get(), cudaStreamCaptureModeThreadLocal), "begin");
+  cudaError_t error = cudaErrorInvalidValue;
+  std::thread([&error] {
+    void* memory = nullptr;
+    error = cudaMalloc(&memory, 4);
+    if (error == cudaSuccess) error = cudaFree(memory);
+  }).join();
   cudaGraph_t captured = nullptr;
   check(cudaStreamEndCapture(a.get(), &captured), "end");
   const Graph graph(captured);

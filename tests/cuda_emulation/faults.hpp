@@ -8,9 +8,9 @@
               apply(ordered_by_an_event) apply(event_recorded_too_early) apply(freed_while_in_use)              \
                   apply(threads_that_write_one_place) apply(threads_that_read_each_others)                      \
                       apply(branch_that_is_not_joined) apply(allocation_while_capturing)                        \
-                          apply(unordered_branches_of_a_graph) apply(destroyed_stream)                          \
-                              apply(product_beyond_the_allocation) apply(product_onto_its_operand)              \
-                                  apply(product_with_rows_that_overlap)
+                          apply(allocation_beside_a_capture) apply(unordered_branches_of_a_graph)               \
+                              apply(destroyed_stream) apply(product_beyond_the_allocation)                      \
+                                  apply(product_onto_its_operand) apply(product_with_rows_that_overlap)
 
 namespace lstm_native::cuda::faults {
 

@@ -2,11 +2,13 @@
 // one of the orders that a device may choose; the clocks tell whether another order was possible, too.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,7 @@ struct Node {
 struct Capture {
   bool ended = false;
   Stream* origin = nullptr;
+  std::thread::id thread;  // that began it, and alone must not allocate: captures are cudaStreamCaptureModeThreadLocal
   std::vector<Stream*> branches;
   std::vector<Clock> clocks;    // per branch: to see whether all were joined
   std::vector<Clock> recorded;  // per node
@@ -89,7 +92,6 @@ class Machine {
   std::set<Event*> events;
   Injected injected;
   std::string violation;  // the last one
-  int captures = 0;
   int devices = 1;
   int device = 0;
 
@@ -167,10 +169,16 @@ class Machine {
   void begin_capture(Stream& stream) {
     stream.capture = std::make_shared<Capture>();
     stream.capture->origin = &stream;
+    stream.capture->thread = std::this_thread::get_id();
     stream.capture->branches.push_back(&stream);
     stream.capture->clocks.emplace_back();
     stream.branch = 0;
-    ++captures;
+  }
+
+  bool this_thread_captures() const {
+    return std::any_of(streams.begin(), streams.end(), [](const Stream* stream) {
+      return stream->capture != nullptr && stream->capture->thread == std::this_thread::get_id();
+    });
   }
 
   // Null where a branch was not joined.
@@ -178,7 +186,6 @@ class Machine {
     const std::shared_ptr<Capture> capture = stream.capture;
     for (Stream* branch : capture->branches) branch->capture = nullptr;
     capture->ended = true;
-    --captures;
     Clock& end = capture->clocks[0];
     for (std::size_t b = 0; b < capture->branches.size(); ++b) {
       const Clock& clock = capture->clocks[b];

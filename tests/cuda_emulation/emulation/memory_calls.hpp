@@ -7,8 +7,9 @@
 
 inline cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   using namespace cuda_emulation;
-  return guarded(
-      [&] { return machine().captures > 0 ? cudaErrorStreamCaptureUnsupported : allocate(pointer, bytes, nullptr); });
+  return guarded([&] {
+    return machine().this_thread_captures() ? cudaErrorStreamCaptureUnsupported : allocate(pointer, bytes, nullptr);
+  });
 }
 inline cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t stream) {
   using namespace cuda_emulation;
