@@ -19,8 +19,7 @@ struct Given {
   int threads;
 };
 
-// The problem of a time-major call with weights of these sizes, but for its batch and steps; nothing where the input is
-// unusual.
+// The problem of a time-major call with weights of these sizes; nothing where the input is unusual.
 std::optional<plan::Problem> problem_of(const Given& given, const WeightSizes& sizes) {
   if (!py::isinstance<py::array>(given.input)) return std::nullopt;
   const auto input = py::reinterpret_borrow<py::array>(given.input);
@@ -57,10 +56,13 @@ std::optional<Sources<Real>> sources_of(const Given& given, const plan::Problem&
   return sources;
 }
 
+// packed: null where the weights are plain, and `cells` theirs.
 template <class Real>
-py::object computed(const plan::Plan& plan, const Sources<Real>& from, const driver::CellWeights<Real>* weights,
-                    bool backwards) {
-  const plan::Problem& problem = plan.problem;
+py::object run(const plan::Problem& problem, const Sources<Real>& from, const PackedWeights* packed,
+               const std::vector<driver::CellWeights<Real>>& cells) {
+  const bool is_packed = packed != nullptr;
+  const plan::Plan plan(problem, dtype_of<Real>, is_packed ? packed->weight_dtype() : plan::WeightDtype::native,
+                        is_packed);
   const index_t width = problem.layer_output_size();
   const index_t states = problem.num_layers * problem.num_directions;
   py::array_t<Real> output({problem.seq_len, problem.batch, width});
@@ -70,38 +72,30 @@ py::object computed(const plan::Plan& plan, const Sources<Real>& from, const dri
   stack.input = {from.input, problem.batch * problem.input_size, problem.input_size, 1};
   stack.hidden_initial = {from.hidden, problem.batch * problem.output_size, problem.output_size, 1};
   stack.cell_initial = {from.cell, problem.batch * problem.cell_size, problem.cell_size, 1};
-  stack.weights = weights;
+  stack.weights = cells.data();
   stack.output = {output.mutable_data(), problem.batch * width, width, 1};
   stack.hidden_final = h_n.mutable_data();
   stack.cell_final = c_n.mutable_data();
-  stack.backwards = backwards;
+  stack.backwards = is_packed && packed->begin_backwards();
   without_gil([&](Interruption& interruption) { driver::stack_forward(plan, stack, interruption); });
   return py::make_tuple(std::move(output), std::move(h_n), std::move(c_n));
 }
 
 template <class Real>
 py::object run_packed(const PackedWeights& packed, const Given& given) {
-  std::optional<plan::Problem> problem = problem_of(given, packed.sizes());
+  const auto problem = problem_of(given, packed.sizes());
   if (!problem.has_value()) return py::none();
   const auto from = sources_of<Real>(given, *problem);
-  if (!from.has_value()) return py::none();
-  const plan::Plan plan(std::move(*problem), dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true);
-  return computed<Real>(plan, *from, packed.cells<Real>().data(), packed.begin_backwards());
+  return from.has_value() ? run<Real>(*problem, *from, &packed, packed.cells<Real>()) : py::none();
 }
 
-// Plain weights that lie as they are read; nothing where some do not.
+// Plain weights in C order, which every path reads where they lie; nothing where some are not.
 template <class Real>
-std::optional<std::vector<driver::CellWeights<Real>>> cells_of(const py::tuple& arrays, const plan::Plan& plan) {
-  const plan::Problem& problem = plan.problem;
+std::optional<std::vector<driver::CellWeights<Real>>> cells_of(const py::tuple& arrays, const plan::Problem& problem) {
   const index_t rows = gate_count * problem.cell_size;
-  SequenceView<const Real> input;
-  input.row_stride = problem.input_size;
-  input.time_stride = problem.batch * problem.input_size;
   std::vector<driver::CellWeights<Real>> cells(static_cast<std::size_t>(problem.num_layers * problem.num_directions));
   for (std::size_t k = 0; k < cells.size(); ++k) {
-    const index_t layer = static_cast<index_t>(k) / problem.num_directions;
-    const index_t columns = problem.layer_input_size(layer);
-    const driver::WeightPaths paths = driver::weight_paths(plan, layer, input, /*packed=*/false);
+    const index_t columns = problem.layer_input_size(static_cast<index_t>(k) / problem.num_directions);
     driver::CellWeights<Real>& cell = cells[k];
     cell.input = {usual_array<Real>(arrays[4 * k], {rows, columns}), rows, columns, columns, 1};
     cell.hidden = {usual_array<Real>(arrays[4 * k + 1], {rows, problem.output_size}), rows, problem.output_size,
@@ -111,22 +105,18 @@ std::optional<std::vector<driver::CellWeights<Real>>> cells_of(const py::tuple& 
     for (const Real* data : {cell.input.data, cell.hidden.data, cell.input_bias.data, cell.hidden_bias.data}) {
       if (data == nullptr) return std::nullopt;
     }
-    if (!driver::reads_in_place(paths.input, cell.input) || !driver::reads_in_place(paths.hidden, cell.hidden)) {
-      return std::nullopt;
-    }
   }
   return cells;
 }
 
 template <class Real>
 py::object run_plain(const py::tuple& arrays, const WeightSizes& sizes, const Given& given) {
-  std::optional<plan::Problem> problem = problem_of(given, sizes);
+  const auto problem = problem_of(given, sizes);
   if (!problem.has_value()) return py::none();
   const auto from = sources_of<Real>(given, *problem);
   if (!from.has_value()) return py::none();
-  const plan::Plan plan(std::move(*problem), dtype_of<Real>, plan::WeightDtype::native, /*packed_weights=*/false);
-  const auto cells = cells_of<Real>(arrays, plan);
-  return cells.has_value() ? computed<Real>(plan, *from, cells->data(), /*backwards=*/false) : py::none();
+  const auto cells = cells_of<Real>(arrays, *problem);
+  return cells.has_value() ? run<Real>(*problem, *from, nullptr, *cells) : py::none();
 }
 
 py::object run_plain(const py::tuple& arrays, const Given& given) {

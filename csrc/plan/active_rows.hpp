@@ -59,9 +59,8 @@ class ActiveRows {
   index_t steps_;
   index_t batch_;
   index_t total_;
-  bool packed_;  // the caller's sequence holds the active rows alone
-  std::vector<index_t>
-      offsets_;  // steps_ + 1 of them; empty: every row is active at every step, or they are not listed
+  bool packed_;                   // the caller's sequence holds the active rows alone
+  std::vector<index_t> offsets_;  // steps_ + 1 of them; empty: steps are all alike, or not listed
   std::vector<index_t> lengths_;  // per row, falling; empty: all are steps_
   std::vector<index_t> order_;    // the caller's row of each of ours; empty: the same
 };

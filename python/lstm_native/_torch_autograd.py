@@ -70,8 +70,7 @@ class LSTMFunction(torch.autograd.Function):
         options: Options = ctx.options
         needed = ctx.needs_input_grad[2:]
         needs = {"input": needed[0], "states": any(needed[1:3]), "weights": any(needed[3:])}
-        flags = (False, options.bias, options.bias)
-        pullback = Pullback(options.call(*tensors), _array(tape), flags)
+        pullback = Pullback(options.call(*tensors), _array(tape), transposed=False)
         d_input, d_states, d_weights = pullback(
             *(None if gradient is None else _array(gradient) for gradient in gradients),
             needs=[name for name, wanted in needs.items() if wanted],

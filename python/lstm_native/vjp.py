@@ -34,12 +34,12 @@ class Pullback:
         Memory of the tape.
     """
 
-    __slots__ = ("_call", "_flags", "_tape")
+    __slots__ = ("_call", "_tape", "_transposed")
 
-    def __init__(self, call: ForwardCall, tape: RealArray, flags: tuple[bool, bool, bool]) -> None:
+    def __init__(self, call: ForwardCall, tape: RealArray, transposed: bool) -> None:
         self._call = call
         self._tape = tape
-        self._flags = flags
+        self._transposed = transposed
 
     @property
     def nbytes(self) -> int:
@@ -88,7 +88,6 @@ class Pullback:
 
     def _empty_weights(self) -> tuple[list[RealArray], list[DirectionWeights]]:
         """Return arrays for the gradients in the order of all_weights, and as the core has them."""
-        transposed = self._flags[0]
         arrays: list[RealArray] = []
         cells: list[Any] = []
         assert not isinstance(self._call.weights, core.PackedWeights)
@@ -97,9 +96,9 @@ class Pullback:
             for k, weight in enumerate(cell):
                 if weight is None:
                     continue
-                shape = weight.shape[::-1] if transposed else weight.shape
+                shape = weight.shape[::-1] if self._transposed else weight.shape
                 arrays.append(empty(self._call, shape))
-                gradients[k] = arrays[-1].T if transposed else arrays[-1]
+                gradients[k] = arrays[-1].T if self._transposed else arrays[-1]
             cells.append(tuple(gradients))
         return arrays, cells
 
@@ -191,15 +190,15 @@ def lstm_vjp(
         lengths=lengths,
         device=device,
     )
-    flags = (weights_transposed, has_ih_bias, has_hh_bias)
+    transposed = weights_transposed
     if isinstance(all_weights, PackedWeights):
-        flags = all_weights._flags
+        transposed = all_weights.weights_transposed
         call = call._replace(weights=unpacked(all_weights)[1])
     call = call._replace(recompute=again, tape_elements=tape_elements(call, again))
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, tape = forward_drawn(call, seed)
     assert tape is not None
-    return (output, h_n, c_n), Pullback(call, tape, flags)
+    return (output, h_n, c_n), Pullback(call, tape, transposed)
 
 
 def check_needs(needs: Any) -> frozenset[str]:

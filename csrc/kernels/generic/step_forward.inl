@@ -14,24 +14,34 @@ struct PartialVector {
   void write(Real* to, Vector<Real> values) const { store_some(to, values, count); }
 };
 
+// Of one vector of units, whose pre-activations lie gate by gate.
+template <class Real>
+[[gnu::always_inline]] inline GateVectors<Real> gates_of(const Real* pre_activations) {
+  return activate<Real>(
+      {load(pre_activations + input_gate * lanes<Real>), load(pre_activations + forget_gate * lanes<Real>),
+       load(pre_activations + cell_candidate * lanes<Real>), load(pre_activations + output_gate * lanes<Real>)});
+}
+
+template <class Real, class Access>
+[[gnu::always_inline]] inline void write_gates(const GateVectors<Real>& gates, Real* tape, index_t units, index_t unit,
+                                               Access access) {
+  access.write(tape + input_gate * units + unit, gates.input);
+  access.write(tape + forget_gate * units + unit, gates.forget);
+  access.write(tape + cell_candidate * units + unit, gates.candidate);
+  access.write(tape + output_gate * units + unit, gates.output);
+}
+
 // The gates and the cell state of one vector of units. Leaves the cell state where the input gate's pre-activations
 // were, the output gate where its own were.
 template <class Real, class Access>
 [[gnu::always_inline]] inline void update_cell(const StepRow<Real>& row, index_t units, index_t unit,
                                                Real* pre_activations, Access access) {
-  const GateVectors<Real> gates = activate<Real>(
-      {load(pre_activations + input_gate * lanes<Real>), load(pre_activations + forget_gate * lanes<Real>),
-       load(pre_activations + cell_candidate * lanes<Real>), load(pre_activations + output_gate * lanes<Real>)});
+  const GateVectors<Real> gates = gates_of(pre_activations);
   const Vector<Real> c = multiply_add(gates.forget, access.read(row.cell + unit), gates.input * gates.candidate);
   access.write(row.cell + unit, c);
   store(pre_activations + input_gate * lanes<Real>, c);
   store(pre_activations + output_gate * lanes<Real>, gates.output);
-  if (row.gates_tape != nullptr) {
-    access.write(row.gates_tape + input_gate * units + unit, gates.input);
-    access.write(row.gates_tape + forget_gate * units + unit, gates.forget);
-    access.write(row.gates_tape + cell_candidate * units + unit, gates.candidate);
-    access.write(row.gates_tape + output_gate * units + unit, gates.output);
-  }
+  if (row.gates_tape != nullptr) write_gates(gates, row.gates_tape, units, unit, access);
   if (row.cell_tape != nullptr) access.write(row.cell_tape + unit, c);
 }
 
@@ -41,20 +51,12 @@ template <class Real>
                                   const Real* pre_activations) {
   for (int v = 0; v < vectors; ++v, pre_activations += gate_count * lanes<Real>) {
     const index_t unit = first_unit + v % blocks * lanes<Real>;
-    Real* to = row[v / blocks].gates_tape + unit;
-    const GateVectors<Real> gates = activate<Real>(
-        {load(pre_activations + input_gate * lanes<Real>), load(pre_activations + forget_gate * lanes<Real>),
-         load(pre_activations + cell_candidate * lanes<Real>), load(pre_activations + output_gate * lanes<Real>)});
-    const auto write = [&](auto access) {
-      access.write(to + input_gate * units, gates.input);
-      access.write(to + forget_gate * units, gates.forget);
-      access.write(to + cell_candidate * units, gates.candidate);
-      access.write(to + output_gate * units, gates.output);
-    };
+    Real* tape = row[v / blocks].gates_tape;
+    const GateVectors<Real> gates = gates_of(pre_activations);
     if (units - unit >= lanes<Real>) {
-      write(WholeVector<Real>{});
+      write_gates(gates, tape, units, unit, WholeVector<Real>{});
     } else {
-      write(PartialVector<Real>{units - unit});
+      write_gates(gates, tape, units, unit, PartialVector<Real>{units - unit});
     }
   }
 }
