@@ -16,7 +16,7 @@ from shapes import Shape, make_case
 SMALL = Shape("small", 9, 5, 6, 20, 2, True)
 # Layers wide enough for the backward products that BLAS does, and for a forward projection by it.
 WIDE = Shape("wide", 50, 5, 300, 264)
-PROJECTED_BY_BLAS = Shape("projected", 3, 40, 8070, 264)
+PROJECTED_BY_BLAS = Shape("projected", 5, 40, 8070, 264)
 
 
 def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
@@ -44,6 +44,12 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
     def backward(of: Any, **options: Any) -> Callable[[], Any]:
         outputs, pullback = call_vjp(of, **options, **n)
         return lambda: pullback(*outputs)
+
+    pool = lstm_native.MemoryPool()
+
+    def in_pool() -> None:
+        with pool:
+            call_lstm(wide, **n)
 
     def set_state() -> None:
         stream.state = stream.state
@@ -80,6 +86,8 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
         "LayerExplanation": lambda: lstm_native.explain(
             seq_len=9, batch=5, input_size=6, hidden_size=20
         ).layers[0],
+        "MemoryPool": in_pool,
+        "MemoryPool.clear": pool.clear,
         "get_config": lstm_native.get_config,
         "show_config": silently(lstm_native.show_config),
         "get_num_threads": lstm_native.get_num_threads,

@@ -147,8 +147,8 @@ TEST_SHAPES: tuple[Shape, ...] = (
     Shape("batch_64_h8", 5, 64, 8, 8, reason="small H with a wide batch: threads own batch rows"),
     Shape("wide_input", 3, 2, 300, 6, reason="I much larger than H"),
     Shape(
-        "large_input_matrix", 6, 5, 4100, 512,
-        reason="plain weights large enough, and rows enough, for BLAS to project the input",
+        "large_input_matrix", 30, 5, 4100, 512,
+        reason="plain weights large enough, and rows enough, for BLAS to project input",
     ),
     Shape("wide_hidden", 3, 2, 2, 72, reason="H much larger than I"),
     Shape("long", 150, 2, 4, 5, reason="many steps: rounding errors accumulate"),

@@ -248,15 +248,13 @@ def test_paths_of_weights():
     assert plain(few) == ("in_place", "in_place")
     # BLAS is worth its while only for a matrix that is not worth a copy.
     assert plain(many) == ("packed_per_call", "packed_per_call")
-    large = Shape("large", 6, 5, 4100, 512)
+    large = Shape("large", 60, 5, 4100, 512)
     assert plain(large) == ("blas", "packed_per_call")
     # BLAS reads rows at even distances, which a time-major walk over (N, T, I) does not meet.
     assert plain(large, batch_first=True) == ("packed_per_call", "packed_per_call")
-    assert plain(large, lengths=[6, 6, 6, 5, 1]) == ("packed_per_call", "packed_per_call")
-    # Or where few rows are multiplied with it.
-    assert plain(Shape("few_rows", 128, 1, 512, 1024)) == ("blas", "packed_per_call")
-    assert plain(Shape("small", 128, 1, 511, 1024)) == ("packed_per_call", "packed_per_call")
-    assert plain(Shape("more_rows", 43, 3, 512, 1024)) == ("packed_per_call", "packed_per_call")
+    assert plain(large, lengths=[60, 60, 60, 50, 10]) == ("packed_per_call", "packed_per_call")
+    # The rows of one chunk are few enough to be projected a block at a time.
+    assert plain(Shape("one_chunk", 6, 5, 4100, 512)) == ("packed_per_call", "packed_per_call")
 
 
 def test_is_a_value():

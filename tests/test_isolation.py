@@ -23,7 +23,7 @@ PATHS = {
     "plain, in place, more rows": (Shape("few", 2, 7, 24, 72), "plain", {}),
     "plain, few long rows": (Shape("long", 5, 2, 24, 1030), "plain", {}),
     "plain, packed per call": (Shape("many", 9, 40, 24, 72, 2, True), "plain", {}),
-    "plain, BLAS": (Shape("wide", 3, 40, 8070, 264), "plain", {}),
+    "plain, BLAS": (Shape("wide", 5, 40, 8070, 264), "plain", {}),
     "transposed": (Shape("many", 9, 40, 24, 72, 2), "transposed", {}),
     "threads": (Shape("threads", 9, 13, 24, 264, 1, True), "packed", {"num_threads": 4}),
     "masks": (Shape("masks", 5, 7, 24, 72, 3), "plain", {"dropout": 0.5, "train": True, "seed": 1}),

@@ -115,7 +115,7 @@ def test_working_memory_of_blas_that_cannot_be_had(way):
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
         call()
     """
-    program = program.replace("SIZES", "(3, 40, 8070, 264)").replace("WAY", repr(way))
+    program = program.replace("SIZES", "(5, 40, 8070, 264)").replace("WAY", repr(way))
     code, output, error = ask(program)
     assert (code, output) == (0, "MemoryError"), error
 

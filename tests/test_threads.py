@@ -222,11 +222,12 @@ PATHS = {
     "plain, few rows, wide": (Shape("few", 5, 2, 24, 264), {}),
     "plain, one row, many steps": (Shape("stream", 30, 1, 24, 1030), {}),
     "plain, many rows": (Shape("many", 9, 40, 24, 72, 2, True), {}),
-    "plain, many rows, wide": (Shape("many", 3, 40, 8070, 264, 1, True), {}),
+    "plain, many rows, wide": (Shape("many", 5, 40, 8070, 264, 1, True), {}),
+    "plain, one chunk": (Shape("chunk", 3, 40, 70, 264, 2, True), {}),
     "plain, batch_first": (Shape("uneven", 9, 40, 24, 72, 2, True), {"batch_first": True}),
     "transposed, few rows": (Shape("few", 5, 2, 24, 72), {"weights_transposed": True}),
     "transposed, many rows": (Shape("many", 9, 40, 24, 72, 2), {"weights_transposed": True}),
-    "transposed, wide": (Shape("many", 3, 40, 8070, 264), {"weights_transposed": True}),
+    "transposed, wide": (Shape("many", 5, 40, 8070, 264), {"weights_transposed": True}),
 }
 
 

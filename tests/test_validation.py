@@ -120,6 +120,7 @@ def test_the_table_covers_every_interface():
         "get_config",
         "get_flush_subnormals",
         "get_num_threads",
+        "MemoryPool",
         "show_config",
         "__version__",
         "cuda",

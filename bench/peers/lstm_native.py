@@ -13,7 +13,10 @@ from shapes import Case
 
 
 class Adapter(Peer):
-    """Weights are packed beforehand, except in the variant that gives them plain at each call."""
+    """Weights are packed beforehand, except in the variant that gives them plain at each call.
+
+    That one keeps its working memory in a pool, as whoever has a reason not to pack would.
+    """
 
     variants = (
         *("plain", "float16", "padded", "packed sequence", "lengths", *ISAS),
@@ -47,11 +50,17 @@ class Adapter(Peer):
             )
             return answer
 
+        pool = lstm_native.MemoryPool()
+
+        def call_in_pool() -> Answer:
+            with pool:
+                return call()
+
         def to_answer(answer: Answer) -> Answer:
             output, h_n, c_n = answer
             return (unpack(output, shape) if "batch_sizes" in raggedness else output), h_n, c_n
 
-        return Prepared(call, to_answer)
+        return Prepared(call_in_pool if self.variant == "plain" else call, to_answer)
 
     def versions(self) -> dict[str, str]:
         return {"lstm_native": lstm_native.__version__}

@@ -17,7 +17,10 @@ Given = NDArray[np.floating]
 
 
 def prepare_training(case: Case, threads: int, seed: int, variant: str) -> Prepared:
-    """Weights are plain, since they change between two calls of whoever trains."""
+    """Weights are plain, since they change between two calls of whoever trains.
+
+    All steps take their memory from one pool.
+    """
     shape = case.shape
     is_ragged = variant == "packed training"
     d_output: Given = output_gradient(
@@ -36,9 +39,12 @@ def prepare_training(case: Case, threads: int, seed: int, variant: str) -> Prepa
             **options,
         )
 
+    pool = lstm_native.MemoryPool()
+
     def call() -> Any:
-        answer, pullback = forward()
-        return answer, pullback(d_output)
+        with pool:
+            answer, pullback = forward()
+            return answer, pullback(d_output)
 
     def to_answer(returned: Any) -> Answer:
         (output, h_n, c_n), (d_input, d_states, d_weights) = returned

@@ -5,6 +5,7 @@
 
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
+#include "bindings/results.hpp"
 #include "bindings/weights.hpp"
 #include "common/default_threads.hpp"
 
@@ -65,7 +66,7 @@ py::object run(const plan::Problem& problem, const Sources<Real>& from, const Pa
                         is_packed);
   const index_t width = problem.layer_output_size();
   const index_t states = problem.num_layers * problem.num_directions;
-  py::array_t<Real> output({problem.seq_len, problem.batch, width});
+  auto output = new_array_of<Real>({problem.seq_len, problem.batch, width});
   py::array_t<Real> h_n({states, problem.batch, problem.output_size});
   py::array_t<Real> c_n({states, problem.batch, problem.cell_size});
   driver::StackForward<Real> stack{};

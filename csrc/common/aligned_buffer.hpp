@@ -18,11 +18,13 @@ class AlignedBuffer {
  public:
   explicit AlignedBuffer(index_t bytes)
       : data_(bytes == 0 ? nullptr
-                         : ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{cache_line_bytes})) {
+                         : ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{cache_line_bytes})),
+        bytes_(bytes) {
     ask_for_huge_pages(static_cast<std::size_t>(bytes));
   }
 
   std::byte* data() const { return static_cast<std::byte*>(data_.get()); }
+  index_t bytes() const { return bytes_; }
 
  private:
   struct Release {
@@ -43,6 +45,7 @@ class AlignedBuffer {
   }
 
   std::unique_ptr<void, Release> data_;
+  index_t bytes_;
 };
 
 }  // namespace lstm_native

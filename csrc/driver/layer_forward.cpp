@@ -103,7 +103,9 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
   for (index_t d = 0; d < plan.problem.num_directions; ++d) {
     const DirectionForward<Real>& direction = layer.directions[d];
     if (direction.weights.packed()) continue;
-    if (direction.input_path == WeightPath::packed_per_call) pack(direction.weights.input, direction.packed_input);
+    if (direction.input_path == WeightPath::packed_per_call && !direction.input_block_by_block) {
+      pack(direction.weights.input, direction.packed_input);
+    }
     if (direction.hidden_path == WeightPath::packed_per_call) pack(direction.weights.hidden, direction.packed_hidden);
     if (mine()) {
       plan::pack_bias(direction.weights.input_bias, direction.weights.hidden_bias, plan.problem.cell_size, plan.lanes,
@@ -172,40 +174,90 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   share.direction_barrier->wait(share.direction_threads, share.watch);
 }
 
+// Where each row of a chunk is read, and its product goes; how many there are.
 template <class Real>
-void project_own_blocks(const Share<Real>& share, Span chunk) {
-  const Plan& plan = share.plan;
+index_t place_projected_rows(const Share<Real>& share, Span chunk) {
   StepRow<Real>* row = share.table;
   for (index_t step = chunk.begin; step < chunk.end; ++step) {
     const Span active = share.active(step);
     for (index_t r = active.begin; r < active.end; ++r, ++row) {
-      row->input = share.layer.input.at(plan.rows, step, r);
+      row->input = share.layer.input.at(share.plan.rows, step, r);
       row->pre_activations = share.pre_activations(chunk, step, r);
     }
   }
-  const index_t input_size = plan.problem.layer_input_size(share.layer.layer);
-  if (share.direction.input_path == WeightPath::in_place) {
-    auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
-    product.weights = share.direction.weights.input.data;
-    product.row_stride = share.direction.weights.input.row_stride;
-    product.size = input_size;
-    product.bias = bias_panel(share.direction);
-    run_in_parts(share, row - share.table, Parts(row_work(share, input_size)), [&](StepRow<Real>* rows, index_t count) {
-      product.rows = rows;
-      product.row_count = count;
-      plan::kernels_of<Real>(plan).product_in_place(product);
-    });
-    return;
-  }
-  auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.input_size = input_size;
-  projection.input_weights = input_panels(share.direction);
-  projection.bias = bias_panel(share.direction);
-  run_in_parts(share, row - share.table, Parts(row_work(share, input_size)), [&](StepRow<Real>* rows, index_t count) {
+  return row - share.table;
+}
+
+template <class Real>
+void project_in_place(const Share<Real>& share, index_t row_count) {
+  const MatrixView<const Real>& weights = share.direction.weights.input;
+  auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
+  product.weights = weights.data;
+  product.row_stride = weights.row_stride;
+  product.size = weights.columns;
+  product.bias = bias_panel(share.direction);
+  run_in_parts(share, row_count, Parts(row_work(share, product.size)), [&](StepRow<Real>* rows, index_t count) {
+    product.rows = rows;
+    product.row_count = count;
+    plan::kernels_of<Real>(share.plan).product_in_place(product);
+  });
+}
+
+template <class Real>
+bool project_with(const Share<Real>& share, index_t row_count, kernels::StepForward<Real>& projection) {
+  const index_t blocks = projection.end_block - projection.first_block;
+  const Parts parts(blocks * share.plan.block_elements() * projection.input_size);
+  return run_in_parts(share, row_count, parts, [&](StepRow<Real>* rows, index_t count) {
     projection.rows = rows;
     projection.row_count = count;
-    plan::step_kernels_of<Real>(plan).project(projection);
+    plan::step_kernels_of<Real>(share.plan).project(projection);
   });
+}
+
+template <class Real>
+void project_packed(const Share<Real>& share, index_t row_count) {
+  auto projection = arguments_of<kernels::StepForward<Real>>(share);
+  projection.input_size = share.plan.problem.layer_input_size(share.layer.layer);
+  projection.input_weights = input_panels(share.direction);
+  projection.bias = bias_panel(share.direction);
+  project_with(share, row_count, projection);
+}
+
+// Each block is packed right before its rows need it, and is the only one that the kernel sees.
+template <class Real>
+void project_block_by_block(const Share<Real>& share, index_t row_count) {
+  const Plan& plan = share.plan;
+  const MatrixView<const Real>& weights = share.direction.weights.input;
+  const index_t panel_work = weights.columns * plan.block_elements();
+  Real* panel = share.direction.packed_input + share.index_in_direction * panel_work;
+  auto projection = arguments_of<kernels::StepForward<Real>>(share);
+  projection.input_size = weights.columns;
+  projection.input_weights = panel;
+  projection.first_block = 0;
+  projection.end_block = 1;
+  const auto advance = [&](index_t blocks) {
+    for (index_t k = 0; k < row_count; ++k) share.table[k].pre_activations += blocks * plan.block_elements();
+  };
+  advance(share.blocks.begin);
+  for (index_t block = share.blocks.begin; block < share.blocks.end; ++block) {
+    if (share.watch.stops(panel_work)) return;
+    plan::pack_block(weights, plan.lanes, block, panel);
+    projection.bias = bias_panel(share.direction) + block * plan.block_elements();
+    if (!project_with(share, row_count, projection)) return;
+    advance(1);
+  }
+}
+
+template <class Real>
+void project_own_blocks(const Share<Real>& share, Span chunk) {
+  const index_t row_count = place_projected_rows(share, chunk);
+  if (share.direction.input_path == WeightPath::in_place) {
+    project_in_place(share, row_count);
+  } else if (share.direction.input_block_by_block) {
+    project_block_by_block(share, row_count);
+  } else {
+    project_packed(share, row_count);
+  }
 }
 
 // --- the steps ------------------------------------------------------------------------------------------------------

@@ -28,9 +28,10 @@ struct DirectionForward {
   CellWeights<Real> weights;
   WeightPath input_path;
   WeightPath hidden_path;
-  Real* packed_input;   // scratch for the panels, where the path says packed_per_call
-  Real* packed_hidden;  // the same
-  Real* bias_panel;     // scratch, where the weights are not packed
+  Real* packed_input;         // scratch for the panels, where the path says packed_per_call
+  bool input_block_by_block;  // there each thread has a panel of its own, for one unit block at a time
+  Real* packed_hidden;        // the same
+  Real* bias_panel;           // scratch, where the weights are not packed
   bool reverse;
   StateView<const Real> hidden_initial;  // of this direction alone: layer_stride unused; unit_stride 1
   StateView<const Real> cell_initial;

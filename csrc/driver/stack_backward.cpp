@@ -317,6 +317,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
   if (stack.tape_form == plan::TapeForm::hidden && !stack.has_steps) {
     plan::ScratchNeeds forward_needs = scratch_needs(forward, stack.forward_weights, stack.input);
     forward_needs.steps_at_once = true;
+    forward_needs.input_block_by_block = false;  // panels are read with those of W_hh
     forward_scratch.emplace(forward, forward_needs);
   }
   const MeetingPlace forward_place(forward);

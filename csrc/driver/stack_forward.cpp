@@ -18,6 +18,14 @@ bool fuses_input(const Plan& plan, const WeightPaths& paths) {
   return plan.fused_input && is_packed(paths.input) && is_packed(paths.hidden);
 }
 
+// Whether W_ih is packed a unit block at a time, each right before the rows that need it: where all rows are projected
+// at once, and no two threads need the same block. The block then stays in the L2 cache, and no fresh memory is
+// touched.
+bool packs_input_block_by_block(const Plan& plan) {
+  return !plan.fused_input && plan.chunks() == 1 && plan.threads <= plan.blocks &&
+         plan.split(0, plan.threads).rows == 1;
+}
+
 template <class Real>
 StateView<const Real> state_of(StateView<const Real> states, index_t state) {
   states.data += state * states.layer_stride;
@@ -84,6 +92,7 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.input_path = paths.input;
     direction.hidden_path = paths.hidden;
     direction.packed_input = scratch.at(at.input_panels + d * at.input_panels_size);
+    direction.input_block_by_block = at.input_block_by_block && paths.input == WeightPath::packed_per_call;
     direction.packed_hidden = scratch.at(at.hidden_panels + d * plan.row_elements() * problem.output_size);
     direction.bias_panel = scratch.at(at.bias + d * plan.row_elements());
     direction.reverse = d == 1;
@@ -111,6 +120,7 @@ plan::ScratchNeeds scratch_needs(const Plan& plan, const CellWeights<Real>* weig
                                  const SequenceView<const Real>& input) {
   const plan::Problem& problem = plan.problem;
   plan::ScratchNeeds needs;
+  needs.input_block_by_block = packs_input_block_by_block(plan);
   for (index_t state = 0; state < problem.num_layers * problem.num_directions; ++state) {
     const index_t layer = state / problem.num_directions;
     const WeightPaths paths = weight_paths(plan, layer, input, weights[state].packed());

@@ -14,11 +14,6 @@ constexpr index_t uses_worth_packing = 24;
 
 // BLAS packs for itself, and needs as many rows as make that worthwhile.
 constexpr index_t rows_worth_blas = 24;
-// Few rows are soon multiplied, and BLAS packs into memory that it keeps (`python -m bench`, plain weights, 50 steps of
-// one row of 1024 units: 1.34 against 1.44 times the time of packed ones; 100 steps of one of 512 units: 1.13 against
-// 1.10; one core of an AMD EPYC Zen 5).
-constexpr index_t few_rows = 128;
-constexpr index_t weights_worth_blas_for_few_rows = index_t{1} << 21;
 // A smaller matrix is packed, and multiplied by our kernels, in less time than BLAS takes (`python -m bench`, plain
 // weights: 1.1 against 1.5 times the time of packed ones at 64 rows of 1024 units, two cores of an AMD EPYC Zen 5). The
 // copy of a larger one costs more than it gains.
@@ -32,9 +27,12 @@ WeightPath input_path(const plan::Plan& plan, index_t layer, bool even_rows) {
   const index_t uses = plan.rows.total();
   const index_t columns = plan.problem.layer_input_size(layer);
   const bool fits = fits_blas(gate_count * plan.problem.cell_size) && fits_blas(columns);
-  const index_t worthwhile = uses <= few_rows ? weights_worth_blas_for_few_rows : weights_worth_blas;
-  const bool large = columns >= worthwhile / (gate_count * plan.problem.cell_size);
-  if (even_rows && fits && large && uses >= rows_worth_blas) return WeightPath::blas;
+  // One chunk's rows are projected a unit block at a time, each packed into the L2 cache (`python -m bench`, plain
+  // weights, 50 steps of one row of 1536 units, one core of an AMD EPYC Zen 5: 1.20 instead of 1.29 times the time of
+  // packed ones).
+  const bool in_one_chunk = plan.chunks() == 1 && !plan.fused_input;
+  const bool large = columns >= weights_worth_blas / (gate_count * plan.problem.cell_size);
+  if (even_rows && fits && large && !in_one_chunk && uses >= rows_worth_blas) return WeightPath::blas;
   return uses < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 

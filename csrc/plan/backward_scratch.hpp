@@ -1,7 +1,7 @@
 // plan: the memory that one backward call uses and throws away. One layer's at a time: layers take turns with it.
 #pragma once
 
-#include "common/aligned_buffer.hpp"
+#include "common/memory_pool.hpp"
 #include "common/types.hpp"
 #include "kernels/backward_arguments.hpp"
 #include "plan/backward_plan.hpp"
@@ -69,7 +69,7 @@ class BackwardScratch {
  private:
   BackwardScratchLayout<Real> layout_;
   index_t batch_;
-  AlignedBuffer memory_;
+  PooledBuffer memory_;
 };
 
 }  // namespace lstm_native::plan

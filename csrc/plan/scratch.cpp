@@ -15,7 +15,9 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
   const index_t width = checked_product({plan.blocks, gate_count, plan.lanes});
   if (needs.bias) bias = take(checked_product({directions, width}));
   if (needs.packed_input_columns > 0) {
-    input_panels_size = checked_product({width, needs.packed_input_columns});
+    input_block_by_block = needs.input_block_by_block;
+    const index_t panels = input_block_by_block ? plan.threads * plan.block_elements() : width;
+    input_panels_size = checked_product({panels, needs.packed_input_columns});
     input_panels = take(checked_product({directions, input_panels_size}));
   }
   if (needs.packed_hidden) hidden_panels = take(checked_product({directions, width, problem.output_size}));

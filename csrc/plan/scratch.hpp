@@ -1,7 +1,7 @@
 // plan: scratch: the memory that one call uses and throws away.
 #pragma once
 
-#include "common/aligned_buffer.hpp"
+#include "common/memory_pool.hpp"
 #include "common/types.hpp"
 #include "plan/plan.hpp"
 
@@ -9,9 +9,10 @@ namespace lstm_native::plan {
 
 // What a call's weights and input projection need.
 struct ScratchNeeds {
-  bool bias = false;                 // the biases are not packed yet
-  bool pre_activations = false;      // the input is projected before the steps
-  index_t packed_input_columns = 0;  // of the widest input matrix that is packed for the call; 0: none
+  bool bias = false;                  // the biases are not packed yet
+  bool pre_activations = false;       // the input is projected before the steps
+  index_t packed_input_columns = 0;   // of the widest input matrix that is packed for the call; 0: none
+  bool input_block_by_block = false;  // each thread packs one unit block of it at a time
   bool packed_hidden = false;
   bool steps_at_once = false;  // a chunk's, where only gates are computed, again
 };
@@ -21,9 +22,10 @@ template <class Real>
 struct ScratchLayout {
   ScratchLayout(const Plan& plan, const ScratchNeeds& needs);
 
-  index_t bias = 0;                  // (directions, blocks, 4, lanes)
-  index_t input_panels = 0;          // (directions, blocks, columns, 4, lanes)
-  index_t input_panels_size = 0;     // of one direction
+  index_t bias = 0;               // (directions, blocks, 4, lanes)
+  index_t input_panels = 0;       // (directions, blocks, or threads where block by block, columns, 4, lanes)
+  index_t input_panels_size = 0;  // of one direction
+  bool input_block_by_block = false;
   index_t hidden_panels = 0;         // (directions, blocks, output_size, 4, lanes)
   index_t pre_activations = 0;       // (directions, chunk's rows, blocks, 4, lanes); in a wavefront one for each layer
   index_t pre_activations_size = 0;  // of one direction
@@ -55,7 +57,7 @@ class Scratch {
 
  private:
   ScratchLayout<Real> layout_;
-  AlignedBuffer memory_;
+  PooledBuffer memory_;
 };
 
 }  // namespace lstm_native::plan

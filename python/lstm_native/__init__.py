@@ -2,8 +2,8 @@
 
 `lstm` is a function on arrays, with the signature of `ivy.lstm`; `LSTM` is an operator with one
 flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGrad` are their
-gradients. `pack_weights` prepares weights for many
-calls, `Stream` runs a stack step by step, `explain` says what a call does and what bounds it.
+gradients. `pack_weights` prepares weights for many calls, `Stream` runs a stack step by step,
+`explain` says what a call does and what bounds it, a `MemoryPool` keeps memory between calls.
 `lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
 """
 
@@ -22,6 +22,7 @@ from lstm_native.config import (
 from lstm_native.explanation import Explanation, LayerExplanation, explain
 from lstm_native.functional import lstm
 from lstm_native.grad import LSTMGrad
+from lstm_native.memory import MemoryPool
 from lstm_native.op import LSTM
 from lstm_native.packing import PackedWeights, pack_weights
 from lstm_native.random import manual_seed
@@ -35,6 +36,7 @@ __all__ = [
     "Explanation",
     "LSTMGrad",
     "LayerExplanation",
+    "MemoryPool",
     "PackedWeights",
     "Pullback",
     "Stream",

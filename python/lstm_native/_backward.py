@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
-
 from lstm_native import _cuda_run
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
 from lstm_native._run import DirectionWeights, ForwardCall, contiguous_rows
 from lstm_native._sizes import Sizes
+from lstm_native.memory import new_array, zeros
 
 
 class OutputGradients(NamedTuple):
@@ -73,10 +72,10 @@ def backward(
         )
     dtype = call.input.dtype
     # What lies past a sequence's end is zero; the core writes the rest.
-    allocate = np.zeros if call.lengths else np.empty
+    allocate = zeros if call.lengths else new_array
     d_input = allocate(call.input.shape, dtype) if wanted.input else None
-    d_h = np.empty(call.h_0.shape, dtype) if wanted.states else None
-    d_c = np.empty(call.c_0.shape, dtype) if wanted.states else None
+    d_h = new_array(call.h_0.shape, dtype) if wanted.states else None
+    d_c = new_array(call.c_0.shape, dtype) if wanted.states else None
     _run(call, tape, given, wanted, (d_input, d_h, d_c), workspace, has_steps=False)
     return d_input, d_h, d_c
 

@@ -9,6 +9,7 @@ from lstm_native import _cuda_run, _device
 from lstm_native._arrays import RealArray
 from lstm_native._device import Target
 from lstm_native._extension import core
+from lstm_native.memory import new_array, zeros
 
 # w_ih (4 * H, layer's input size), w_hh (4 * H, H), b_ih (4 * H,), b_hh (4 * H,)
 DirectionWeights: TypeAlias = tuple[RealArray, RealArray, RealArray | None, RealArray | None]
@@ -78,9 +79,9 @@ def forward(call: ForwardCall) -> ForwardResults:
         return _cuda_run.forward(call)
     dtype = call.input.dtype
     # What lies past a sequence's end is zero; the core writes the rest.
-    output = _new_output(call.output_shape, dtype, np.zeros if call.lengths else np.empty)
-    h_n: RealArray = np.empty(call.h_0.shape, dtype)
-    c_n: RealArray = np.empty(call.c_0.shape, dtype)
+    output = _new_output(call.output_shape, dtype, zeros if call.lengths else new_array)
+    h_n = new_array(call.h_0.shape, dtype)
+    c_n = new_array(call.c_0.shape, dtype)
     tape: RealArray | None = None
     if call.tape_elements is not None:
         tape = _empty_tape(call.tape_elements, dtype)
@@ -120,7 +121,7 @@ def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:
     if call.target is not None and isinstance(call.input, _device.Taken):
         array = _device.empty(shape, call.input.dtype, call.target)
     else:
-        array = np.empty(shape, call.input.dtype)
+        array = new_array(shape, call.input.dtype)
     return array  # type: ignore[no-any-return]
 
 
@@ -159,6 +160,8 @@ def _empty_tape(elements: int, dtype: Any) -> RealArray:
     for the next pass to fault in page by page: forecast_h32 in `make adapter`, one thread of an AMD
     EPYC (Zen 5) in a virtual machine, took 1.3 instead of 0.54 ms by the function alone.
     """
+    if core.in_pool():
+        return new_array((elements,), dtype)
     block = 2 * elements
     if block * dtype.itemsize > _LARGEST_KEPT_BLOCK:
         block = elements

@@ -1,0 +1,71 @@
+#include "bindings/results.hpp"
+
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "bindings/register.hpp"
+#include "bindings/safe_construction.hpp"
+#include "common/memory_pool.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+namespace py = pybind11;
+
+// Threads that have entered it own it, too.
+struct Pool {
+  std::shared_ptr<MemoryPool> blocks = std::make_shared<MemoryPool>();
+};
+
+// Nothing where they are more than can be counted.
+std::optional<index_t> bytes_of(const std::vector<index_t>& shape, index_t element_bytes) {
+  index_t bytes = element_bytes;
+  for (const index_t size : shape) {
+    if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
+  }
+  return bytes;
+}
+
+// Null where the pool, or the thread's being in none, leaves it to NumPy.
+std::unique_ptr<PooledBuffer> pooled(const std::vector<index_t>& shape, index_t element_bytes) {
+  if (current_pool() == nullptr) return nullptr;
+  const std::optional<index_t> bytes = bytes_of(shape, element_bytes);
+  if (!bytes.has_value() || *bytes < smallest_pooled_block) return nullptr;
+  return std::make_unique<PooledBuffer>(*bytes);
+}
+
+}  // namespace
+
+py::array new_array(const std::vector<index_t>& shape, const py::dtype& dtype) {
+  std::unique_ptr<PooledBuffer> memory = pooled(shape, dtype.itemsize());
+  if (memory == nullptr) return {dtype, shape};
+  const py::capsule owner(memory.get(), [](void* owned) { delete static_cast<PooledBuffer*>(owned); });
+  const PooledBuffer* block = memory.release();
+  return {dtype, shape, block->data(), owner};
+}
+
+void register_results(py::module_& module) {
+  using namespace py::literals;
+  using Construction = SafeConstruction<Pool>;
+  const auto type = py::class_<Pool>(module, "MemoryPool", "Blocks of memory that calls borrow.")
+                        .def(Construction::factory<>())
+                        .def_property_readonly(
+                            "nbytes", [](const Pool& pool) { return pool.blocks->bytes(); }, "Of the blocks at rest.")
+                        .def(
+                            "clear", [](const Pool& pool) { pool.blocks->clear(); }, "Frees the blocks at rest.")
+                        .def(
+                            "enter", [](const Pool& pool) { enter_pool(pool.blocks); },
+                            "The calling thread takes its memory from here.")
+                        .def(
+                            "leave", [](const Pool& pool) { return leave_pool(pool.blocks.get()); },
+                            "False: the calling thread had not entered.");
+  Construction::apply(type);
+  module.def("in_pool", [] { return current_pool() != nullptr; }, "Whether the calling thread has entered a pool.");
+  module.def("new_array", &new_array, "shape"_a, "dtype"_a,
+             "An uninitialised array, in memory of the calling thread's pool.");
+}
+
+}  // namespace lstm_native::bindings
