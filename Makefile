@@ -31,7 +31,7 @@ SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists
 
 .DEFAULT_GOAL := help
 .PHONY: help demo forecast test test-slow test-isas test-cuda cuda-build parity bench bench-quick limits streams ragged training adapter splits \
-  subnormals concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
+  subnormals memory-pool concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
   sanitize-thread fuzz fuzz-quick lint tidy clean
 
 help:
@@ -51,6 +51,7 @@ help:
 	@echo 'make training      forward and backward beside PyTorch (some 4 minutes)'
 	@echo 'make adapter       the module for PyTorch beside torch.nn.LSTM (some 3 minutes)'
 	@echo 'make subnormals    what states cost that have faded into subnormal numbers'
+	@echo 'make memory-pool   what a MemoryPool saves'
 	@echo 'make concurrency   two Python threads at once beside one after the other'
 	@echo 'make alternating   calls between those of PyTorch beside ours alone'
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
@@ -225,6 +226,9 @@ splits: $(VENV)/.installed
 
 subnormals: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.subnormals
+
+memory-pool: $(VENV)/.installed
+	$(VENV)/bin/python -m bench.memory_pool
 
 concurrency: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.concurrency

@@ -1,9 +1,13 @@
 """`MemoryPool`: same bits, memory that is used again and can be dropped."""
 
+import contextlib
 import gc
 import os
 import pickle
+import signal
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -60,7 +64,8 @@ def test_calls_alike_take_nothing_more(way):
     case = make_case(LARGE, np.float32)
     pool = lstm_native.MemoryPool()
     with pool:
-        WAYS[way](case)
+        for _ in range(3):  # until it has a block for each of the sizes
+            WAYS[way](case)
         held = pool.nbytes
         assert held > 2**16
         for _ in range(5):
@@ -146,8 +151,33 @@ def test_the_reserve_of_an_operator_comes_from_it():
         assert between > before
 
 
-def test_never_more_blocks_than_were_in_use_at_once():
-    # Each call has one block of working memory and one of output: shapes that grow replace them.
+def test_small_results_that_are_kept_hold_no_large_blocks():
+    # Working memory of 8 MB beside outputs of 0.1 MB.
+    case = make_case(Shape("wide", 50, 1, 64, 512), np.float32)
+    pool = lstm_native.MemoryPool()
+    with pool:
+        outputs = [call_lstm(case)[0] for _ in range(10)]
+        held = pool.nbytes
+        before = resident_bytes()
+        outputs += [call_lstm(case)[0] for _ in range(10)]
+        assert pool.nbytes == held
+        assert resident_bytes() - before < 20 * outputs[0].nbytes
+
+
+def test_a_stream_has_memory_of_its_own():
+    case = make_case(Shape("stream", 200, 4, 64, 512), np.float32)
+    packed = pack(case)
+    pool = lstm_native.MemoryPool()
+    with pool:
+        call_lstm(case)
+        held = pool.nbytes
+        stream = lstm_native.Stream(packed, 4)
+        stream.run(case.x)
+        assert pool.nbytes == held
+
+
+def test_blocks_of_growing_sizes_are_replaced():
+    # Each call has one block of working memory and one of output.
     pool = lstm_native.MemoryPool()
     largest = 0
     with pool:
@@ -222,22 +252,91 @@ def test_many_threads_in_one_pool():
     case = make_case(LARGE, np.float32)
     expected = flat(trained(case))
     pool = lstm_native.MemoryPool()
-    wrong = []
 
-    def work():
+    def work(_):
         with pool:
             for _ in range(10):
-                try:
-                    assert_same_bits(flat(trained(case)), expected)
-                except AssertionError as error:
-                    wrong.append(error)
+                assert_same_bits(flat(trained(case)), expected)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+
+
+def test_a_thread_that_ends_inside():
+    case = make_case(LARGE, np.float32)
+    pool = lstm_native.MemoryPool()
+
+    def work(entered):
+        entered.__enter__()
+        call_lstm(case)
+
+    thread = threading.Thread(target=work, args=(pool,))
+    thread.start()
+    thread.join()
+    del thread
+    assert pool.nbytes > 0
+    alive = weakref.ref(pool)
+    del pool
+    assert alive() is None
+
+
+def test_pools_left_in_another_order():
+    case = make_case(LARGE, np.float32)
+    first, second = lstm_native.MemoryPool(), lstm_native.MemoryPool()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    call_lstm(case)
+    second.__exit__(None, None, None)
+    call_lstm(case)
+    assert first.nbytes == 0
+    assert second.nbytes > 0
+
+
+def test_a_suspended_generator_leaves_its_thread_inside():
+    case = make_case(LARGE, np.float32)
+    pool = lstm_native.MemoryPool()
+
+    def generator():
+        with pool:
+            yield
+
+    suspended = generator()
+    next(suspended)
+    call_lstm(case)
+    held = pool.nbytes
+    assert held > 0
+    suspended.close()
+    pool.clear()
+    call_lstm(case)
+    assert pool.nbytes == 0
+
+
+def test_a_signal_never_leaves_the_thread_inside():
+    case = make_case(LARGE, np.float32)
+    pool = lstm_native.MemoryPool()
+
+    class SignalError(Exception):
+        pass
+
+    def interrupt(*_):
+        raise SignalError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(300):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005)
+                while True:
+                    with pool:
+                        pass
+            except SignalError:
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    call_lstm(case)
+    assert pool.nbytes == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -259,6 +358,36 @@ def test_a_forked_child_goes_on_in_its_own():
         assert_same_bits(call_lstm(case), expected)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forks_while_another_thread_uses_the_pool():
+    case = make_case(Shape("short", 2, 512, 8, 16), np.float32)
+    pool = lstm_native.MemoryPool()
+    done = threading.Event()
+
+    def work():
+        with pool:
+            while not done.is_set():
+                call_lstm(case, num_threads=1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(50):
+            child = os.fork()
+            if child == 0:
+                try:
+                    with pool:
+                        call_lstm(case, num_threads=1)
+                    os._exit(0)
+                finally:
+                    os._exit(2)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_sizes_beyond_any_memory():
     case = make_case(Shape("long", 1, 1, 4, 64), np.float32)
     steps = np.broadcast_to(case.x, (2**40, 1, 4))
@@ -266,6 +395,15 @@ def test_sizes_beyond_any_memory():
     with pool, pytest.raises(MemoryError):
         call_lstm(case, input=steps)
     assert pool.nbytes == 0
+
+
+def test_sizes_beyond_counting():
+    states = (np.empty((1, 0, 64), np.float32),) * 2
+    weights = [np.zeros(shape, np.float32) for shape in ((256, 4), (256, 64), 256, 256)]
+    steps = np.empty((2**57, 0, 4), np.float32)
+    for pool in (contextlib.nullcontext(), lstm_native.MemoryPool()):
+        with pool, pytest.raises(MemoryError, match="output"):
+            lstm_native.lstm(steps, states, weights, 1, 0.0, False, False, lengths=[])
 
 
 def test_is_not_pickled():

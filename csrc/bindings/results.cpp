@@ -3,11 +3,12 @@
 #include <pybind11/stl.h>
 
 #include <memory>
-#include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
+#include "common/checked_size.hpp"
 #include "common/memory_pool.hpp"
 
 namespace lstm_native::bindings {
@@ -20,21 +21,17 @@ struct Pool {
   std::shared_ptr<MemoryPool> blocks = std::make_shared<MemoryPool>();
 };
 
-// Nothing where they are more than can be counted.
-std::optional<index_t> bytes_of(const std::vector<index_t>& shape, index_t element_bytes) {
+index_t bytes_of(const std::vector<index_t>& shape, index_t element_bytes) {
   index_t bytes = element_bytes;
-  for (const index_t size : shape) {
-    if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
-  }
+  for (const index_t size : shape) bytes = checked_product({bytes, size});
   return bytes;
 }
 
 // Null where the pool, or the thread's being in none, leaves it to NumPy.
 std::unique_ptr<PooledBuffer> pooled(const std::vector<index_t>& shape, index_t element_bytes) {
   if (current_pool() == nullptr) return nullptr;
-  const std::optional<index_t> bytes = bytes_of(shape, element_bytes);
-  if (!bytes.has_value() || *bytes < smallest_pooled_block) return nullptr;
-  return std::make_unique<PooledBuffer>(*bytes);
+  const index_t bytes = bytes_of(shape, element_bytes);
+  return bytes < smallest_pooled_block ? nullptr : std::make_unique<PooledBuffer>(current_pool(), bytes);
 }
 
 }  // namespace
@@ -50,18 +47,22 @@ py::array new_array(const std::vector<index_t>& shape, const py::dtype& dtype) {
 void register_results(py::module_& module) {
   using namespace py::literals;
   using Construction = SafeConstruction<Pool>;
+  // Entered and left here, not in Python, where a signal's handler could raise in between.
+  const auto enter = [](const py::object& self) {
+    enter_pool(self.cast<const Pool&>().blocks);
+    return self;
+  };
+  const auto exit = [](const Pool& pool, const py::args&) {
+    if (!leave_pool(pool.blocks.get())) {
+      throw std::runtime_error("MemoryPool: left by a thread that had not entered it");
+    }
+  };
   const auto type = py::class_<Pool>(module, "MemoryPool", "Blocks of memory that calls borrow.")
                         .def(Construction::factory<>())
-                        .def_property_readonly(
-                            "nbytes", [](const Pool& pool) { return pool.blocks->bytes(); }, "Of the blocks at rest.")
-                        .def(
-                            "clear", [](const Pool& pool) { pool.blocks->clear(); }, "Frees the blocks at rest.")
-                        .def(
-                            "enter", [](const Pool& pool) { enter_pool(pool.blocks); },
-                            "The calling thread takes its memory from here.")
-                        .def(
-                            "leave", [](const Pool& pool) { return leave_pool(pool.blocks.get()); },
-                            "False: the calling thread had not entered.");
+                        .def_property_readonly("nbytes", [](const Pool& pool) { return pool.blocks->bytes(); })
+                        .def("clear", [](const Pool& pool) { pool.blocks->clear(); })
+                        .def("__enter__", enter)
+                        .def("__exit__", exit);
   Construction::apply(type);
   module.def("in_pool", [] { return current_pool() != nullptr; }, "Whether the calling thread has entered a pool.");
   module.def("new_array", &new_array, "shape"_a, "dtype"_a,

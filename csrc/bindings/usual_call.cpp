@@ -67,8 +67,8 @@ py::object run(const plan::Problem& problem, const Sources<Real>& from, const Pa
   const index_t width = problem.layer_output_size();
   const index_t states = problem.num_layers * problem.num_directions;
   auto output = new_array_of<Real>({problem.seq_len, problem.batch, width});
-  py::array_t<Real> h_n({states, problem.batch, problem.output_size});
-  py::array_t<Real> c_n({states, problem.batch, problem.cell_size});
+  auto h_n = new_array_of<Real>({states, problem.batch, problem.output_size});
+  auto c_n = new_array_of<Real>({states, problem.batch, problem.cell_size});
   driver::StackForward<Real> stack{};
   stack.input = {from.input, problem.batch * problem.input_size, problem.input_size, 1};
   stack.hidden_initial = {from.hidden, problem.batch * problem.output_size, problem.output_size, 1};

@@ -1,8 +1,9 @@
 #include "common/memory_pool.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
-#include <numeric>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -14,53 +15,66 @@ thread_local std::vector<std::shared_ptr<MemoryPool>> entered_pools;
 
 }  // namespace
 
-bool MemoryPool::locked_in_time() const {
-  constexpr int attempts = 1000;
-  for (int k = 0; k < attempts; ++k) {
-    if (mutex_.try_lock()) return true;
+MemoryPool::~MemoryPool() {
+  // Nobody else can use the pool any more, unless the lock is one that a fork has copied: then the blocks may be in the
+  // middle of a change.
+  if (!mutex_.try_lock()) static_cast<void>(at_rest_.release());
+}
+
+bool MemoryPool::lock() {
+  // It is held for about a microsecond. Its holder may be interrupted, but hardly for so long.
+  constexpr std::chrono::seconds longest{2};
+  if (is_lost_) return false;
+  if (mutex_.try_lock()) return true;
+  const auto end = std::chrono::steady_clock::now() + longest;
+  while (!is_lost_) {
     std::this_thread::yield();
+    if (mutex_.try_lock()) return true;
+    if (std::chrono::steady_clock::now() > end) is_lost_ = true;
   }
   return false;
 }
 
-MemoryPool::Block MemoryPool::take(index_t bytes) {
-  Block block;
-  if (locked_in_time()) {
-    const std::lock_guard<std::mutex> lock(mutex_, std::adopt_lock);
-    const auto fitting = std::find_if(at_rest_.begin(), at_rest_.end(),
-                                      [&](const AlignedBuffer& at_rest) { return at_rest.bytes() >= bytes; });
-    if (fitting != at_rest_.end()) {
-      block.splice(block.begin(), at_rest_, fitting);
-      return block;
-    }
-    if (!at_rest_.empty()) block.splice(block.begin(), at_rest_, std::prev(at_rest_.end()));
+void MemoryPool::lock_or_throw() {
+  if (!lock()) {
+    throw std::runtime_error(
+        "MemoryPool: can't be used any more, because this process was forked while another thread used it");
   }
-  block.clear();  // of the one that is replaced, if any
-  block.emplace_back(bytes);
-  return block;
+}
+
+MemoryPool::Block MemoryPool::take(index_t bytes) {
+  Block replaced;  // freed after the lock
+  if (lock()) {
+    const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+    const auto fitting = at_rest_->lower_bound(bytes);
+    if (fitting != at_rest_->end() && fitting->first / 2 <= bytes) return at_rest_->extract(fitting);
+    if (fitting != at_rest_->begin()) replaced = at_rest_->extract(std::prev(fitting));
+  }
+  replaced = Block();
+  Blocks fresh;
+  return fresh.extract(fresh.emplace(bytes, bytes));
 }
 
 void MemoryPool::give_back(Block block) noexcept {
-  if (!locked_in_time()) return;
-  const std::lock_guard<std::mutex> lock(mutex_, std::adopt_lock);
-  const auto larger = std::find_if(at_rest_.begin(), at_rest_.end(), [&](const AlignedBuffer& at_rest) {
-    return at_rest.bytes() > block.front().bytes();
-  });
-  at_rest_.splice(larger, block);
+  if (!lock()) return;
+  const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  // Before its equals, so that what was used last is used next.
+  at_rest_->insert(at_rest_->lower_bound(block.key()), std::move(block));
 }
 
-index_t MemoryPool::bytes() const {
-  if (!locked_in_time()) return 0;
-  const std::lock_guard<std::mutex> lock(mutex_, std::adopt_lock);
-  return std::accumulate(at_rest_.begin(), at_rest_.end(), index_t{0},
-                         [](index_t sum, const AlignedBuffer& block) { return sum + block.bytes(); });
+index_t MemoryPool::bytes() {
+  lock_or_throw();
+  const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  index_t sum = 0;
+  for (const auto& [bytes, block] : *at_rest_) sum += bytes;
+  return sum;
 }
 
-void MemoryPool::clear() noexcept {
-  std::list<AlignedBuffer> freed;  // when the lock is
-  if (!locked_in_time()) return;
-  const std::lock_guard<std::mutex> lock(mutex_, std::adopt_lock);
-  freed.swap(at_rest_);
+void MemoryPool::clear() {
+  Blocks freed;  // after the lock
+  lock_or_throw();
+  const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  freed.swap(*at_rest_);
 }
 
 void enter_pool(std::shared_ptr<MemoryPool> pool) { entered_pools.push_back(std::move(pool)); }
@@ -78,16 +92,10 @@ const std::shared_ptr<MemoryPool>& current_pool() {
   return entered_pools.empty() ? none : entered_pools.back();
 }
 
-PooledBuffer::PooledBuffer(index_t bytes)
-    : PooledBuffer(bytes < smallest_pooled_block ? nullptr : current_pool(), bytes) {}
-
-PooledBuffer::PooledBuffer(const std::shared_ptr<MemoryPool>& pool, index_t bytes) : from_(pool) {
-  if (pool == nullptr) {
-    block_.emplace_back(bytes);
-  } else {
-    block_ = pool->take(bytes);
-  }
-}
+PooledBuffer::PooledBuffer(const std::shared_ptr<MemoryPool>& pool, index_t bytes)
+    : from_(bytes < smallest_pooled_block ? nullptr : pool),
+      block_(from_.expired() ? MemoryPool::Block() : pool->take(bytes)),
+      own_(block_.empty() ? bytes : 0) {}
 
 PooledBuffer::~PooledBuffer() {
   if (block_.empty()) return;

@@ -1,7 +1,8 @@
 // common: a pool of memory: blocks that calls borrow and give back, kept in between by an object of the caller's.
 #pragma once
 
-#include <list>
+#include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -12,22 +13,30 @@ namespace lstm_native {
 
 class MemoryPool {
  public:
-  // One block, in a list whose node is the pool's when it comes back, so that nothing is allocated then.
-  using Block = std::list<AlignedBuffer>;
+  using Blocks = std::multimap<index_t, AlignedBuffer>;  // by their bytes
+  using Block = Blocks::node_type;
 
-  // The smallest block at rest that is large enough. Where there is none, the largest one at rest is replaced by one of
-  // these bytes, so that there are never more blocks than were in use at once, each as large as some call needed.
+  MemoryPool() = default;
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+  ~MemoryPool();
+
+  // The smallest block at rest that is large enough, unless it is more than twice that. Where there is none, a new one,
+  // in place of the largest of those at rest that are too small. So of blocks of about one size there are never more
+  // than were in use at once.
   Block take(index_t bytes);
   void give_back(Block block) noexcept;
-  index_t bytes() const;  // of the blocks at rest
-  void clear() noexcept;  // frees them
+  index_t bytes();  // of the blocks at rest
+  void clear();     // frees them
 
  private:
-  // Held for less than a microsecond, or for ever in a child that was forked meanwhile: whoever waits for longer does
-  // without the pool.
-  bool locked_in_time() const;
-  mutable std::mutex mutex_;
-  std::list<AlignedBuffer> at_rest_;  // in order of their sizes
+  // False: never again, for the process was forked while another thread held the lock.
+  bool lock();
+  void lock_or_throw();
+
+  std::mutex mutex_;
+  std::atomic<bool> is_lost_{false};
+  std::unique_ptr<Blocks> at_rest_ = std::make_unique<Blocks>();
 };
 
 // The pools that the calling thread has entered and not yet left. It takes memory from the last one.
@@ -37,25 +46,24 @@ bool leave_pool(const MemoryPool* pool);
 // Null: in none.
 const std::shared_ptr<MemoryPool>& current_pool();
 
-// A block of the calling thread's pool, which it goes back to unless the pool is gone by then; an AlignedBuffer like
-// any other where the thread is in no pool, or the block so small that the C library hands it out and takes it back
-// without asking the system.
+// Smaller ones the C library hands out and takes back without asking the system.
 inline constexpr index_t smallest_pooled_block = index_t{1} << 16;
 
+// A block of a pool, which it goes back to unless the pool is gone by then; one that is simply freed where the pool is
+// null, or the block too small to matter.
 class PooledBuffer {
  public:
-  explicit PooledBuffer(index_t bytes);
-  PooledBuffer(PooledBuffer&&) = default;
-  PooledBuffer& operator=(PooledBuffer&&) = delete;
+  PooledBuffer(const std::shared_ptr<MemoryPool>& pool, index_t bytes);
+  PooledBuffer(const PooledBuffer&) = delete;
+  PooledBuffer& operator=(const PooledBuffer&) = delete;
   ~PooledBuffer();
 
-  std::byte* data() const { return block_.front().data(); }
+  std::byte* data() const { return block_.empty() ? own_.data() : block_.mapped().data(); }
 
  private:
-  PooledBuffer(const std::shared_ptr<MemoryPool>& pool, index_t bytes);
-
   std::weak_ptr<MemoryPool> from_;
-  MemoryPool::Block block_;  // empty: moved from
+  MemoryPool::Block block_;  // or else:
+  AlignedBuffer own_;
 };
 
 }  // namespace lstm_native

@@ -308,7 +308,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
   needs.scattered_input = plan.wants.input && forward.rows.even_stride(stack.input_gradient) < problem.input_size;
   needs.row_major_gradients = has_gradient(stack, problem, /*row_major=*/true);
   needs.column_major_gradients = has_gradient(stack, problem, /*row_major=*/false);
-  const plan::BackwardScratch<Real> scratch(plan, needs);
+  const plan::BackwardScratch<Real> scratch(plan, needs, current_pool());
   const std::unique_ptr<Barrier[]> barriers(new Barrier[static_cast<std::size_t>(plan.threads) + 1]);
   const std::unique_ptr<TaskCounter[]> tasks(
       new TaskCounter[static_cast<std::size_t>(problem.num_layers * plan.product_blocks())]);
@@ -318,7 +318,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
     plan::ScratchNeeds forward_needs = scratch_needs(forward, stack.forward_weights, stack.input);
     forward_needs.steps_at_once = true;
     forward_needs.input_block_by_block = false;  // panels are read with those of W_hh
-    forward_scratch.emplace(forward, forward_needs);
+    forward_scratch.emplace(forward, forward_needs, current_pool());
   }
   const MeetingPlace forward_place(forward);
   const bool calls_blas = forward_scratch.has_value() || (needs.steps && !plan.packs_input_weights());

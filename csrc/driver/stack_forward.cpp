@@ -19,11 +19,15 @@ bool fuses_input(const Plan& plan, const WeightPaths& paths) {
 }
 
 // Whether W_ih is packed a unit block at a time, each right before the rows that need it: where all rows are projected
-// at once, and no two threads need the same block. The block then stays in the L2 cache, and no fresh memory is
+// at once, and the threads share the blocks among them. The block then stays in the L2 cache, and no fresh memory is
 // touched.
 bool packs_input_block_by_block(const Plan& plan) {
-  return !plan.fused_input && plan.chunks() == 1 && plan.threads <= plan.blocks &&
-         plan.split(0, plan.threads).rows == 1;
+  if (plan.fused_input || plan.chunks() > 1 || plan.threads > plan.blocks) return false;
+  const index_t different_layers = std::min<index_t>(plan.problem.num_layers, 2);
+  for (index_t layer = 0; layer < different_layers; ++layer) {
+    if (plan.split(layer, plan.threads).rows > 1) return false;
+  }
+  return true;
 }
 
 template <class Real>
@@ -120,7 +124,6 @@ plan::ScratchNeeds scratch_needs(const Plan& plan, const CellWeights<Real>* weig
                                  const SequenceView<const Real>& input) {
   const plan::Problem& problem = plan.problem;
   plan::ScratchNeeds needs;
-  needs.input_block_by_block = packs_input_block_by_block(plan);
   for (index_t state = 0; state < problem.num_layers * problem.num_directions; ++state) {
     const index_t layer = state / problem.num_directions;
     const WeightPaths paths = weight_paths(plan, layer, input, weights[state].packed());
@@ -131,6 +134,7 @@ plan::ScratchNeeds scratch_needs(const Plan& plan, const CellWeights<Real>* weig
     needs.bias |= !weights[state].packed();
     needs.pre_activations |= !fuses_input(plan, paths);
   }
+  needs.input_block_by_block = needs.packed_input_columns > 0 && packs_input_block_by_block(plan);
   return needs;
 }
 
@@ -170,7 +174,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
 
 template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack, Interruption& interruption) {
-  const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input));
+  const plan::Scratch<Real> scratch(plan, scratch_needs(plan, stack.weights, stack.input), current_pool());
   const MeetingPlace place(plan);
   const blas::WorkingMemory blas_memory(calls_blas(plan, stack) ? plan.threads : 0);
   if (stack.tape != nullptr) {

@@ -18,7 +18,7 @@ template <class Real>
 Stream<Real>::Runner::Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype,
                              const CellWeights<Real>* weights)
     : plan(problem, dtype_of<Real>, weight_dtype, /*packed_weights=*/true),
-      scratch(plan, scratch_needs(plan, weights, contiguous<Real>(problem, nullptr))),
+      scratch(plan, scratch_needs(plan, weights, contiguous<Real>(problem, nullptr)), /*pool=*/nullptr),
       place(plan) {}
 
 template <class Real>

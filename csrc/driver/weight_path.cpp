@@ -19,20 +19,21 @@ constexpr index_t rows_worth_blas = 24;
 // copy of a larger one costs more than it gains.
 constexpr index_t weights_worth_blas = index_t{1} << 23;
 
-bool fits_blas(index_t size) { return size <= INT_MAX; }
+bool is_for_blas(index_t units, index_t columns) {
+  if (units > INT_MAX / gate_count || columns > INT_MAX) return false;
+  return columns >= weights_worth_blas / (gate_count * units);
+}
 
 }  // namespace
 
 WeightPath input_path(const plan::Plan& plan, index_t layer, bool even_rows) {
   const index_t uses = plan.rows.total();
-  const index_t columns = plan.problem.layer_input_size(layer);
-  const bool fits = fits_blas(gate_count * plan.problem.cell_size) && fits_blas(columns);
-  // One chunk's rows are projected a unit block at a time, each packed into the L2 cache (`python -m bench`, plain
-  // weights, 50 steps of one row of 1536 units, one core of an AMD EPYC Zen 5: 1.20 instead of 1.29 times the time of
-  // packed ones).
+  // The rows of one chunk are projected at once. They are too few to pay for a copy that BLAS makes, and need none that
+  // leaves the L2 cache, see packs_input_block_by_block() (`python -m bench`, plain weights, 50 steps of one row of
+  // 1536 units, one core of an AMD EPYC Zen 5: 1.20 instead of 1.29 times the time of packed ones).
   const bool in_one_chunk = plan.chunks() == 1 && !plan.fused_input;
-  const bool large = columns >= weights_worth_blas / (gate_count * plan.problem.cell_size);
-  if (even_rows && fits && large && !in_one_chunk && uses >= rows_worth_blas) return WeightPath::blas;
+  const bool large = is_for_blas(plan.problem.cell_size, plan.problem.layer_input_size(layer));
+  if (even_rows && large && !in_one_chunk && uses >= rows_worth_blas) return WeightPath::blas;
   return uses < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 

@@ -1,6 +1,8 @@
 // plan: the memory that one backward call uses and throws away. One layer's at a time: layers take turns with it.
 #pragma once
 
+#include <memory>
+
 #include "common/memory_pool.hpp"
 #include "common/types.hpp"
 #include "kernels/backward_arguments.hpp"
@@ -55,10 +57,10 @@ struct BackwardScratchLayout {
 template <class Real>
 class BackwardScratch {
  public:
-  BackwardScratch(const BackwardPlan& plan, const BackwardNeeds& needs)
+  BackwardScratch(const BackwardPlan& plan, const BackwardNeeds& needs, const std::shared_ptr<MemoryPool>& pool)
       : layout_(plan, needs),
         batch_(plan.problem().batch),
-        memory_(layout_.elements * static_cast<index_t>(sizeof(Real))) {}
+        memory_(pool, layout_.elements * static_cast<index_t>(sizeof(Real))) {}
 
   const BackwardScratchLayout<Real>& layout() const { return layout_; }
   Real* at(index_t offset) const { return reinterpret_cast<Real*>(memory_.data()) + offset; }

@@ -1,6 +1,8 @@
 // plan: scratch: the memory that one call uses and throws away.
 #pragma once
 
+#include <memory>
+
 #include "common/memory_pool.hpp"
 #include "common/types.hpp"
 #include "plan/plan.hpp"
@@ -40,8 +42,8 @@ struct ScratchLayout {
 template <class Real>
 class Scratch {
  public:
-  Scratch(const Plan& plan, const ScratchNeeds& needs)
-      : layout_(plan, needs), memory_(layout_.elements * static_cast<index_t>(sizeof(Real))) {}
+  Scratch(const Plan& plan, const ScratchNeeds& needs, const std::shared_ptr<MemoryPool>& pool)
+      : layout_(plan, needs), memory_(pool, layout_.elements * static_cast<index_t>(sizeof(Real))) {}
 
   const ScratchLayout<Real>& layout() const { return layout_; }
   Real* at(index_t offset) const { return reinterpret_cast<Real*>(memory_.data()) + offset; }
