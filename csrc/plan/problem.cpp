@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "common/checked_size.hpp"
+
 namespace lstm_native::plan {
 namespace {
 
@@ -19,6 +21,10 @@ void check(const Problem& problem) {
   require(problem.output_size == problem.cell_size, "the output must be as wide as the cell state");
   require(problem.num_layers >= 1, "num_layers must be at least 1");
   require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
+  // One row of anything can be counted, in bytes, and with what fills its last vector.
+  constexpr index_t bytes_with_room_to_spare = 64;
+  checked_product({gate_count, problem.num_directions, problem.cell_size, bytes_with_room_to_spare});
+  checked_product({problem.input_size, bytes_with_room_to_spare});
   require(problem.dropout >= 0.0 && problem.dropout <= 1.0, "dropout must be in [0, 1]");
   require(problem.threads >= 1, "num_threads must be at least 1");
   const Split& split = problem.forced_split;

@@ -29,7 +29,8 @@ struct Problem {
   index_t layer_input_size(index_t layer) const { return layer == 0 ? input_size : layer_output_size(); }
 };
 
-// std::invalid_argument where a driver could not trust the problem's numbers.
+// std::invalid_argument where a driver could not trust the problem's numbers, std::length_error where it could not
+// count.
 void check(const Problem& problem);
 
 }  // namespace lstm_native::plan
