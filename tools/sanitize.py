@@ -134,7 +134,7 @@ def environment(name: str, logs: Path) -> dict[str, str]:
         path_of("g++", "libstdc++.so", "g++"),
     ]
     chosen = {"LD_PRELOAD": ":".join(preloaded), "TEST_SLOWNESS": "20", **sanitizer.options}
-    for variable in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
+    for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
         if variable in chosen:
             chosen[variable] += f":log_path={logs / 'report'}"
     if name == "thread":
@@ -203,13 +203,18 @@ def main() -> int:
         print(f"left out: {test}: {reason}")
         pytest_args.append(f"--deselect={test}")
     logs = fresh(work / "logs")
+    outcome = work / "tests.xml"  # which pytest writes at its end
+    outcome.unlink(missing_ok=True)
+    pytest_args.append(f"--junit-xml={outcome}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_args]
     done = subprocess.run(command, cwd=PROJECT, env=environment(name, logs), check=False)
     found = reports(name, logs, ("_core.", "csrc/"))
     for report in found[:5]:
         print(report)
-    print(f"{name}: {len(found)} reports, pytest's exit code {done.returncode}")
-    return int(bool(found) or done.returncode != 0)
+    # A sanitizer may end the process, with whatever exit code its options say.
+    ended = "to its end" if outcome.exists() else "NOT to its end"
+    print(f"{name}: {len(found)} reports, pytest ran {ended}, exit code {done.returncode}")
+    return int(bool(found) or not outcome.exists() or done.returncode != 0)
 
 
 if __name__ == "__main__":
