@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <stdexcept>
-#include <utility>
 
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"

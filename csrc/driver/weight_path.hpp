@@ -8,7 +8,7 @@ namespace lstm_native::driver {
 
 enum class WeightPath {
   packed,           // the caller's PackedWeights
-  packed_per_call,  // packed at the call's beginning
+  packed_per_call,  // packed during the call, whole or a unit block at a time
   in_place,         // read as they lie by our kernel
   blas              // read as they lie by BLAS, for many rows at a time
 };
