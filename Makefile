@@ -18,6 +18,10 @@ FUZZ_VENV := .venv-fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
 CUDA_VENV := .venv-cuda
+NO_GIL_VENV := .venv-no-gil
+# What many threads at once, and memory that they share, come into.
+NO_GIL_TESTS := $(addprefix tests/test_,concurrency.py forks.py interrupts.py threads.py usual_call.py memory_pool.py \
+  stream.py settings.py stateful.py)
 EMULATION := build/cuda_emulation
 # The build of PyTorch for the parity tests. Where the plain name brings CUDA along, name a CPU build.
 TORCH ?= torch==2.13.0
@@ -31,7 +35,7 @@ SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists
 
 .DEFAULT_GOAL := help
 .PHONY: help demo forecast test test-slow test-isas test-cuda cuda-build parity bench bench-quick limits streams ragged training adapter splits \
-  subnormals memory-pool concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
+  no-gil subnormals memory-pool concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
   sanitize-thread fuzz fuzz-quick lint tidy clean
 
 help:
@@ -42,6 +46,7 @@ help:
 	@echo 'make test-isas     the test suite once per instruction set that this CPU can run'
 	@echo 'make test-cuda     the CUDA target on an emulated device'
 	@echo 'make cuda-build    compile and link the CUDA target for every architecture (nvcc; may download 450 MB)'
+	@echo 'make no-gil        tests of threads on a free-threaded CPython (PYTHON=python3.13t)'
 	@echo 'make parity        the same calls against PyTorch'
 	@echo 'make bench         times beside PyTorch, ONNX Runtime, OpenVINO and ncnn (some 13 minutes)'
 	@echo 'make bench-quick   the same with few rounds (under 3 minutes)'
@@ -92,6 +97,13 @@ $(VENV)/.demo: $(VENV)/.installed examples/requirements.txt examples/requirement
 
 $(VENV)/.forecast: $(VENV)/.installed examples/requirements-forecast.txt
 	$(VENV)/bin/python $(PIP) -r examples/requirements-forecast.txt
+	@touch $@
+
+# Later versions of hypothesis have no wheel for a CPython without the GIL.
+$(NO_GIL_VENV)/.installed: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "PYTHON=... must name a free-threaded CPython, as python3.13t")'
+	$(call environment,$(NO_GIL_VENV))
+	$(NO_GIL_VENV)/bin/python $(PIP) '.[test]' 'hypothesis<6.140' $(BUILD_OPTIONS)
 	@touch $@
 
 $(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt
@@ -197,6 +209,9 @@ test-cuda: $(VENV)/.installed $(EMULATION)/.built
 cuda-build: $(CUDA_VENV)/.installed
 	$(CUDA_VENV)/bin/python tools/cuda_build.py
 
+no-gil: $(NO_GIL_VENV)/.installed
+	$(NO_GIL_VENV)/bin/python -m pytest $(NO_GIL_TESTS) $(PYTEST_ARGS)
+
 parity: $(PARITY_VENV)/.installed
 	$(PARITY_VENV)/bin/python -m pytest -m parity $(PYTEST_ARGS)
 
@@ -292,4 +307,4 @@ tidy: $(VENV)/.tidy
 	  $(shell find csrc -name '*.cpp' -not -path 'csrc/cuda/*')
 
 clean:
-	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(BUILD_VENV) $(SANITIZE_VENV)-* $(FUZZ_VENV) $(CUDA_VENV)
+	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(BENCH_VENV) $(PARITY_VENV) $(BUILD_VENV) $(SANITIZE_VENV)-* $(FUZZ_VENV) $(CUDA_VENV) $(NO_GIL_VENV)

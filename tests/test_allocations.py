@@ -18,6 +18,8 @@ CALLS = """if True:
     wave = make_case(Shape("wave", 40, 1, 32, 32, 4), np.float32)
     one = make_case(Shape("one", 9, 2, 6, 20, 2), np.float32)
     large = make_case(Shape("large", 4, 60, 8070, 264), np.float32)
+    wide = make_case(Shape("wide", 50, 5, 300, 264), np.float32)
+    double = make_case(Shape("double", 9, 5, 6, 20, 2, True), np.float64)
     packed, packed_wave, packed_one = pack(case), pack(wave), pack(one)
     flat, net = flat_weight(case), operator_for(case, 0.5)
     gradient = lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5)
@@ -27,6 +29,10 @@ CALLS = """if True:
     outputs, pullback = call_vjp(case, dropout=0.5, seed=1)
     shorter = call_vjp(case, recompute=True)[1]
     uneven = call_vjp(case, lengths=lengths)[1]
+    wide_outputs, wide_pullback = call_vjp(wide)
+    few_outputs, few_pullback = call_vjp(large, input=large.x[:, :5], initial_states=(
+        large.h0[:, :5], large.c0[:, :5]))
+    double_outputs, double_pullback = call_vjp(double)
     y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat)
     grad = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
     workspace = gradient.data(*grad)[3]
@@ -56,6 +62,10 @@ CALLS = """if True:
         pullback=lambda: pullback(*outputs),
         recomputed=lambda: shorter(*outputs),
         uneven=lambda: uneven(*outputs),
+        packed_products=lambda: wide_pullback(*wide_outputs),
+        products_by_blas=lambda: few_pullback(*few_outputs),
+        double=lambda: call_lstm(double),
+        double_pullback=lambda: double_pullback(*double_outputs),
         gradient=lambda: gradient(*grad),
         data=lambda: gradient.data(*grad),
         weights=lambda: gradient.weights(case.x, reserve, workspace, state),
@@ -116,12 +126,30 @@ SWEEP = """
         shim.allocations_seen()
         call()
         assert same(call_lstm(case, dropout=0.5, train=True), expected)
+    # An array, or another object of Python's, that each failure left would show.
+    def fail_again():
+        for request in range(failures):
+            shim.watch_allocations(request)
+            try:
+                call()
+            except MemoryError:
+                pass
+            shim.allocations_seen()
+    rounds = 100 // max(failures, 1) + 1
+    for measured in (False, True):  # Python's own caches grow at first
+        gc.collect()
+        blocks = sys.getallocatedblocks()
+        for _ in range(rounds):
+            fail_again()
+        gc.collect()
+    assert (sys.getallocatedblocks() - blocks) * 2 <= failures * rounds
     print(failures)
 """
 
 NAMES = (
     *("lstm", "transposed", "packed", "strided", "wavefront", "blas", "lengths", "batch_sizes"),
     *("masks", "operator", "vjp", "pullback", "recomputed", "uneven", "gradient", "data"),
+    *("packed_products", "products_by_blas", "double", "double_pullback"),
     *("weights", "pack", "pack_halves", "unpack", "stream", "step", "run", "state", "explain"),
     "pooled",
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import as_strided
 
 import lstm_native
 from calls import assert_same_bits, call_lstm, pack, transposed_weights
@@ -500,10 +501,20 @@ def test_wrong_arguments_are_refused_as_by_lstm():
         assert str(of_explain.value) == str(of_lstm.value)
 
 
+@pytest.mark.parametrize("size", [2**62, 2**63 - 1])
 @pytest.mark.parametrize("name", ["seq_len", "batch", "hidden_size"])
-def test_sizes_that_no_index_can_count_are_refused(name):
+def test_sizes_that_no_index_can_count_are_refused(name, size):
     with pytest.raises(ValueError, match="more elements than an index can count"):
-        lstm_native.explain(**{**sizes_of(SMALL), name: 2**62})
+        lstm_native.explain(**{**sizes_of(SMALL), name: size})
+
+
+def test_rows_further_apart_than_blas_can_count():
+    case = make_case(Shape("wide", 1, 30, 2048, 1024), np.float32)
+    for distance, path in ((2**31 - 1, "blas"), (2**31, "packed_per_call")):
+        x = as_strided(case.x, case.x.shape, (0, 4 * distance, 4))  # which nothing reads
+        states = (case.h0, case.c0)
+        about = lstm_native.explain(x, states, case.all_weights, 1, 0.0, False, False)
+        assert about.layers[0].input_weights == path
 
 
 def test_every_keyword_of_lstm_is_accepted_with_its_arguments():

@@ -23,6 +23,7 @@ PREPARE = f"""if True:
     packed, packed_wave = pack(case), pack(wave)
     stream = lstm_native.Stream(packed_wave, num_threads=2)
     net, flat = operator_for(case, 0.5), flat_weight(case)
+    gradient = lstm_native.LSTMGrad(24, 72, 2, True, True, 0.5)
     def run():
         stream.reset()
         lstm_native.manual_seed(3)
@@ -30,7 +31,11 @@ PREPARE = f"""if True:
         results = [*outputs, *pullback(*outputs)[2]]
         results += call_lstm(case, all_weights=packed, num_threads=2)
         results += call_lstm(wave, all_weights=packed_wave, num_threads=4)
-        results += net(case.x, case.h0, case.c0, flat, num_threads=2)
+        called = net(case.x, case.h0, case.c0, flat, num_threads=2)
+        y, hy, cy = called[:3]
+        results += called
+        results += gradient(case.x, case.h0, case.c0, flat, y, hy, cy, *called, num_threads=3)
+        results += pack(case).unpack()
         results += [stream.run(wave.x), stream.step(wave.x[0])]
         whole = b"".join(np.ascontiguousarray(a).tobytes() for a in results)
         return hashlib.sha256(whole).digest()

@@ -1,7 +1,9 @@
 """A signal whose handler raises, as that of Ctrl-C does, ends a call early and leaves nothing."""
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +19,8 @@ from shapes import Shape, make_case
 
 # From the signal to the exception: some 60 ms, or under a sanitizer so many times as long.
 LIMIT_S = 0.2 * float(os.environ.get("TEST_SLOWNESS", "1"))
-# So many chances for a machine that has something else to do.
-ATTEMPTS = 10
+# The better of five, since the machine may have something else to do.
+ENOUGH = 3
 
 
 class StoppedError(Exception):
@@ -49,7 +51,16 @@ def latency(call, after):
 
 
 def assert_prompt(call, after=0.02):
-    assert any(latency(call, after) < LIMIT_S for _ in range(ATTEMPTS))
+    assert_mostly_within_the_limit(lambda: latency(call, after))
+
+
+def assert_mostly_within_the_limit(seconds):
+    times = []
+    while True:
+        times.append(seconds())
+        if sum(time < LIMIT_S for time in times) == ENOUGH:
+            return
+        assert sum(time >= LIMIT_S for time in times) < ENOUGH, times
 
 
 # --- calls that take a second or so, and little memory: most of it is never touched ---------------
@@ -113,6 +124,24 @@ def test_the_operator(threads):
     assert_prompt(lambda: net(x, case.h0, case.c0, w, num_threads=threads))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_operators_gradients(threads):
+    case = make_case(Shape("operator", 1500, 16, 256, 512), np.float32)
+    net, gradient = operator_for(case), lstm_native.LSTMGrad(256, 512, 1, True, False, 0.0)
+    w = flat_weight(case)
+    y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, w)
+    given = (case.x, case.h0, case.c0, w, y, hy, cy, y, hy, cy, reserve, state)
+    assert_prompt(lambda: gradient(*given, num_threads=threads))
+    workspace = gradient.data(*given)[3]
+    halves = (case.x, reserve, workspace, state)
+
+    def many():
+        for _ in range(100):
+            gradient.weights(*halves, num_threads=threads)
+
+    assert_prompt(many)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("after", [0.02, 0.4])
@@ -121,6 +150,20 @@ def test_backward(after, threads, recompute):
     case = make_case(Shape("backward", 1500, 16, 256, 512), np.float32)
     outputs, pullback = call_vjp(case, num_threads=threads, recompute=recompute)
     assert_prompt(lambda: pullback(*outputs), after)
+
+
+@pytest.mark.parametrize("rows", [20, 200])
+def test_backward_of_very_wide_layers(rows):
+    # By BLAS, and by our kernels, whose panels are packed first.
+    case = make_case(Shape("very_wide", rows, 1, 3000, 3000), np.float32)
+    outputs, pullback = call_vjp(case, num_threads=1)
+    gradients = [pullback(*outputs) for _ in range(2)]
+    start = time.perf_counter()
+    pullback(*outputs)
+    seconds = time.perf_counter() - start
+    del gradients
+    for part in (0.1, 0.5, 0.9):
+        assert_prompt(lambda: [pullback(*outputs) for _ in range(100)], part * seconds)
 
 
 def test_backward_of_narrow_layers():
@@ -134,6 +177,77 @@ def test_packing():
     matrix = np.broadcast_to(np.float32(1), (4 * 6000, 6000))
     flags = {"has_ih_bias": False, "has_hh_bias": False}
     assert_prompt(lambda: lstm_native.pack_weights([matrix, matrix], 1, False, **flags), 0.1)
+
+
+def test_unpacking():
+    matrix = np.broadcast_to(np.float32(1), (4 * 5000, 5000))
+    flags = {"has_ih_bias": False, "has_hh_bias": False}
+    packed = lstm_native.pack_weights([matrix, matrix], 1, False, **flags)
+    assert_prompt(packed.unpack)
+
+
+# --- all threads that the process may have --------------------------------------------------------
+
+ALL_THREADS = """if True:
+    import lstm_native, numpy as np, signal, threading, time
+    x = np.broadcast_to(np.float32(1), ({steps}, 2560, 16))
+    s = np.ones((1, 2560, 64), "f")
+    w = [np.ones((256, 16), "f"), np.ones((256, 64), "f")] + [np.ones(256, "f")] * 2
+    w = lstm_native.pack_weights(w, 1, False)
+    def call(steps, threads):
+        return lstm_native.lstm(x[:steps], (s, s), w, 1, 0.0, False, False, num_threads=threads)
+    about = lstm_native.explain(x, (s, s), w, 1, 0.0, False, False, num_threads=128)
+    assert about.threads == 128, about
+"""
+
+IN_THE_MIDDLE_OF_ALL = """
+    results = []
+    def handler(*_):
+        results.append(call(2, 3)[0].tobytes())
+    expected = call(2, 1)[0].tobytes()
+    signal.signal(signal.SIGALRM, handler)
+    for _ in range(20):
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        call({steps}, 128)
+        if results:
+            break
+    print(set(results) == {{expected}})
+"""
+
+WHILE_OTHERS_HAVE_ALL = """
+    class StoppedError(Exception):
+        pass
+    def stop(*_):
+        raise StoppedError
+    signal.signal(signal.SIGALRM, stop)
+    other = threading.Thread(target=lambda: [call({steps}, 128) for _ in range(8)])
+    other.start()
+    time.sleep(0.05)
+    start = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        while other.is_alive():
+            call(2, 2)
+    except StoppedError:
+        print(time.perf_counter() - start - 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    other.join()
+"""
+
+
+def test_a_handler_that_calls_us_while_its_call_has_all_threads():
+    program = ALL_THREADS + IN_THE_MIDDLE_OF_ALL
+    code, output, error = ask(program.format(steps=200))
+    assert (code, output) == (0, "True"), error
+
+
+def test_waiting_for_threads():
+    def seconds():
+        code, output, error = ask((ALL_THREADS + WHILE_OTHERS_HAVE_ALL).format(steps=200))
+        assert code == 0, error
+        return float(output)
+
+    assert_mostly_within_the_limit(seconds)
 
 
 # --- what an interrupted call leaves behind -------------------------------------------------------
@@ -212,6 +326,48 @@ def test_a_handler_that_returns_runs_meanwhile_and_changes_nothing(threads):
     raise AssertionError("the handler never ran while the call did")
 
 
+def test_a_handler_computes_with_the_callers_settings():
+    seen = []
+
+    def handler(*_):
+        rounded = ctypes.CDLL("libm.so.6").fegetround()
+        seen.append((sys.float_info.min * half, rounded))
+
+    half = float("0.5")  # not folded
+    call = long_call(STEPS, num_threads=2)
+    for _ in range(20):
+        with alarm(0.02, handler):
+            call()
+        if seen:
+            break
+    assert set(seen) == {(sys.float_info.min / 2, 0)}
+
+
+AT_EXIT = """if True:
+    import threading, time
+    import numpy as np, lstm_native
+    w = [np.ones(s, "f") for s in [(256, 64), (256, 64), 256, 256]]
+    packed, s = lstm_native.pack_weights(w, 1, False), np.ones((1, 1, 64), "f")
+    x = np.broadcast_to(np.float32(1), ({steps}, 1, 64))
+    def work():
+        stream = lstm_native.Stream(packed, num_threads={threads})
+        while True:
+            stream.run(x)
+            lstm_native.lstm(x, (s, s), packed, 1, 0.0, False, False, num_threads={threads})
+    for _ in range(2):
+        threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("steps", [1, 30_000])
+def test_a_program_ends_while_daemon_threads_compute(steps, threads):
+    for _ in range(3):
+        code, _, error = ask(AT_EXIT.format(steps=steps, threads=threads))
+        assert (code, error) == (0, "")
+
+
 def test_a_call_in_another_thread_goes_on():
     case = make_case(Shape("long", 50_000, 4, 32, 128), np.float32)
     arguments = (case.x, (case.h0, case.c0), pack(case), 1, 0.0, False, False)
@@ -253,4 +409,4 @@ def test_ctrl_c():
         assert shape == "(5, 1, 64)"
         return float(taken)
 
-    assert any(seconds() < LIMIT_S for _ in range(ATTEMPTS))
+    assert_mostly_within_the_limit(seconds)

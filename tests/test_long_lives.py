@@ -14,6 +14,7 @@ from validation_cases import MISTAKES
 
 LIMIT = 2 << 20  # bytes
 THREADS = (1, 2, 3)
+POOL = lstm_native.MemoryPool()
 
 
 def random_shape(rng):
@@ -30,36 +31,82 @@ def largest_calls():
         for one in (case, by_blas):
             outputs, pullback = call_vjp(one, num_threads=threads)
             pullback(*outputs)
+            with POOL:
+                outputs, pullback = call_vjp(one, num_threads=threads)
+                pullback(*outputs)
+
+
+def one_of_many_mistakes(_case, rng, **_):
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        MISTAKES[rng.integers(len(MISTAKES))].run()
+
+
+def wrong_shape(case, _rng, **options):
+    with pytest.raises(ValueError, match="input"):
+        call_lstm(case, input=case.x[..., None], **options)
+
+
+def with_lengths(case, rng, **options):
+    lengths = rng.integers(0, case.shape.seq_len + 1, case.shape.batch).tolist()
+    call_lstm(case, lengths=lengths, **options)
+
+
+def trained(case, rng, **options):
+    recompute = bool(rng.integers(2))
+    outputs, pullback = call_vjp(case, recompute=recompute, dropout=0.5, **options)
+    pullback(*outputs)
+
+
+def trained_in_a_pool(case, rng, **options):
+    with POOL:
+        trained(case, rng, **options)
+    if rng.integers(8) == 0:
+        POOL.clear()
+
+
+def trained_operator(case, _rng, **options):
+    """The operator, its gradients at once and in halves."""
+    shape, flat = case.shape, flat_weight(case)
+    net = operator_for(case, 0.5)
+    y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat, **options)
+    sizes = (shape.input_size, shape.hidden_size, shape.num_layers, True, shape.bidirectional, 0.5)
+    gradient = lstm_native.LSTMGrad(*sizes)
+    given = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
+    gradient(*given, **options)
+    workspace = gradient.data(*given, **options)[3]
+    gradient.weights(case.x, reserve, workspace, state, **options)
+
+
+def streamed(case, _rng, **options):
+    if case.shape.bidirectional:
+        return
+    stream = lstm_native.Stream(pack(case), case.shape.batch, **options)
+    for steps in (1, 3, case.shape.seq_len):
+        stream.run(case.x[:steps])
+
+
+KINDS = (
+    one_of_many_mistakes,
+    one_of_many_mistakes,
+    wrong_shape,
+    lambda case, _, **options: call_lstm(case, **options),
+    lambda case, _, **options: call_lstm(case, all_weights=pack(case), **options),
+    lambda case, _, **options: call_lstm(case, dropout=0.5, train=True, **options),
+    lambda case, _, **options: operator_for(case)(
+        case.x, case.h0, case.c0, flat_weight(case), **options
+    ),
+    with_lengths,
+    trained,
+    trained_in_a_pool,
+    trained_operator,
+    streamed,
+)
 
 
 def random_call(rng):
     """One right call, or a wrong one."""
-    kind = int(rng.integers(8))
-    if kind == 0:
-        with pytest.raises((TypeError, ValueError, OverflowError)):
-            MISTAKES[rng.integers(len(MISTAKES))].run()
-        return
     case = make_case(random_shape(rng), (np.float32, np.float64)[rng.integers(2)])
-    n = {"num_threads": int(rng.choice(THREADS))}
-    if kind == 1:
-        call_lstm(case, **n)
-    elif kind == 2:
-        call_lstm(case, all_weights=pack(case), **n)
-    elif kind == 3:
-        lengths = rng.integers(0, case.shape.seq_len + 1, case.shape.batch).tolist()
-        call_lstm(case, lengths=lengths, **n)
-    elif kind == 4:
-        operator_for(case)(case.x, case.h0, case.c0, flat_weight(case), **n)
-    elif kind == 5:
-        outputs, pullback = call_vjp(case, recompute=bool(rng.integers(2)), **n)
-        pullback(*outputs)
-    elif kind == 6:
-        with pytest.raises(ValueError, match="input"):
-            call_lstm(case, input=case.x[..., None], **n)
-    elif not case.shape.bidirectional:
-        stream = lstm_native.Stream(pack(case), case.shape.batch, **n)
-        for steps in (1, 3, case.shape.seq_len):
-            stream.run(case.x[:steps])
+    KINDS[rng.integers(len(KINDS))](case, rng, num_threads=int(rng.choice(THREADS)))
 
 
 def fill_the_table_of_names():

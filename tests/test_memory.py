@@ -7,7 +7,7 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import lstm_native
-from calls import assert_same_bits, call_lstm
+from calls import assert_same_bits, call_lstm, call_reference
 from fresh_interpreter import ask
 from shapes import Shape, make_case
 from tolerances import assert_close
@@ -226,6 +226,19 @@ def test_sizes_that_no_memory_has_are_refused(sizes, calls):
         code, output, error = ask(HUGE.format(sizes=sizes, call=HUGE_CALLS[call]))
         assert code == 0, (call, error)
         assert output in ("MemoryError", "ValueError"), call
+
+
+@pytest.mark.slow
+def test_rows_of_input_2_31_elements_apart(tmp_path):
+    # Further than BLAS can count, in a file of which only the rows are there.
+    case = make_case(Shape("apart", 1, 30, 2048, 1024), np.float32)
+    distance = 2**32 + 2048
+    file = np.memmap(tmp_path / "input", np.float32, "w+", shape=(30, distance))
+    file[:, :2048] = case.x[0]
+    results = call_lstm(case, input=file[None, :, :2048])
+    answer = call_reference(case)
+    for got, expected in zip(results, (answer.output, answer.h_n, answer.c_n), strict=True):
+        assert_close(got, expected, "value")
 
 
 @pytest.mark.slow

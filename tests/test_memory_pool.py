@@ -2,22 +2,24 @@
 
 import contextlib
 import gc
-import os
 import pickle
 import signal
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
+from fresh_interpreter import ask
 from public_calls import public_calls
 from resident import resident_bytes
 from shapes import Shape, make_case
 
+TESTS = str(Path(__file__).parent)
 LARGE = Shape("large", 50, 8, 96, 128, 2, True)
 
 
@@ -339,53 +341,63 @@ def test_a_signal_never_leaves_the_thread_inside():
     assert pool.nbytes == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_goes_on_in_its_own():
-    case = make_case(LARGE, np.float32)
-    expected = call_lstm(case)
+FORKS = f"""if True:
+    import os, sys, threading, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of forks beside threads
+    sys.path.insert(0, {TESTS!r})
+    import numpy as np, lstm_native
+    from calls import assert_same_bits, call_lstm
+    from shapes import Shape, make_case
+    case = make_case(Shape("forked", 50, 8, 96, 128, 2, True), np.float32)
+    short = make_case(Shape("short", 2, 512, 8, 16), np.float32)
     pool = lstm_native.MemoryPool()
-    with pool:
-        call_lstm(case)
-        held = pool.nbytes
+    def in_a_child(work):
         child = os.fork()
         if child == 0:
             try:
-                assert_same_bits(call_lstm(case), expected)
-                os._exit(0 if pool.nbytes == held else 1)
+                work()
+                os._exit(0)
             finally:
                 os._exit(2)
-        assert os.waitpid(child, 0)[1] == 0
+        return os.waitpid(child, 0)[1]
+"""
+
+GOES_ON = """
+    expected = call_lstm(case)
+    with pool:
+        call_lstm(case)
+        held = pool.nbytes
+        def work():
+            assert_same_bits(call_lstm(case), expected)
+            assert pool.nbytes == held
+        assert in_a_child(work) == 0
         assert_same_bits(call_lstm(case), expected)
+"""
 
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_forks_while_another_thread_uses_the_pool():
-    case = make_case(Shape("short", 2, 512, 8, 16), np.float32)
-    pool = lstm_native.MemoryPool()
+WHILE_USED = """
     done = threading.Event()
-
-    def work():
+    def use():
         with pool:
             while not done.is_set():
-                call_lstm(case, num_threads=1)
-
-    thread = threading.Thread(target=work)
+                call_lstm(short, num_threads=1)
+    def work():
+        with pool:
+            call_lstm(short, num_threads=1)
+    thread = threading.Thread(target=use)
     thread.start()
     try:
         for _ in range(50):
-            child = os.fork()
-            if child == 0:
-                try:
-                    with pool:
-                        call_lstm(case, num_threads=1)
-                    os._exit(0)
-                finally:
-                    os._exit(2)
-            assert os.waitpid(child, 0)[1] == 0
+            assert in_a_child(work) == 0
     finally:
         done.set()
         thread.join()
+"""
+
+
+@pytest.mark.parametrize("program", [GOES_ON, WHILE_USED], ids=["goes on", "while used"])
+def test_a_fork(program):
+    code, _, error = ask(FORKS + program)
+    assert code == 0, error
 
 
 def test_sizes_beyond_any_memory():

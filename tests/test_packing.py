@@ -471,6 +471,16 @@ def nearest_bfloat16(bits):
     return (upper + up).astype(np.uint32)
 
 
+@pytest.mark.parametrize("stored", HALVES)
+def test_packing_takes_no_notice_of_numpys_error_settings(stored):
+    case = make_case(Shape("small", 1, 1, 3, 2), np.float32)
+    tiny = [weight * np.float32(1e-6) for weight in case.all_weights]  # subnormal in 16 bits
+    expected = lstm_native.pack_weights(tiny, 1, False, weight_dtype=stored).unpack()
+    with np.errstate(all="raise"):
+        got = lstm_native.pack_weights(tiny, 1, False, weight_dtype=stored).unpack()
+    assert_same_bits(got, expected)
+
+
 def test_bfloat16_rounds_to_the_nearest_ties_to_even():
     # All upper halves: every sign, exponent and kept fraction, subnormals among them. The lower
     # ones are nothing, the least, just below a tie, a tie, just above, the most.

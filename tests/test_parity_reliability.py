@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 
 from calls import assert_same_bits, call_lstm, call_vjp, pack
 from shapes import Shape, make_case
+from test_interrupts import assert_prompt
 from test_settings import busy_threads, settings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make parity runs these")
+import lstm_native.torch  # noqa: E402 -- which needs it
+
 pytestmark = pytest.mark.parity
 
 TESTS = str(Path(__file__).parent)
@@ -22,24 +26,29 @@ warnings.simplefilter("ignore", DeprecationWarning)
 sys.path.insert(0, {tests!r})
 import numpy as np
 import torch
-import lstm_native
+import lstm_native.torch
 from calls import call_lstm, pack
 from shapes import Shape, make_case
 
 CASE = make_case(Shape("loader", 20, 8, 24, 72, 2, True), np.float32)
 PACKED = pack(CASE)
+torch.manual_seed(0)
+MODULE = lstm_native.torch.LSTM(24, 72, num_layers=2, bidirectional=True).eval()
 
 class Sequences(torch.utils.data.Dataset):
     def __len__(self):
         return 12
 
     def __getitem__(self, index):
-        return torch.from_numpy(call_lstm(CASE, all_weights=PACKED, num_threads=2)[0])
+        with torch.inference_mode():
+            by_module = MODULE(torch.from_numpy(CASE.x))[0]
+        called = call_lstm(CASE, all_weights=PACKED, num_threads=2)[0]
+        return torch.stack([torch.from_numpy(called), by_module.clone()])
 
 if __name__ == "__main__":
     module = torch.nn.LSTM(24, 72)
     module(torch.from_numpy(CASE.x))  # torch's threads, and ours, before there are workers
-    expected = call_lstm(CASE, all_weights=PACKED, num_threads=2)[0]
+    expected = Sequences()[0].numpy()
     loader = torch.utils.data.DataLoader(
         Sequences(), batch_size=3, num_workers=2, multiprocessing_context={method!r})
     got = [item.numpy() for batch in loader for item in batch]
@@ -92,3 +101,73 @@ def test_torchs_own_flushing_changes_nothing():
     finally:
         torch.set_flush_denormal(False)
     assert (torch.full((4,), 1e-40) * 1.0 != 0).all()
+
+
+# --- lstm_native.torch.LSTM -----------------------------------------------------------------------
+
+
+def make_module(num_layers=2):
+    torch.manual_seed(0)
+    return lstm_native.torch.LSTM(24, 72, num_layers=num_layers)
+
+
+def trained(module, x):
+    module.zero_grad()
+    x = x.clone().requires_grad_()
+    output, (h_n, c_n) = module(x)
+    (output.sum() + h_n.sum() + c_n.sum()).backward()
+    gradients = [parameter.grad for parameter in module.parameters()]
+    return [array.detach().numpy().copy() for array in (output, h_n, c_n, x.grad, *gradients)]
+
+
+def test_a_module_changes_no_setting():
+    module, x = make_module(), torch.rand(20, 8, 24)
+    for call in (lambda: module(x), lambda: trained(module, x)):
+        call()  # PyTorch's own first call starts its threads
+        before = settings(), torch.get_num_threads(), torch.get_num_interop_threads()
+        call()
+        assert (settings(), torch.get_num_threads(), torch.get_num_interop_threads()) == before
+
+
+def test_many_threads_with_modules():
+    x = torch.rand(20, 8, 24)
+    shared = make_module().eval()
+    with torch.inference_mode():
+        expected = [shared(x)[0].numpy()]
+    expected += trained(make_module(), x)
+
+    def work(_):
+        own = make_module()
+        found = []
+        for _ in range(8):
+            with torch.inference_mode():
+                output = shared(x)[0].numpy()
+            found.append([output, *trained(own, x)])
+        return found
+
+    with ThreadPoolExecutor(6) as pool:
+        for results in pool.map(work, range(6)):
+            for got in results:
+                assert_same_bits(got, expected)
+
+
+def test_a_module_is_interrupted():
+    module = make_module()
+    long = torch.rand(1, 1, 24).expand(300_000, 1, 24)
+    outputs = module(torch.rand(20_000, 8, 24))[0].sum()
+
+    def forward():
+        with torch.inference_mode():
+            module(long)
+
+    assert_prompt(forward)
+    assert_prompt(lambda: [outputs.backward(retain_graph=True) for _ in range(20)])
+    expected = trained(make_module(), torch.ones(5, 2, 24))
+    assert_same_bits(trained(module, torch.ones(5, 2, 24)), expected)
+
+
+def test_a_modules_memory_that_cannot_be_had():
+    module = make_module(1)
+    with pytest.raises(MemoryError):
+        module(torch.ones(1, 1, 24).expand(2**40, 1, 24))
+    assert module(torch.ones(5, 2, 24))[0].shape == (5, 2, 72)

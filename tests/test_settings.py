@@ -12,7 +12,7 @@ import pytest
 import threadpoolctl
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, call_vjp, pack
+from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
 from fresh_interpreter import ask
 from lstm_native._core import testing
 from native_libraries import compiled
@@ -37,8 +37,17 @@ UPWARD = 0x400000 if platform.machine() == "aarch64" else 0x800  # FE_UPWARD
 POOLS = threadpoolctl.ThreadpoolController()
 
 
+def own_openmp():
+    """The runtime that the core was linked with, which a wheel has under a name of its own."""
+    maps = Path("/proc/self/maps").read_text().split()
+    (path,) = {word for word in maps if "lstm_native" in word and "libgomp" in word} or {
+        "libgomp.so.1"
+    }
+    return ctypes.CDLL(path)
+
+
 def settings():
-    gomp = ctypes.CDLL("libgomp.so.1")
+    gomp = own_openmp()
     kind, chunk = ctypes.c_int(), ctypes.c_int()
     gomp.omp_get_schedule(ctypes.byref(kind), ctypes.byref(chunk))
     return {
@@ -81,6 +90,35 @@ def test_no_call_changes_a_setting(threads, where):
     assert where(changed) == {}
 
 
+@pytest.mark.parametrize("name", ["lstm", "lstm, packed", "Pullback", "LSTM, called", "Stream"])
+def test_the_first_call_of_a_process_changes_none(name):
+    program = f"""if True:
+        import sys; sys.path.insert(0, {TESTS!r})
+        import numpy as np, lstm_native
+        from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+        from shapes import Shape, make_case
+        from test_settings import settings
+        case = make_case(Shape("first", 9, 5, 6, 20), np.float32)
+        net, flat, n = operator_for(case), flat_weight(case), dict(num_threads=2)
+        def trained():
+            outputs, pullback = call_vjp(case, **n)
+            pullback(*outputs)
+        call = {{
+            "lstm": lambda: call_lstm(case, **n),
+            "lstm, packed": lambda: call_lstm(case, all_weights=pack(case), **n),
+            "Pullback": trained,
+            "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n),
+            "Stream": lambda: lstm_native.Stream(pack(case), 5, **n).run(case.x),
+        }}[{name!r}]
+        before = settings()
+        call()
+        after = settings()
+        print([key for key in before if before[key] != after[key]])
+    """
+    code, output, error = ask(program)
+    assert (code, output) == (0, "[]"), error
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_failing_call_changes_none(threads):
     case = make_case(Shape("small", 9, 5, 6, 20), np.float32)
@@ -92,15 +130,31 @@ def test_a_failing_call_changes_none(threads):
 
 def test_whatever_the_caller_rounds_to():
     case = make_case(Shape("rounding", 20, 8, 24, 70, 2), np.float32)
+    one_way = make_case(Shape("one_way", 20, 8, 24, 70, 2), np.float32)
     libm = ctypes.CDLL("libm.so.6")
-    outputs, pullback = call_vjp(case, num_threads=1)
-    expected = (*outputs, *pullback(*outputs)[2])
+    net, flat = operator_for(case), flat_weight(case)
+    sizes = (24, 70, 2, True, False, 0.0)
+
+    def results(threads):
+        n = {"num_threads": threads}
+        outputs, pullback = call_vjp(case, **n)
+        found = [*outputs, *pullback(*outputs)[2]]
+        found += call_lstm(case, dropout=0.3, train=True, seed=1, **n)
+        for weight_dtype in (None, "float16", "bfloat16"):
+            packed = pack(one_way, weight_dtype=weight_dtype)
+            found += call_lstm(one_way, all_weights=packed, **n)
+            stream = lstm_native.Stream(packed, 8, **n)
+            found += [stream.run(one_way.x), stream.step(one_way.x[0]), *packed.unpack()]
+        y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat, **n)
+        given = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
+        return [*found, y, hy, cy, *lstm_native.LSTMGrad(*sizes)(*given, **n)]
+
+    expected = results(1)
     for threads in (1, 2, 3):
         assert libm.fesetround(UPWARD) == 0
         try:
             before = testing.float_control()
-            outputs, pullback = call_vjp(case, num_threads=threads)
-            got = (*outputs, *pullback(*outputs)[2])
+            got = results(threads)
             assert testing.float_control() == before
         finally:
             libm.fesetround(0)
@@ -148,6 +202,7 @@ def test_no_more_threads_than_told_beside_numpys_blas(threads):
 def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
     program = f"""if True:
         import sys; sys.path.insert(0, {TESTS!r})
+        from concurrent.futures import ThreadPoolExecutor
         import numpy as np, threadpoolctl, lstm_native
         from resident import threads_of_process
         from shapes import Shape, make_case
@@ -156,18 +211,29 @@ def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
         packed, net, flat = pack(case), operator_for(case), flat_weight(case)
         assert "openmp" in {{pool["user_api"] for pool in threadpoolctl.threadpool_info()}}
         default = lstm_native.get_num_threads()
-        start = threads_of_process()
-        with threadpoolctl.threadpool_limits(1):
-            assert lstm_native.get_num_threads() == 1
-            for weights in (case.all_weights, packed):
-                outputs = call_lstm(case, all_weights=weights)
-            pullback = call_vjp(case)[1]
-            pullback(*outputs)
-            net(case.x, case.h0, case.c0, flat)
-            lstm_native.Stream(packed, 64).run(case.x)
-            assert threads_of_process() == start
-            call_lstm(case, num_threads=3)  # as told
-            assert threads_of_process() == start + 2
+        assert default == 4
+        gradient = lstm_native.LSTMGrad(64, 64, 1, True, False, 0.0)
+        stream = lstm_native.Stream(packed, 64)
+        outputs, pullback = call_vjp(case)
+        called = net(case.x, case.h0, case.c0, flat)
+        def limited():
+            start = threads_of_process()
+            with threadpoolctl.threadpool_limits(1):
+                assert lstm_native.get_num_threads() == 1
+                for weights in (case.all_weights, packed):
+                    call_lstm(case, all_weights=weights)
+                for one in (pullback, call_vjp(case)[1]):
+                    one(*outputs)
+                for one in (stream, lstm_native.Stream(packed, 64)):
+                    one.run(case.x)
+                    one.step(case.x[0])
+                net(case.x, case.h0, case.c0, flat)
+                gradient(case.x, case.h0, case.c0, flat, *called[:3], *called)
+                assert threads_of_process() == start
+                call_lstm(case, num_threads=3)  # as told
+                assert threads_of_process() == start + 2
+        with ThreadPoolExecutor(1) as pool:  # a thread that OpenMP has given no others yet
+            pool.submit(limited).result()
         assert lstm_native.get_num_threads() == default
         with threadpoolctl.threadpool_limits(4, user_api="blas"):
             assert lstm_native.get_config()["blas"]["threads"] == 1
@@ -192,11 +258,14 @@ def test_in_somebody_elses_parallel_region(levels, tmp_path):
         packed = pack(case)
         outputs, pullback = call_vjp(case, num_threads=1)
         wanted = [a.tobytes() for a in (*outputs, *pullback(*outputs)[2])]
+        wanted_of_packed = [
+            a.tobytes() for a in call_lstm(case, all_weights=packed, num_threads=1)]
         def body(_):
             outputs, pullback = call_vjp(case, num_threads=2)
             got = [a.tobytes() for a in (*outputs, *pullback(*outputs)[2])]
             same.append(got == wanted)
-            same.append(call_lstm(case, all_weights=packed, num_threads=2)[0].shape == (30, 8, 144))
+            got = [a.tobytes() for a in call_lstm(case, all_weights=packed, num_threads=2)]
+            same.append(got == wanted_of_packed)
         same = []
         callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(body)
         body(0)  # with threads of its own first

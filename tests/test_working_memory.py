@@ -1,6 +1,7 @@
 """The working memory of a call: what docs/reliability.md says, and explain() to the byte."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,28 +92,37 @@ MEASURE = """if True:
         return shim.most_bytes_live() - before
     rng = np.random.default_rng(1)
     rows = []
-    for _ in range(30):
+    for k in range(60):
         T, N, I, H, L, D = (int(rng.integers(1, top + 1)) for top in (60, 40, 90, 90, 4, 2))
-        if _ % 5 == 0:
+        if k % 5 == 0:
             I += 250  # sums over rows then pack both factors
-        case = make_case(Shape("random", T, N, I, H, L, D == 2), np.float32)
-        threads = int(rng.integers(1, 5))
-        sizes = (case.x, (case.h0, case.c0))
+        case = make_case(
+            Shape("random", T, N, I, H, L, D == 2), np.float64 if k % 3 == 0 else np.float32)
+        call = dict(num_threads=int(rng.integers(1, 5)))
+        x = case.x
+        if k % 4 == 1:
+            call["lengths"] = rng.integers(0, T + 1, N).tolist()
+        if k % 4 >= 2:
+            x, call["batch_first"] = np.ascontiguousarray(np.swapaxes(x, 0, 1)), True
+        sizes = [T, N, I, H, L, D]
         for weights in (case.all_weights, pack(case)):
-            forward = most_bytes(lambda: call_lstm(case, all_weights=weights, num_threads=threads))
+            used = most_bytes(lambda: call_lstm(case, input=x, all_weights=weights, **call))
             about = lstm_native.explain(
-                *sizes, weights, L, 0.0, False, D == 2, num_threads=threads)
-            rows.append(["forward", forward, about.workspace_bytes, threads, T, N, I, H, L, D])
-        outputs, pullback = call_vjp(case, num_threads=threads)
+                x, (case.h0, case.c0), weights, L, 0.0, False, D == 2, **call)
+            rows.append(["forward", used, about.workspace_bytes, call, sizes])
+        recompute = k % 2 == 1
+        outputs, pullback = call_vjp(case, input=x, recompute=recompute, **call)
         used = most_bytes(lambda: pullback(*outputs))
-        rows.append(["backward", used, about.lanes, threads, T, N, I, H, L, D])
+        call["element"], call["recompute"] = x.itemsize, recompute
+        rows.append(["backward", used, about.lanes, call, sizes])
     print(json.dumps(rows))
 """
 
 
-def backward_bytes(lanes, threads, T, N, I, H, L, D, element=4):  # noqa: E741
+def backward_bytes(lanes, call, T, N, I, H, L, D):  # noqa: E741
     """The page's formula."""
-    R = T * N
+    lengths, threads, element = call.get("lengths"), call["num_threads"], call["element"]
+    R = sum(lengths) if lengths else T * N
     units = rounded_up(H, 2 * lanes)
     widest = rounded_up(max(I, D * H if L > 1 else 0), 2 * lanes)
     # Gradients of gates, W_hh or W_ih, h before.
@@ -120,9 +130,14 @@ def backward_bytes(lanes, threads, T, N, I, H, L, D, element=4):  # noqa: E741
     if R >= 128 and max(H, widest) >= 256:
         elements += (min(R, 1024) + 32) * (5 * D * units + widest)
     elements += 2 * R * D * H if L > 1 else 0
+    elements += 2 * R * I if lengths or call.get("batch_first") else 0
     elements += D * N * (H + units)
     parts = 16
-    return elements * element + threads * N * POINTERS["backward"] * 8 + parts * LINE
+    total = elements * element + threads * N * POINTERS["backward"] * 8 + parts * LINE
+    if call["recompute"]:
+        about = SimpleNamespace(lanes=lanes, wavefront=False)
+        total += forward_bytes(T, N, I, H, L, D, lengths, element, threads, about, plain=True)
+    return total
 
 
 def test_what_calls_take_is_what_is_said(tmp_path, pytestconfig):
@@ -131,15 +146,17 @@ def test_what_calls_take_is_what_is_said(tmp_path, pytestconfig):
     code, output, error = ask(program, LD_PRELOAD=shim)
     assert code == 0, error
     rows = json.loads(output)
-    assert len(rows) == 90
-    # Beside what is said: the plan, views of weights, and what threads meet at.
-    for way, used, said, threads, *shape in rows:
-        layers, directions = shape[4:]
-        bookkeeping = 4096 + 1024 * layers * directions + 128 * threads
+    assert len(rows) == 180
+    for way, used, said, call, shape in rows:
+        seq_len, batch, _, _, layers, directions = shape
+        # The plan, views of weights, what threads meet at; and lists, where lengths differ.
+        bookkeeping = 4096 + 1024 * layers * directions + 128 * call["num_threads"]
+        if call.get("lengths"):
+            bookkeeping += 8 * (seq_len + 4 * batch + 1)
         if way == "forward":
-            assert said <= used <= said + bookkeeping, shape
+            assert said <= used <= said + bookkeeping, (call, shape)
         else:
-            assert used <= backward_bytes(said, threads, *shape) + bookkeeping, shape
+            assert used <= backward_bytes(said, call, *shape) + bookkeeping, (call, shape)
 
 
 @pytest.mark.parametrize("steps", [1, 100])

@@ -3,18 +3,44 @@
 
 #include <pybind11/pybind11.h>
 
+#include "common/float_control.hpp"
 #include "common/interruption.hpp"
 
 namespace lstm_native::bindings {
+
+// The calling thread's hold on the interpreter, given up for as long as the object lives but between take() and
+// give_up(). A thread that wants it back once the interpreter has begun to end waits for ever, as CPython's own do from
+// 3.14 on: a daemon thread can be in the middle of a call when a program ends. Older ones end such a thread by
+// unwinding its stack, Python's objects on it and frames that nothing may unwind included.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() { take(); }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+  void take() noexcept;
+  void give_up() noexcept { state_ = PyEval_SaveThread(); }
+
+ private:
+  PyThreadState* state_;
+};
 
 // Answers the question of common/interruption.hpp: runs the handlers of signals that have come, as Python runs them in
 // its main thread, and says to end where one of them raised, as that of Ctrl-C does. In other threads there is nothing
 // to run, and the GIL is taken once at most.
 class SignalWatch {
  public:
-  static bool raised(void* signal_watch);
+  explicit SignalWatch(WithoutGil& gil) : gil_(gil) {}
+
+  static bool raised(void* signal_watch) noexcept;
 
  private:
+  bool runs_handlers();
+  bool is_in_main_thread();
+
+  WithoutGil& gil_;
+  const FloatControl::Word callers_settings_ = FloatControl::get();
   bool asked_ = false;
   bool in_main_thread_ = true;
 };
@@ -22,13 +48,15 @@ class SignalWatch {
 // Calls compute(Interruption&) without the GIL; then throws what a signal's handler raised meanwhile.
 template <class Compute>
 void without_gil(const Compute& compute) {
-  SignalWatch signals;
-  Interruption interruption(&SignalWatch::raised, &signals);
+  bool interrupted = false;
   {
-    const pybind11::gil_scoped_release release;
+    WithoutGil gil;
+    SignalWatch signals(gil);
+    Interruption interruption(&SignalWatch::raised, &signals);
     compute(interruption);
+    interrupted = interruption.requested();
   }
-  if (interruption.requested()) throw pybind11::error_already_set();
+  if (interrupted) throw pybind11::error_already_set();
 }
 
 }  // namespace lstm_native::bindings

@@ -13,6 +13,7 @@
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
 #include "bindings/weights.hpp"
+#include "common/default_threads.hpp"
 
 namespace lstm_native::bindings {
 namespace {
@@ -41,8 +42,11 @@ py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) 
 
 class Stream {
  public:
+  // threads 0: the default.
   Stream(py::object packed, index_t batch, int threads)
-      : packed_(std::move(packed)), stream_(make(py::cast<const PackedWeights&>(packed_), batch, threads)) {}
+      : packed_(std::move(packed)),
+        follows_default_(threads == 0),
+        stream_(make(py::cast<const PackedWeights&>(packed_), batch, follows_default_ ? default_threads() : threads)) {}
 
   // x: (batch, input_size), or (steps, batch, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle x, py::handle out, bool several) {
@@ -61,7 +65,7 @@ class Stream {
           const InUse guard(in_use_);
           without_gil([&](Interruption& interruption) {
             for (index_t k = 0; k < count && !interruption.requested(); ++k) {
-              stream.run(1, input, const_cast<Real*>(output), interruption);
+              stream.run(1, input, const_cast<Real*>(output), threads_now(), interruption);
             }
           });
         },
@@ -158,7 +162,7 @@ class Stream {
       if (output < input + count * sizes.input_size && input < output + count * sizes.output_size) return py::none();
     }
     const InUse guard(in_use_);
-    without_gil([&](Interruption& interruption) { stream.run(steps, input, output, interruption); });
+    without_gil([&](Interruption& interruption) { stream.run(steps, input, output, threads_now(), interruption); });
     return result;
   }
 
@@ -170,7 +174,11 @@ class Stream {
     return data;
   }
 
+  // A lower default holds for streams that were made before; a higher one has no plan here.
+  int threads_now() const { return follows_default_ ? default_threads() : most_threads; }
+
   py::object packed_;  // keeps the weights that the stream reads
+  bool follows_default_;
   Either stream_;
   std::atomic<bool> in_use_{false};
 };

@@ -8,6 +8,7 @@
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
+#include "common/float_control.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace lstm_native::bindings {
@@ -102,6 +103,7 @@ void PackedWeights::fill(const std::vector<WeightArrays>& weights, std::vector<d
     cells.push_back(packed);
   }
   without_gil([&](Interruption& interruption) {
+    const FloatControl control(/*flush=*/false);  // b_ih + b_hh are added; the rest is copied
     Watch watch(interruption, /*asks=*/true);
     for (index_t cell = 0; cell < static_cast<index_t>(given.size()) && !watch.stops(0); ++cell) {
       const GivenCell<Real, Element>& from = given[static_cast<std::size_t>(cell)];
@@ -130,8 +132,18 @@ const std::vector<driver::CellWeights<double>>& PackedWeights::cells<double>() c
 template <class Element>
 py::array PackedWeights::unpacked(index_t offset, index_t size) const {
   py::array_t<Element> matrix({gate_count * sizes_.hidden_size, size});
-  plan::unpack_matrix(reinterpret_cast<const Element*>(memory_.data() + offset), sizes_.hidden_size, size,
-                      layout_.lanes(), matrix.mutable_data());
+  const auto* from = reinterpret_cast<const Element*>(memory_.data() + offset);
+  Element* to = matrix.mutable_data();
+  const index_t work = size * layout_.lanes();  // each element is on a cache line of its own
+  without_gil([&](Interruption& interruption) {
+    Watch watch(interruption, /*asks=*/true);
+    for (index_t gate = 0; gate < gate_count; ++gate) {
+      for (index_t unit = 0; unit < sizes_.hidden_size; ++unit, to += size) {
+        plan::unpack_row(from, gate, unit, size, layout_.lanes(), to);
+        if (watch.stops(work)) return;
+      }
+    }
+  });
   return std::move(matrix);
 }
 

@@ -1,5 +1,6 @@
 #include "blas/blas.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -49,8 +50,6 @@ constexpr auto gemm_of(double) { return CBLAS_NAME(dgemm); }
 constexpr auto gemv_of(float) { return CBLAS_NAME(sgemv); }
 constexpr auto gemv_of(double) { return CBLAS_NAME(dgemv); }
 
-bool fits(index_t size) { return size <= INT_MAX; }
-
 // Strides of a single row or column are never used, so any value will do for them.
 template <class Real>
 bool rows_contiguous(const MatrixView<const Real>& m) {
@@ -63,10 +62,12 @@ bool columns_contiguous(const MatrixView<const Real>& m) {
 
 }  // namespace
 
+bool can_count(index_t size) { return size <= INT_MAX; }
+
 template <class Real>
 bool readable(const MatrixView<const Real>& weight) {
-  return (rows_contiguous(weight) || columns_contiguous(weight)) && fits(weight.rows) && fits(weight.columns) &&
-         fits(weight.row_stride) && fits(weight.column_stride);
+  return (rows_contiguous(weight) || columns_contiguous(weight)) && can_count(weight.rows) &&
+         can_count(weight.columns) && can_count(weight.row_stride) && can_count(weight.column_stride);
 }
 
 template <class Real>
@@ -100,6 +101,9 @@ namespace {
 
 std::atomic<int> calling{0};   // threads that may call BLAS now
 std::atomic<int> provided{0};  // the most that could have memory so far; OpenBLAS keeps it
+
+// What other threads were doing ends with a fork.
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { calling = 0; });
 
 }  // namespace
 

@@ -18,9 +18,6 @@ inline void pause() {
 #endif
 }
 
-// Giving way takes a few microseconds at most where nobody wants the core.
-constexpr index_t work_of_a_yield = 10'000;
-
 // Returns once holds() does; false: the call is to end.
 template <class Condition>
 bool spin_until(const Condition& holds, Watch& watch) {
@@ -29,7 +26,7 @@ bool spin_until(const Condition& holds, Watch& watch) {
       if (watch.stops(0)) return false;
       pause();
     } else {
-      if (watch.stops(work_of_a_yield)) return false;
+      if (watch.stops_after_a_pause()) return false;
       sched_yield();
       spins = spins_before_yielding;
     }

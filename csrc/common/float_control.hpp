@@ -30,7 +30,9 @@ class FloatControl {
   static Word get() { return 0; }
 #endif
 
-  explicit FloatControl(bool flush) : before_(get()) { set(flush ? standard | flush_bits : standard); }
+  explicit FloatControl(bool flush) : FloatControl(flush ? standard | flush_bits : standard) {}
+  // With these settings instead.
+  static FloatControl as(Word settings) { return FloatControl(settings); }
   ~FloatControl() { set(before_); }
   FloatControl(const FloatControl&) = delete;
   FloatControl& operator=(const FloatControl&) = delete;
@@ -49,6 +51,8 @@ class FloatControl {
   static constexpr Word flush_bits = 0;
   static void set(Word) {}
 #endif
+
+  explicit FloatControl(Word settings) : before_(get()) { set(settings); }
 
   Word before_;
 };

@@ -45,6 +45,11 @@ class Watch {
     if (asks_ && (left_ -= work) < 0) look_at_clock();
     return interruption_->requested();
   }
+  // The same after giving way to other threads, which may have taken any time.
+  bool stops_after_a_pause() {
+    if (asks_) look_at_clock();
+    return interruption_->requested();
+  }
 
  private:
   static constexpr index_t work_between_looks = 1'000'000;

@@ -1,10 +1,9 @@
 #include "common/memory_pool.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
+#include <mutex>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,39 +12,28 @@ namespace {
 
 thread_local std::vector<std::shared_ptr<MemoryPool>> entered_pools;
 
-}  // namespace
+// What holds a lock until the end of its scope.
+using Held = std::lock_guard<ForkAwareLock>;
 
-MemoryPool::~MemoryPool() {
-  // Nobody else can use the pool any more, unless the lock is one that a fork has copied: then the blocks may be in the
-  // middle of a change.
-  if (!mutex_.try_lock()) static_cast<void>(at_rest_.release());
-}
-
-bool MemoryPool::lock() {
-  // It is held for about a microsecond. Its holder may be interrupted, but hardly for so long.
-  constexpr std::chrono::seconds longest{2};
-  if (is_lost_) return false;
-  if (mutex_.try_lock()) return true;
-  const auto end = std::chrono::steady_clock::now() + longest;
-  while (!is_lost_) {
-    std::this_thread::yield();
-    if (mutex_.try_lock()) return true;
-    if (std::chrono::steady_clock::now() > end) is_lost_ = true;
-  }
-  return false;
-}
-
-void MemoryPool::lock_or_throw() {
-  if (!lock()) {
+void lock_or_throw(ForkAwareLock& lock) {
+  if (!lock.lock()) {
     throw std::runtime_error(
         "MemoryPool: can't be used any more, because this process was forked while another thread used it");
   }
 }
 
+}  // namespace
+
+MemoryPool::~MemoryPool() {
+  // Nobody else can use the pool any more, unless a fork has copied the lock: then the blocks may be in the middle of a
+  // change.
+  if (!lock_.lock()) static_cast<void>(at_rest_.release());
+}
+
 MemoryPool::Block MemoryPool::take(index_t bytes) {
   Block replaced;  // freed after the lock
-  if (lock()) {
-    const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  if (lock_.lock()) {
+    const Held held(lock_, std::adopt_lock);
     const auto fitting = at_rest_->lower_bound(bytes);
     if (fitting != at_rest_->end() && fitting->first / 2 <= bytes) return at_rest_->extract(fitting);
     if (fitting != at_rest_->begin()) replaced = at_rest_->extract(std::prev(fitting));
@@ -56,15 +44,15 @@ MemoryPool::Block MemoryPool::take(index_t bytes) {
 }
 
 void MemoryPool::give_back(Block block) noexcept {
-  if (!lock()) return;
-  const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  if (!lock_.lock()) return;
+  const Held held(lock_, std::adopt_lock);
   // Before its equals, so that what was used last is used next.
   at_rest_->insert(at_rest_->lower_bound(block.key()), std::move(block));
 }
 
 index_t MemoryPool::bytes() {
-  lock_or_throw();
-  const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  lock_or_throw(lock_);
+  const Held held(lock_, std::adopt_lock);
   index_t sum = 0;
   for (const auto& [bytes, block] : *at_rest_) sum += bytes;
   return sum;
@@ -72,8 +60,8 @@ index_t MemoryPool::bytes() {
 
 void MemoryPool::clear() {
   Blocks freed;  // after the lock
-  lock_or_throw();
-  const std::lock_guard<std::mutex> held(mutex_, std::adopt_lock);
+  lock_or_throw(lock_);
+  const Held held(lock_, std::adopt_lock);
   freed.swap(*at_rest_);
 }
 

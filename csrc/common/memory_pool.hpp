@@ -1,12 +1,11 @@
 // common: a pool of memory: blocks that calls borrow and give back, kept in between by an object of the caller's.
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "common/aligned_buffer.hpp"
+#include "common/fork_aware_lock.hpp"
 #include "common/types.hpp"
 
 namespace lstm_native {
@@ -30,12 +29,7 @@ class MemoryPool {
   void clear();     // frees them
 
  private:
-  // False: never again, for the process was forked while another thread held the lock.
-  bool lock();
-  void lock_or_throw();
-
-  std::mutex mutex_;
-  std::atomic<bool> is_lost_{false};
+  ForkAwareLock lock_;
   std::unique_ptr<Blocks> at_rest_ = std::make_unique<Blocks>();
 };
 

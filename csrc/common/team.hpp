@@ -64,9 +64,11 @@ inline int openmp_threads() {
 }
 
 // Calls body(Team) on each of at most `threads` threads, all at once; index 0 is the calling one. body must not throw.
+// Where the call is to end before it has a thread, body isn't called.
 template <class Body>
-void with_team(int threads, const Body& body) {
-  const ThreadGrant grant(threads);
+void with_team(int threads, Interruption& interruption, const Body& body) {
+  const ThreadGrant grant(threads, interruption);
+  if (grant.threads() == 0) return;
   const bool flush = flushes_subnormals();
 #ifdef _OPENMP
   if (grant.threads() > 1) {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 namespace lstm_native {
 namespace {
@@ -14,10 +16,14 @@ std::atomic<int> threads_in_use{0};
 std::atomic<bool> had_several_threads{false};
 std::atomic<bool> serial_only{false};
 
+// What the call has that this thread is in the middle of. Another one can then come from the handler of a signal: it
+// must not wait for threads that only the first one gives back, and has this one in any case.
+thread_local int own_threads = 0;
+
 // OpenMP's threads don't survive a fork, but GCC's runtime goes on waiting for them: a region with several threads
 // would hang in a child of a process that had such regions. One thread computes the same bits.
 void in_forked_child() {
-  threads_in_use = 0;
+  threads_in_use = own_threads;
   if (had_several_threads) serial_only = true;
 }
 
@@ -49,21 +55,33 @@ int startable(int wanted) {
 
 }  // namespace
 
-ThreadGrant::ThreadGrant(int wanted) {
+ThreadGrant::ThreadGrant(int wanted, Interruption& interruption) : nested_(own_threads > 0) {
+  if (nested_) {
+    granted_ = 1;
+    return;
+  }
+  Watch watch(interruption, /*asks=*/true);
   wanted = serial_only || wanted <= 1 ? 1 : startable(std::min(wanted, most_threads));
   int in_use = threads_in_use;
   while (granted_ == 0) {
     const int granted = std::min(wanted, most_threads - in_use);
     if (granted < 1) {
-      sched_yield();
+      if (watch.stops_after_a_pause()) return;
+      // Yielding to most_threads others could take a second; who has slept is soon awake.
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
       in_use = threads_in_use;
     } else if (threads_in_use.compare_exchange_weak(in_use, in_use + granted)) {
       granted_ = granted;
     }
   }
   if (granted_ > 1) had_several_threads = true;
+  own_threads = granted_;
 }
 
-ThreadGrant::~ThreadGrant() { threads_in_use -= granted_; }
+ThreadGrant::~ThreadGrant() {
+  if (nested_ || granted_ == 0) return;
+  threads_in_use -= granted_;
+  own_threads = 0;
+}
 
 }  // namespace lstm_native

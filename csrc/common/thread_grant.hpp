@@ -1,6 +1,8 @@
 // common: how many threads a parallel region gets, of those that the process may have computing at once.
 #pragma once
 
+#include "common/interruption.hpp"
+
 namespace lstm_native {
 
 // At most this many threads of the process compute at once, in all calls together. OpenBLAS as it comes from PyPI has
@@ -9,10 +11,10 @@ namespace lstm_native {
 inline constexpr int most_threads = 128;
 
 // Holds between 1 and `wanted` threads for as long as it lives, no more than the system lets be started; waits while
-// all are taken.
+// all are taken. Where the call is to end before there is any, it holds none.
 class ThreadGrant {
  public:
-  explicit ThreadGrant(int wanted);
+  ThreadGrant(int wanted, Interruption& interruption);
   ~ThreadGrant();
   ThreadGrant(const ThreadGrant&) = delete;
   ThreadGrant& operator=(const ThreadGrant&) = delete;
@@ -21,6 +23,7 @@ class ThreadGrant {
 
  private:
   int granted_ = 0;
+  bool nested_;
 };
 
 }  // namespace lstm_native

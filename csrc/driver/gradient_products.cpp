@@ -82,9 +82,20 @@ void pack_rows(const Block<Real>& block, Span mine, const Real* from, index_t st
   }
 }
 
+// A thread's rows of W_ih, some at a time.
+template <class Real>
+void pack_input_weights(const Block<Real>& block, const DirectionProducts<Real>& direction, Span mine, Watch& watch) {
+  constexpr index_t run = 64;
+  for (index_t k = mine.begin; k < mine.end; k += run) {
+    if (watch.stops(run * direction.input_weights.columns)) return;
+    pack_panels(direction.input_weights, {k, std::min(k + run, mine.end)}, block.plan.group_units,
+                direction.packed_input_weights);
+  }
+}
+
 // Each thread packs some rows of the block.
 template <class Real>
-void pack_block(const Block<Real>& block, const Team& team) {
+void pack_block(const Block<Real>& block, const Team& team, Watch& watch) {
   const index_t lanes = block.plan.forward.lanes;
   const Span vectors = plan::part_of((block.rows.size() + lanes - 1) / lanes, team.size, team.index);
   const Span mine{vectors.begin * lanes, std::min(vectors.end * lanes, block.rows.size())};
@@ -98,14 +109,42 @@ void pack_block(const Block<Real>& block, const Team& team) {
     pack_rows(block, mine, hidden.vectors, hidden.stride, hidden.columns, hidden.packed);
     pack_rows(block, mine, block.gates(d), block.gate_columns(), block.gate_columns(), direction.packed_gates);
     if (direction.packed_input_weights != nullptr && block.rows.begin == 0) {
-      pack_panels(direction.input_weights, plan::part_of(block.gate_columns(), team.size, team.index),
-                  block.plan.group_units, direction.packed_input_weights);
+      pack_input_weights(block, direction, plan::part_of(block.gate_columns(), team.size, team.index), watch);
     }
   }
 }
 
+// Some columns at a time, which changes no order of sums; where the call is to end, not all of them.
 template <class Real>
-void input_gradient(const Block<Real>& block, index_t task) {
+void multiply_panels(const Block<Real>& block, kernels::PanelProduct<Real> product, Watch& watch) {
+  const index_t work_of_group = product.rows * product.size * block.plan.group_units;
+  const index_t most = rows_at_once(work_of_group) * block.plan.group_units;
+  for (index_t left = product.columns; left > 0; left -= most) {
+    product.columns = std::min(most, left);
+    block.kernels().panel_product(product);
+    if (watch.stops(product.columns * product.rows * product.size)) return;
+    product.panels += most * product.size;
+    product.result += most;
+  }
+}
+
+// By BLAS, some columns at a time, as many as the shape says: BLAS may round differently in other blocks.
+template <class Real>
+void multiply_weights(const MatrixView<const Real>& weights, const kernels::PanelProduct<Real>& product, Watch& watch) {
+  const index_t work_of_column = product.rows * product.size;
+  const index_t most = rows_at_once(work_of_column);
+  for (index_t first = 0; first < product.columns; first += most) {
+    const index_t count = std::min(most, product.columns - first);
+    const MatrixView<const Real> transposed{weights.data + first * weights.column_stride, count, weights.rows,
+                                            weights.column_stride, weights.row_stride};
+    blas::multiply_transposed(product.rows, product.left, product.left_stride, transposed, product.result + first,
+                              product.result_stride, product.accumulate);
+    if (watch.stops(count * work_of_column)) return;
+  }
+}
+
+template <class Real>
+void input_gradient(const Block<Real>& block, index_t task, Watch& watch) {
   const LayerProducts<Real>& layer = block.layer;
   const Span rows = rows_of_task(block.rows.size(), task);
   for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
@@ -121,18 +160,16 @@ void input_gradient(const Block<Real>& block, index_t task) {
     product.result_stride = layer.input_gradient_stride;
     product.accumulate = d > 0;
     if (product.panels != nullptr) {
-      block.kernels().panel_product(product);
-      continue;
+      multiply_panels(block, product, watch);
+    } else {
+      multiply_weights(direction.input_weights, product, watch);
     }
-    const MatrixView<const Real>& w = direction.input_weights;
-    const MatrixView<const Real> transposed{w.data, layer.input_size, w.rows, w.column_stride, w.row_stride};
-    blas::multiply_transposed(rows.size(), product.left, product.left_stride, transposed, product.result,
-                              product.result_stride, product.accumulate);
+    if (watch.stops(0)) return;
   }
 }
 
 template <class Real>
-void packed_product(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, index_t task) {
+void packed_product(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, index_t task, Watch& watch) {
   const PackedRows<Real>& gates = block.direction(d).packed_gates;
   const bool by_gates = matrix.by_gates();
   const MatrixView<Real>& gradient = matrix.gradient;
@@ -147,7 +184,7 @@ void packed_product(const Block<Real>& block, index_t d, const Matrix<Real>& mat
   product.result_stride = by_gates ? gradient.row_stride : gradient.column_stride;
   product.result = gradient.data + rows.begin * product.result_stride;
   product.accumulate = block.accumulate();
-  block.kernels().panel_product(product);
+  multiply_panels(block, product, watch);
 }
 
 template <class Real>
@@ -224,23 +261,24 @@ struct Tasks {
 };
 
 template <class Real>
-void matrix_gradient(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, int tasks, int task) {
+void matrix_gradient(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, int tasks, int task,
+                     Watch& watch) {
   if (matrix.is_packed()) {
-    packed_product(block, d, matrix, task);
+    packed_product(block, d, matrix, task, watch);
   } else {
     product_in_place(block, d, matrix, plan::part_of(block.gate_columns(), tasks, task));
   }
 }
 
 template <class Real>
-void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int task) {
+void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int task, Watch& watch) {
   if (task < tasks.of_input_weights) {
-    matrix_gradient(block, d, block.input(d), tasks.of_input_weights, task);
+    matrix_gradient(block, d, block.input(d), tasks.of_input_weights, task, watch);
     return;
   }
   task -= tasks.of_input_weights;
   if (task < tasks.of_hidden_weights) {
-    matrix_gradient(block, d, block.hidden(d), tasks.of_hidden_weights, task);
+    matrix_gradient(block, d, block.hidden(d), tasks.of_hidden_weights, task, watch);
     return;
   }
   task -= tasks.of_hidden_weights;
@@ -258,17 +296,18 @@ bool gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
   for (index_t k = 0; k < plan.product_blocks(); ++k) {
     const Block<Real> block{plan, layer, {k * size, std::min((k + 1) * size, total)}};
     if (k > 0 && !barrier.wait(team.size, watch)) return false;  // until nobody reads the last block's packed rows
-    pack_block(block, team);
+    pack_block(block, team, watch);
     if (!barrier.wait(team.size, watch)) return false;
     const Tasks<Real> tasks(block);
     const index_t end = tasks.of_input_gradient + plan.problem().num_directions * tasks.of_direction();
     for (index_t task = counters[k].take(); task < end; task = counters[k].take()) {
       if (watch.stops(rows_per_task * block.rows.size() * widest)) return false;
       if (task < tasks.of_input_gradient) {
-        input_gradient(block, task);
+        input_gradient(block, task, watch);
       } else {
         const index_t of_weights = task - tasks.of_input_gradient;
-        run_task(block, tasks, of_weights / tasks.of_direction(), static_cast<int>(of_weights % tasks.of_direction()));
+        run_task(block, tasks, of_weights / tasks.of_direction(), static_cast<int>(of_weights % tasks.of_direction()),
+                 watch);
       }
     }
   }

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "blas/blas.hpp"
+#include "driver/input_projection.hpp"
+#include "driver/layer_share.hpp"
 #include "plan/packed_weights.hpp"
 
 namespace lstm_native::driver {
@@ -11,75 +12,6 @@ namespace {
 using kernels::StepRow;
 using plan::Plan;
 using plan::Span;
-
-// BLAS may round a row differently in a block of another size, so the blocks of its products depend on the shape alone.
-constexpr index_t blas_block_columns = 512;
-
-// One thread's share of one direction.
-template <class Real>
-struct Share {
-  const Plan& plan;
-  const LayerForward<Real>& layer;
-  const DirectionForward<Real>& direction;
-  Span rows;    // of the batch
-  Span blocks;  // of units
-  Barrier* direction_barrier;
-  int direction_threads;
-  int index_in_direction;
-  Barrier* group_barrier;
-  int group_threads;
-  Watch& watch;
-  StepRow<Real>* table;
-  const Progress* below;  // of the layer that this one reads, in a wavefront; else null
-  Progress* own;
-
-  bool projects_with_blas() const { return direction.input_path == WeightPath::blas; }
-  // In memory, a row's pre-activations are packed, or as BLAS writes them.
-  index_t pre_row_stride() const {
-    return projects_with_blas() ? gate_count * plan.problem.cell_size : plan.row_elements();
-  }
-  index_t pre_block_stride() const { return projects_with_blas() ? plan.lanes : plan.block_elements(); }
-  index_t pre_gate_stride() const { return projects_with_blas() ? plan.problem.cell_size : plan.lanes; }
-  // BLAS fills all active rows of a chunk in storage order. Our kernels use a place for each step of each row, so that
-  // a group of rows that is chunks ahead of another writes to none of its places.
-  Real* pre_activations(Span chunk, index_t step, index_t row) const {
-    if (direction.pre_activations == nullptr) return nullptr;
-    const index_t place = projects_with_blas()
-                              ? plan.rows.offset(step) - plan.rows.offset(chunk.begin) + row
-                              : rows.begin * plan.chunk_steps + (step - chunk.begin) * rows.size() + row - rows.begin;
-    return direction.pre_activations + place * pre_row_stride();
-  }
-  Span active(index_t step) const {
-    return {rows.begin, std::max(rows.begin, std::min(plan.rows.count(step), rows.end))};
-  }
-};
-
-// Multiply-adds of one row with so many columns.
-template <class Real>
-index_t row_work(const Share<Real>& share, index_t columns) {
-  return share.blocks.size() * share.plan.block_elements() * columns;
-}
-
-// How many rows a kernel gets at once. Their grouping changes no bits.
-struct Parts {
-  explicit Parts(index_t multiply_adds_per_row)
-      : work_per_row(multiply_adds_per_row), most_rows(rows_at_once(work_per_row)) {}
-  index_t work_per_row;
-  index_t most_rows;
-};
-
-// Calls run(first, count) for `count` rows of the table, some at a time; false: the call is to end. Whoever calls it
-// asks the watch before or afterwards.
-template <class Real, class Run>
-bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, const Run& run) {
-  for (index_t first = 0; first < count;) {
-    const index_t part = std::min(parts.most_rows, count - first);
-    run(share.table + first, part);
-    first += part;
-    if (first < count && share.watch.stops(part * parts.work_per_row)) return false;
-  }
-  return true;
-}
 
 template <class Real>
 Span own_units(const Share<Real>& share) {
@@ -114,153 +46,13 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
   }
 }
 
-template <class Real>
-const void* input_panels(const DirectionForward<Real>& direction) {
-  if (direction.weights.packed()) return direction.weights.input_panels;
-  return direction.input_path == WeightPath::packed_per_call ? direction.packed_input : nullptr;
-}
+// --- the steps ------------------------------------------------------------------------------------------------------
 
 template <class Real>
 const void* hidden_panels(const DirectionForward<Real>& direction) {
   if (direction.weights.packed()) return direction.weights.hidden_panels;
   return direction.hidden_path == WeightPath::packed_per_call ? direction.packed_hidden : nullptr;
 }
-
-template <class Real>
-const Real* bias_panel(const DirectionForward<Real>& direction) {
-  return direction.weights.packed() ? direction.weights.bias_panel : direction.bias_panel;
-}
-
-// What every kernel is told of a thread's share.
-template <class Arguments, class Real>
-Arguments arguments_of(const Share<Real>& share) {
-  Arguments arguments;
-  arguments.rows = share.table;
-  arguments.units = share.plan.problem.cell_size;
-  arguments.first_block = share.blocks.begin;
-  arguments.end_block = share.blocks.end;
-  arguments.pre_block_stride = share.pre_block_stride();
-  arguments.pre_gate_stride = share.pre_gate_stride();
-  return arguments;
-}
-
-// --- the input projection -------------------------------------------------------------------------------------------
-
-template <class Real>
-void project_with_blas(const Share<Real>& share, Span chunk) {
-  const Plan& plan = share.plan;
-  const index_t rows = plan.rows.offset(chunk.end) - plan.rows.offset(chunk.begin);
-  const index_t outputs = gate_count * plan.problem.cell_size;
-  const Rows<const Real>& input = share.layer.input;
-  const index_t stride = input.storage != nullptr ? input.width : plan.rows.even_stride(input.view);
-  const index_t tasks = (outputs + blas_block_columns - 1) / blas_block_columns;
-  const index_t work_per_row = blas_block_columns * share.direction.weights.input.columns;
-  const index_t most_rows = rows_at_once(work_per_row);
-  // until all have used the last chunk's
-  if (!share.direction_barrier->wait(share.direction_threads, share.watch)) return;
-  for (index_t task = share.index_in_direction; task < tasks; task += share.direction_threads) {
-    MatrixView<const Real> weight = share.direction.weights.input;
-    const index_t first = task * blas_block_columns;
-    weight.data += first * weight.row_stride;
-    weight.rows = std::min(blas_block_columns, outputs - first);
-    for (index_t row = 0; row < rows; row += most_rows) {
-      const index_t count = std::min(most_rows, rows - row);
-      if (share.watch.stops(count * work_per_row)) return;
-      blas::multiply_transposed(count, input.at(plan.rows, chunk.begin, 0) + row * stride, stride, weight,
-                                share.direction.pre_activations + row * outputs + first, outputs,
-                                /*accumulate=*/false);
-    }
-  }
-  share.direction_barrier->wait(share.direction_threads, share.watch);
-}
-
-// Where each row of a chunk is read, and its product goes; how many there are.
-template <class Real>
-index_t place_projected_rows(const Share<Real>& share, Span chunk) {
-  StepRow<Real>* row = share.table;
-  for (index_t step = chunk.begin; step < chunk.end; ++step) {
-    const Span active = share.active(step);
-    for (index_t r = active.begin; r < active.end; ++r, ++row) {
-      row->input = share.layer.input.at(share.plan.rows, step, r);
-      row->pre_activations = share.pre_activations(chunk, step, r);
-    }
-  }
-  return row - share.table;
-}
-
-template <class Real>
-void project_in_place(const Share<Real>& share, index_t row_count) {
-  const MatrixView<const Real>& weights = share.direction.weights.input;
-  auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
-  product.weights = weights.data;
-  product.row_stride = weights.row_stride;
-  product.size = weights.columns;
-  product.bias = bias_panel(share.direction);
-  run_in_parts(share, row_count, Parts(row_work(share, product.size)), [&](StepRow<Real>* rows, index_t count) {
-    product.rows = rows;
-    product.row_count = count;
-    plan::kernels_of<Real>(share.plan).product_in_place(product);
-  });
-}
-
-template <class Real>
-bool project_with(const Share<Real>& share, index_t row_count, kernels::StepForward<Real>& projection) {
-  const index_t blocks = projection.end_block - projection.first_block;
-  const Parts parts(blocks * share.plan.block_elements() * projection.input_size);
-  return run_in_parts(share, row_count, parts, [&](StepRow<Real>* rows, index_t count) {
-    projection.rows = rows;
-    projection.row_count = count;
-    plan::step_kernels_of<Real>(share.plan).project(projection);
-  });
-}
-
-template <class Real>
-void project_packed(const Share<Real>& share, index_t row_count) {
-  auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.input_size = share.plan.problem.layer_input_size(share.layer.layer);
-  projection.input_weights = input_panels(share.direction);
-  projection.bias = bias_panel(share.direction);
-  project_with(share, row_count, projection);
-}
-
-// Each block is packed right before its rows need it, and is the only one that the kernel sees.
-template <class Real>
-void project_block_by_block(const Share<Real>& share, index_t row_count) {
-  const Plan& plan = share.plan;
-  const MatrixView<const Real>& weights = share.direction.weights.input;
-  const index_t panel_work = weights.columns * plan.block_elements();
-  Real* panel = share.direction.packed_input + share.index_in_direction * panel_work;
-  auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.input_size = weights.columns;
-  projection.input_weights = panel;
-  projection.first_block = 0;
-  projection.end_block = 1;
-  const auto advance = [&](index_t blocks) {
-    for (index_t k = 0; k < row_count; ++k) share.table[k].pre_activations += blocks * plan.block_elements();
-  };
-  advance(share.blocks.begin);
-  for (index_t block = share.blocks.begin; block < share.blocks.end; ++block) {
-    if (share.watch.stops(panel_work)) return;
-    plan::pack_block(weights, plan.lanes, block, panel);
-    projection.bias = bias_panel(share.direction) + block * plan.block_elements();
-    if (!project_with(share, row_count, projection)) return;
-    advance(1);
-  }
-}
-
-template <class Real>
-void project_own_blocks(const Share<Real>& share, Span chunk) {
-  const index_t row_count = place_projected_rows(share, chunk);
-  if (share.direction.input_path == WeightPath::in_place) {
-    project_in_place(share, row_count);
-  } else if (share.direction.input_block_by_block) {
-    project_block_by_block(share, row_count);
-  } else {
-    project_packed(share, row_count);
-  }
-}
-
-// --- the steps ------------------------------------------------------------------------------------------------------
 
 // Where each active row's operands of a step lie.
 template <class Real>
@@ -439,11 +231,7 @@ void walk(const Share<Real>& share) {
     const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
     if (share.watch.stops(chunk.size() * share.rows.size() * row_work(share, 1))) return;
     if (share.below != nullptr && !share.below->wait_for(chunk.end, share.watch)) return;
-    if (share.projects_with_blas()) {
-      project_with_blas(share, chunk);
-    } else if (share.direction.pre_activations != nullptr) {
-      project_own_blocks(share, chunk);
-    }
+    if (share.direction.pre_activations != nullptr) project_input(share, chunk);
     if (known) {
       run_known_steps(share, chunk);
       continue;

@@ -329,7 +329,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
                         plan::TapeLayout(problem, forward.rows.total(), stack.tape_form),
                         plan::TapeLayout(problem, forward.rows.total()),
                         forward_scratch.has_value() ? &*forward_scratch : nullptr};
-  with_team(plan.threads, [&](const Team& team) noexcept {
+  with_team(plan.threads, interruption, [&](const Team& team) noexcept {
     Watch watch(interruption, team.index == 0);
     for (index_t k = problem.num_layers - 1; k >= 0; --k) {
       TaskCounter* of_layer = &tasks[static_cast<std::size_t>(k * plan.product_blocks())];

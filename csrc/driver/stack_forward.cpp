@@ -68,7 +68,8 @@ void MeetingPlace::reset() {
 template <class Real>
 WeightPaths weight_paths(const Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed) {
   if (packed) return {WeightPath::packed, WeightPath::packed};
-  const bool even_rows = layer > 0 || plan.rows.even_stride(input) >= plan.problem.input_size;
+  const index_t stride = plan.rows.even_stride(input);
+  const bool even_rows = layer > 0 || (stride >= plan.problem.input_size && blas::can_count(stride));
   return {input_path(plan, layer, even_rows), hidden_path(plan)};
 }
 
@@ -146,7 +147,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
   const bool meets_at_the_end = takes_long(plan);
   if (plan.wavefront) {
     for (index_t k = 0; k < problem.num_layers; ++k) meeting.layers[k].reset();
-    with_team(plan.threads, [&](const Team& team) noexcept {
+    with_team(std::min(plan.threads, stack.most_threads), interruption, [&](const Team& team) noexcept {
       Watch watch(interruption, team.index == 0);
       for (index_t k = team.index; k < problem.num_layers && !watch.stops(0); k += team.size) {
         layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting, watch,
@@ -156,7 +157,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
     });
     return;
   }
-  with_team(plan.threads, [&](const Team& team) noexcept {
+  with_team(std::min(plan.threads, stack.most_threads), interruption, [&](const Team& team) noexcept {
     Watch watch(interruption, team.index == 0);
     for (index_t k = 0; k < problem.num_layers; ++k) {
       const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);

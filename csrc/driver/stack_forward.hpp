@@ -24,6 +24,7 @@ struct StackForward {
   plan::TapeForm tape_form;
   rng::DropoutStream dropout;
   bool backwards;  // which end of the weights to begin with: the one where the last call ended
+  int most_threads = lstm_native::most_threads;  // where the plan was made for more
 };
 
 struct WeightPaths {

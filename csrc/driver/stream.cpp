@@ -36,7 +36,7 @@ Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtyp
 }
 
 template <class Real>
-void Stream<Real>::run(index_t steps, const Real* input, Real* output, Interruption& interruption) {
+void Stream<Real>::run(index_t steps, const Real* input, Real* output, int most_threads, Interruption& interruption) {
   if (steps > 1 && (!several_steps_.has_value() || several_steps_->plan.problem.seq_len != steps)) {
     plan::Problem longer = problem();
     longer.seq_len = steps;
@@ -55,6 +55,7 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output, Interrupt
   stack.hidden_final = memory_of(hidden_[1 - current_]);
   stack.cell_final = memory_of(cell_[1 - current_]);
   stack.backwards = backwards_;
+  stack.most_threads = most_threads;
   stack_forward(runner.plan, stack, runner.scratch, runner.place.meeting(), interruption);
   if (interruption.requested()) {
     runner.place.reset();

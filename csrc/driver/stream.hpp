@@ -18,7 +18,7 @@ class Stream {
   // input (steps, batch, input_size) and output (steps, batch, output_size) are contiguous and do not overlap.
   // Allocates where `steps` is neither 1 nor that of the last call with more than 1. Where the interruption is
   // requested it ends early, and the state is what it was.
-  void run(index_t steps, const Real* input, Real* output, Interruption& interruption);
+  void run(index_t steps, const Real* input, Real* output, int most_threads, Interruption& interruption);
 
   // The state that the next step begins with: (layers, batch, output_size), (layers, batch, cell_size).
   Real* hidden() { return memory_of(hidden_[current_]); }

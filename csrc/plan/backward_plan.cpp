@@ -32,8 +32,7 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
       groups((problem().cell_size + group_units - 1) / group_units),
       hidden_in_place(problem().batch <= few_rows && problem().output_size % group_units == 0),
       threads(1) {
-  for (const index_t size :
-       {forward.rows.total(), gate_columns(), problem().input_size, problem().layer_output_size()}) {
+  for (const index_t size : {gate_columns(), problem().input_size, problem().layer_output_size()}) {
     if (size > INT_MAX) throw std::length_error("a size of this call is beyond what a BLAS can count");
   }
   const double columns =

@@ -69,14 +69,10 @@ void pack_block(const MatrixView<const Real>& matrix, index_t lanes, index_t blo
 }
 
 template <class Element>
-void unpack_matrix(const Element* packed, index_t units, index_t size, index_t lanes, Element* to) {
-  for (index_t gate = 0; gate < gate_count; ++gate) {
-    for (index_t unit = 0; unit < units; ++unit) {
-      const Element* from =
-          packed + unit / lanes * size * gate_count * lanes + packed_gate(gate, size, lanes) + unit % lanes;
-      for (index_t k = 0; k < size; ++k) *to++ = from[k * pair_gates * lanes];
-    }
-  }
+void unpack_row(const Element* packed, index_t gate, index_t unit, index_t size, index_t lanes, Element* to) {
+  const Element* from =
+      packed + unit / lanes * size * gate_count * lanes + packed_gate(gate, size, lanes) + unit % lanes;
+  for (index_t k = 0; k < size; ++k) to[k] = from[k * pair_gates * lanes];
 }
 
 template <class Real>
@@ -125,7 +121,7 @@ index_t PackedLayout::first(index_t cell) const {
 
 #define LSTM_NATIVE_INSTANTIATE(Element)                                                           \
   template void pack_block<Element>(const MatrixView<const Element>&, index_t, index_t, Element*); \
-  template void unpack_matrix<Element>(const Element*, index_t, index_t, index_t, Element*);
+  template void unpack_row<Element>(const Element*, index_t, index_t, index_t, index_t, Element*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 LSTM_NATIVE_INSTANTIATE(std::uint16_t)

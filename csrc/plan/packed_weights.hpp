@@ -13,9 +13,9 @@ namespace lstm_native::plan {
 template <class Element>
 void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to);
 
-// The reverse, for all blocks; to is (4 * units, size), contiguous.
+// The reverse, for one row of a matrix that is packed block after block; to is (size).
 template <class Element>
-void unpack_matrix(const Element* packed, index_t units, index_t size, index_t lanes, Element* to);
+void unpack_row(const Element* packed, index_t gate, index_t unit, index_t size, index_t lanes, Element* to);
 
 // Adds up to two biases (4 * units) into to: (unit block, gate, lane).
 template <class Real>

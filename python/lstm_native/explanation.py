@@ -13,6 +13,9 @@ from lstm_native._run import ForwardCall, has_gaps
 from lstm_native.functional import prepare
 from lstm_native.packing import check_weight_dtype
 
+# Elements from one row to the next.
+_MOST_FOR_BLAS = 2**31 - 1
+
 _PATHS = {
     "packed": "packed beforehand",
     "packed_per_call": "packed at every call",
@@ -229,7 +232,9 @@ def _of_call(call: ForwardCall) -> Explanation:
         lengths=call.lengths,
         threads=call.threads,
         packed=packed is not None,
-        even_rows=_row_distance(call, seq_len, batch) >= x.shape[-1] * x.itemsize,
+        even_rows=x.shape[-1]
+        <= _row_distance(call, seq_len, batch) // x.itemsize
+        <= _MOST_FOR_BLAS,
         drops=call.dropout.rate > 0.0 and len(call.h_0) > directions,
     )
     return _with_copies(explanation, call, directions)

@@ -282,7 +282,7 @@ def check_weight_dtype(value: Any) -> str | None:
 def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
     """Return the bits of the nearest 16-bit numbers, ties to even."""
     if stored == "float16":
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):  # what overflows is looked for below
             half = matrix.astype(np.float16)
         bits = half.view(np.uint16)
         overflowed = np.isinf(half) & np.isfinite(matrix)

@@ -25,6 +25,7 @@ class Stream:
         How many sequences advance together, N, at least 1.
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
+        Memory is for as many as the default is now; a lower one, later, holds for the steps then.
 
     Raises
     ------
@@ -63,7 +64,7 @@ class Stream:
                 f"got {_validate.described(packed)}"
             )
         batch = _validate.integer(batch, "batch", 1)
-        threads = config.threads_for_call(num_threads)
+        threads = 0 if num_threads is None else config.threads_for_call(num_threads)
         if packed.bidirectional:
             raise ValueError(
                 "packed: expected weights with bidirectional=False, because a reverse direction "
@@ -72,7 +73,12 @@ class Stream:
             )
         self._packed = packed
         self._batch = batch
-        self._core = core.Stream(packed._core, batch, threads)
+        try:
+            self._core = core.Stream(packed._core, batch, threads)
+        except ValueError as reason:
+            raise ValueError(
+                f"batch: expected one whose states can be counted, got {batch}"
+            ) from reason
 
     @property
     def packed(self) -> PackedWeights:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from lstm_native import _validate
+from lstm_native import _validate, config
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, tape_elements
 from lstm_native._extension import core
@@ -34,12 +34,15 @@ class Pullback:
         Memory of the tape.
     """
 
-    __slots__ = ("_call", "_tape", "_transposed")
+    __slots__ = ("_call", "_default_threads", "_tape", "_transposed")
 
-    def __init__(self, call: ForwardCall, tape: RealArray, transposed: bool) -> None:
+    def __init__(
+        self, call: ForwardCall, tape: RealArray, transposed: bool, default_threads: bool = False
+    ) -> None:
         self._call = call
         self._tape = tape
         self._transposed = transposed
+        self._default_threads = default_threads
 
     @property
     def nbytes(self) -> int:
@@ -72,6 +75,8 @@ class Pullback:
             As all_weights.
         """
         call = self._call
+        if self._default_threads:  # as it is now
+            call = call._replace(threads=config.get_num_threads())
         wanted = check_needs(needs)
         output = _like(call, d_output, "d_output", call.output_shape)
         h_n = _like(call, d_h_outs, "d_h_outs", call.h_0.shape)
@@ -198,7 +203,7 @@ def lstm_vjp(
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, tape = forward_drawn(call, seed)
     assert tape is not None
-    return (output, h_n, c_n), Pullback(call, tape, transposed)
+    return (output, h_n, c_n), Pullback(call, tape, transposed, num_threads is None)
 
 
 def check_needs(needs: Any) -> frozenset[str]:

@@ -90,6 +90,8 @@ template <class Real>
 void check_passes(const kernels::KernelTable& table, Checks& checks);
 void check_interruption(Checks& checks);
 void check_threads(Checks& checks);
+void check_grants(Checks& checks);
+void check_lock(Checks& checks);
 void check_flushing(Checks& checks);
 
 }  // namespace lstm_native::tests

@@ -27,6 +27,8 @@ int main() {
   tests::Checks threads("threads");
   tests::check_interruption(threads);
   tests::check_threads(threads);
+  tests::check_grants(threads);
+  tests::check_lock(threads);
   tests::check_flushing(threads);
   finish("threads", threads);
   return failed == 0 && done > 0 ? 0 : 1;

@@ -1,12 +1,17 @@
 // What a thread has to itself: its place in a team, and how it treats subnormal numbers.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <limits>
 #include <thread>
 
 #include "check.hpp"
 #include "common/float_control.hpp"
+#include "common/fork_aware_lock.hpp"
 #include "common/interruption.hpp"
 #include "common/team.hpp"
+#include "common/thread_grant.hpp"
 
 namespace lstm_native::tests {
 namespace {
@@ -77,6 +82,41 @@ void check_interruption(Checks& checks) {
   checks.that(asked == 2, "a question that was asked again after a yes");
 }
 
+void check_grants(Checks& checks) {
+  Interruption interruption([](void*) { return true; }, nullptr);
+  std::atomic<bool> taken{false};
+  std::atomic<bool> leave{false};
+  std::thread other([&] {
+    const ThreadGrant all(most_threads, interruption);
+    {
+      const ThreadGrant nested(2, interruption);  // as a signal's handler may ask for
+      checks.that(nested.threads() == 1, "a nested call has " + std::to_string(nested.threads()) + " threads");
+    }
+    taken = true;
+    while (!leave) std::this_thread::yield();
+  });
+  while (!taken) std::this_thread::yield();
+  // The others may be fewer, where the system does not let so many be started; then there is nothing to wait for.
+  const ThreadGrant rest(1, interruption);
+  checks.that(rest.threads() == 0 || rest.threads() == 1, "a grant that waits although the call is to end");
+  leave = true;
+  other.join();
+}
+
+void check_lock(Checks& checks) {
+  ForkAwareLock free;
+  ForkAwareLock held;
+  checks.that(free.lock() && held.lock(), "a lock that nobody holds");
+  free.unlock();
+  const pid_t child = fork();
+  if (child == 0) _exit((free.lock() ? 1 : 0) + (held.lock() ? 2 : 0));
+  int status = -1;
+  checks.that(waitpid(child, &status, 0) == child, "a child that did not end");
+  checks.that(WIFEXITED(status) && WEXITSTATUS(status) == 1, "a lock in a forked child");
+  held.unlock();
+  checks.that(held.lock(), "a lock that was given back");
+}
+
 void check_threads(Checks& checks) {
   constexpr int threads = 4;
   constexpr int rounds = 500;
@@ -85,7 +125,7 @@ void check_threads(Checks& checks) {
   int numbers[threads] = {};
   bool in_step = true;
   Interruption interruption([](void*) { return false; }, nullptr);
-  with_team(threads, [&](Team team) {
+  with_team(threads, interruption, [&](Team team) {
     Watch watch(interruption, team.index == 0);
     for (int round = 1; round <= rounds; ++round) {
       numbers[team.index] = round;

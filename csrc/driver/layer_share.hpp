@@ -1,0 +1,100 @@
+// driver: one thread's share of a layer, and what its parts have in common.
+#pragma once
+
+#include <algorithm>
+
+#include "driver/layer_forward.hpp"
+
+namespace lstm_native::driver {
+
+// One thread's share of one direction.
+template <class Real>
+struct Share {
+  const plan::Plan& plan;
+  const LayerForward<Real>& layer;
+  const DirectionForward<Real>& direction;
+  plan::Span rows;    // of the batch
+  plan::Span blocks;  // of units
+  Barrier* direction_barrier;
+  int direction_threads;
+  int index_in_direction;
+  Barrier* group_barrier;
+  int group_threads;
+  Watch& watch;
+  kernels::StepRow<Real>* table;
+  const Progress* below;  // of the layer that this one reads, in a wavefront; else null
+  Progress* own;
+
+  bool projects_with_blas() const { return direction.input_path == WeightPath::blas; }
+  // In memory, a row's pre-activations are packed, or as BLAS writes them.
+  index_t pre_row_stride() const {
+    return projects_with_blas() ? gate_count * plan.problem.cell_size : plan.row_elements();
+  }
+  index_t pre_block_stride() const { return projects_with_blas() ? plan.lanes : plan.block_elements(); }
+  index_t pre_gate_stride() const { return projects_with_blas() ? plan.problem.cell_size : plan.lanes; }
+  // BLAS fills all active rows of a chunk in storage order. Our kernels use a place for each step of each row, so that
+  // a group of rows that is chunks ahead of another writes to none of its places.
+  Real* pre_activations(plan::Span chunk, index_t step, index_t row) const {
+    if (direction.pre_activations == nullptr) return nullptr;
+    const index_t place = projects_with_blas()
+                              ? plan.rows.offset(step) - plan.rows.offset(chunk.begin) + row
+                              : rows.begin * plan.chunk_steps + (step - chunk.begin) * rows.size() + row - rows.begin;
+    return direction.pre_activations + place * pre_row_stride();
+  }
+  plan::Span active(index_t step) const {
+    return {rows.begin, std::max(rows.begin, std::min(plan.rows.count(step), rows.end))};
+  }
+};
+
+// Multiply-adds of one row with so many columns.
+template <class Real>
+index_t row_work(const Share<Real>& share, index_t columns) {
+  return share.blocks.size() * share.plan.block_elements() * columns;
+}
+
+// How many rows a kernel gets at once. Their grouping changes no bits.
+struct Parts {
+  explicit Parts(index_t multiply_adds_per_row)
+      : work_per_row(multiply_adds_per_row), most_rows(rows_at_once(work_per_row)) {}
+  index_t work_per_row;
+  index_t most_rows;
+};
+
+// Calls run(first, count) for `count` rows of the table, some at a time; false: the call is to end. Whoever calls it
+// asks the watch before or afterwards.
+template <class Real, class Run>
+bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, const Run& run) {
+  for (index_t first = 0; first < count;) {
+    const index_t part = std::min(parts.most_rows, count - first);
+    run(share.table + first, part);
+    first += part;
+    if (first < count && share.watch.stops(part * parts.work_per_row)) return false;
+  }
+  return true;
+}
+
+template <class Real>
+const void* input_panels(const DirectionForward<Real>& direction) {
+  if (direction.weights.packed()) return direction.weights.input_panels;
+  return direction.input_path == WeightPath::packed_per_call ? direction.packed_input : nullptr;
+}
+
+template <class Real>
+const Real* bias_panel(const DirectionForward<Real>& direction) {
+  return direction.weights.packed() ? direction.weights.bias_panel : direction.bias_panel;
+}
+
+// What every kernel is told of a thread's share.
+template <class Arguments, class Real>
+Arguments arguments_of(const Share<Real>& share) {
+  Arguments arguments;
+  arguments.rows = share.table;
+  arguments.units = share.plan.problem.cell_size;
+  arguments.first_block = share.blocks.begin;
+  arguments.end_block = share.blocks.end;
+  arguments.pre_block_stride = share.pre_block_stride();
+  arguments.pre_gate_stride = share.pre_gate_stride();
+  return arguments;
+}
+
+}  // namespace lstm_native::driver
