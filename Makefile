@@ -99,11 +99,11 @@ $(VENV)/.forecast: $(VENV)/.installed examples/requirements-forecast.txt
 	$(VENV)/bin/python $(PIP) -r examples/requirements-forecast.txt
 	@touch $@
 
-# Later versions of hypothesis have no wheel for a CPython without the GIL.
+# Not all that the other tests need, and later versions of hypothesis, have wheels for a CPython without the GIL.
 $(NO_GIL_VENV)/.installed: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "PYTHON=... must name a free-threaded CPython, as python3.13t")'
 	$(call environment,$(NO_GIL_VENV))
-	$(NO_GIL_VENV)/bin/python $(PIP) '.[test]' 'hypothesis<6.140' $(BUILD_OPTIONS)
+	$(NO_GIL_VENV)/bin/python $(PIP) . pytest threadpoolctl 'hypothesis<6.140' $(BUILD_OPTIONS)
 	@touch $@
 
 $(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt

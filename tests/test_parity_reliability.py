@@ -135,9 +135,9 @@ def test_many_threads_with_modules():
     with torch.inference_mode():
         expected = [shared(x)[0].numpy()]
     expected += trained(make_module(), x)
+    modules = [make_module() for _ in range(6)]  # here: PyTorch has one seed for all threads
 
-    def work(_):
-        own = make_module()
+    def work(own):
         found = []
         for _ in range(8):
             with torch.inference_mode():
@@ -146,7 +146,7 @@ def test_many_threads_with_modules():
         return found
 
     with ThreadPoolExecutor(6) as pool:
-        for results in pool.map(work, range(6)):
+        for results in pool.map(work, modules):
             for got in results:
                 assert_same_bits(got, expected)
 
