@@ -229,7 +229,7 @@ def test_sizes_that_no_memory_has_are_refused(sizes, calls):
 
 
 @pytest.mark.slow
-def test_rows_of_input_2_31_elements_apart(tmp_path):
+def test_rows_of_input_2_32_elements_apart(tmp_path):
     # Further than BLAS can count, in a file of which only the rows are there.
     case = make_case(Shape("apart", 1, 30, 2048, 1024), np.float32)
     distance = 2**32 + 2048

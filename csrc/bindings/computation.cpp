@@ -21,8 +21,12 @@ bool interpreter_ends() {
 
 }  // namespace
 
+WithoutGil::WithoutGil() : ends_it_(interpreter_ends()), state_(PyEval_SaveThread()) {}
+
+bool WithoutGil::lost() const { return !ends_it_ && interpreter_ends(); }
+
 void WithoutGil::take() noexcept {
-  if (interpreter_ends()) wait_for_the_end();
+  if (lost()) wait_for_the_end();
   try {
     PyEval_RestoreThread(state_);
   } catch (...) {  // it began to end meanwhile, and this is how the thread is to end; the handler is never left
@@ -32,6 +36,7 @@ void WithoutGil::take() noexcept {
 
 bool SignalWatch::raised(void* signal_watch) noexcept {
   auto& self = *static_cast<SignalWatch*>(signal_watch);
+  if (self.gil_.lost()) return true;  // so that the call's other threads leave
   if (!self.in_main_thread_) return false;
   self.gil_.take();
   bool ends = false;
@@ -52,6 +57,7 @@ bool SignalWatch::runs_handlers() {
   } catch (py::error_already_set& error) {  // a signal can come at any moment in which Python's own code runs
     error.restore();
   } catch (...) {
+    if (gil_.lost()) wait_for_the_end();  // see take()
     PyErr_NoMemory();
   }
   return true;

@@ -11,18 +11,21 @@ namespace lstm_native::bindings {
 // The calling thread's hold on the interpreter, given up for as long as the object lives but between take() and
 // give_up(). A thread that wants it back once the interpreter has begun to end waits for ever, as CPython's own do from
 // 3.14 on: a daemon thread can be in the middle of a call when a program ends. Older ones end such a thread by
-// unwinding its stack, Python's objects on it and frames that nothing may unwind included.
+// unwinding its stack, Python's objects on it and frames that nothing may unwind included. The thread that ends the
+// interpreter gets it: it may call us from a finalizer.
 class WithoutGil {
  public:
-  WithoutGil() : state_(PyEval_SaveThread()) {}
+  WithoutGil();
   ~WithoutGil() { take(); }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
 
+  bool lost() const;  // the interpreter ends without this thread
   void take() noexcept;
   void give_up() noexcept { state_ = PyEval_SaveThread(); }
 
  private:
+  bool ends_it_;
   PyThreadState* state_;
 };
 

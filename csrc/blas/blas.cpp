@@ -2,12 +2,15 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <climits>
 #include <new>
 #include <sstream>
+#include <thread>
 
 // Declared here, because cblas.h differs between vendors in place, prefix and enum types; the ABI does not.
 #ifdef LSTM_NATIVE_BUNDLED_OPENBLAS
@@ -40,6 +43,33 @@ int OPENBLAS_NAME(get_num_threads)();
 
 namespace lstm_native::blas {
 namespace {
+
+std::atomic<int> inside{0};  // threads that are
+std::atomic<bool> closed{false};
+
+// A call of the library, which gives back its memory when the process ends, whoever still computes then: a daemon
+// thread of Python's does. So at the end those that are inside may finish, and nobody enters any more.
+class Visit {
+ public:
+  Visit() {
+    ++inside;
+    if (!closed) return;
+    --inside;
+    for (;;) pause();
+  }
+  ~Visit() { --inside; }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+};
+
+// Libraries end before those that they need, so this runs before OpenBLAS's own end.
+[[gnu::destructor]] void end_visits() {
+  closed = true;
+  constexpr int most_milliseconds = 2000;  // the watch's longest_absence many times over
+  for (int waited = 0; inside > 0 && waited < most_milliseconds; ++waited) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 constexpr int row_major = 101;
 constexpr int no_transpose = 111;
@@ -78,6 +108,7 @@ void multiply_transposed(index_t rows, const Real* input, index_t input_stride, 
                                                : std::max(weight.column_stride, weight.rows));
   const auto outputs = static_cast<int>(weight.rows);
   const auto inputs = static_cast<int>(weight.columns);
+  const Visit visit;
   const Real beta = accumulate ? Real{1} : Real{0};
   if (rows == 1) {
     // Read as row-major, a matrix with contiguous columns is its own transpose.
@@ -102,8 +133,13 @@ namespace {
 std::atomic<int> calling{0};   // threads that may call BLAS now
 std::atomic<int> provided{0};  // the most that could have memory so far; OpenBLAS keeps it
 
+thread_local int own_calling = 0;
+
 // What other threads were doing ends with a fork.
-[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { calling = 0; });
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] {
+  calling = own_calling;
+  inside = 0;
+});
 
 }  // namespace
 
@@ -123,9 +159,13 @@ WorkingMemory::WorkingMemory(int threads) : threads_(threads) {
     if (provided.compare_exchange_weak(before, now)) break;
   }
 #endif
+  own_calling += threads;
 }
 
-WorkingMemory::~WorkingMemory() { calling -= threads_; }
+WorkingMemory::~WorkingMemory() {
+  own_calling -= threads_;
+  calling -= threads_;
+}
 
 #ifdef IS_OPENBLAS
 

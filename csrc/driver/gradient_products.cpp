@@ -64,13 +64,15 @@ struct Block {
 
 template <class Real>
 void pack_rows(const Block<Real>& block, Span mine, const Real* from, index_t stride, index_t columns,
-               const PackedRows<Real>& to) {
+               const PackedRows<Real>& to, Watch& watch) {
+  if (watch.stops(mine.size() * columns)) return;
   if (to.panels != nullptr) {
     pack_panels<Real>({from, block.rows.size(), columns, stride, 1}, mine, block.plan.group_units, to.panels);
   }
   if (to.transposed == nullptr) return;
   const index_t lanes = block.plan.forward.lanes;
   for (index_t r = mine.begin; r < mine.end; r += lanes) {
+    if (watch.stops(lanes * columns)) return;
     kernels::PackRows<Real> rows;
     rows.from = from + r * stride;
     rows.row_stride = stride;
@@ -103,11 +105,11 @@ void pack_block(const Block<Real>& block, const Team& team, Watch& watch) {
     const DirectionProducts<Real>& direction = block.direction(d);
     if (d == 0) {
       const Matrix<Real> input = block.input(d);
-      pack_rows(block, mine, input.vectors, input.stride, input.columns, input.packed);
+      pack_rows(block, mine, input.vectors, input.stride, input.columns, input.packed, watch);
     }
     const Matrix<Real> hidden = block.hidden(d);
-    pack_rows(block, mine, hidden.vectors, hidden.stride, hidden.columns, hidden.packed);
-    pack_rows(block, mine, block.gates(d), block.gate_columns(), block.gate_columns(), direction.packed_gates);
+    pack_rows(block, mine, hidden.vectors, hidden.stride, hidden.columns, hidden.packed, watch);
+    pack_rows(block, mine, block.gates(d), block.gate_columns(), block.gate_columns(), direction.packed_gates, watch);
     if (direction.packed_input_weights != nullptr && block.rows.begin == 0) {
       pack_input_weights(block, direction, plan::part_of(block.gate_columns(), team.size, team.index), watch);
     }
@@ -187,11 +189,13 @@ void packed_product(const Block<Real>& block, index_t d, const Matrix<Real>& mat
   multiply_panels(block, product, watch);
 }
 
+// The gradients of some gates' weights for some columns.
 template <class Real>
-void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, Span gates) {
+void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, Span gates, Span columns) {
   MatrixView<Real> gradient = matrix.gradient;
-  gradient.data += gates.begin * gradient.row_stride;
+  gradient.data += gates.begin * gradient.row_stride + columns.begin * gradient.column_stride;
   gradient.rows = gates.size();
+  gradient.columns = columns.size();
   if (!block.accumulate()) {
     for (index_t r = 0; r < gradient.rows; ++r) {
       for (index_t c = 0; c < gradient.columns; ++c) {
@@ -204,7 +208,7 @@ void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& m
   product.left = block.gates(d) + gates.begin;
   product.left_stride = block.gate_columns();
   product.left_columns = gates.size();
-  product.right = matrix.vectors;
+  product.right = matrix.vectors + columns.begin;
   product.right_stride = matrix.stride;
   product.right_columns = gradient.columns;
   product.result_stride = gradient.row_stride;
@@ -216,6 +220,17 @@ void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& m
   }
   product.result = gradient.data;
   block.kernels().product_over_rows(product);
+}
+
+template <class Real>
+void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, Span gates, Watch& watch) {
+  const index_t work_of_column = block.rows.size() * gates.size();
+  const index_t most = rows_at_once(work_of_column);
+  for (index_t first = 0; first < matrix.columns; first += most) {
+    const Span columns{first, std::min(first + most, matrix.columns)};
+    product_in_place(block, d, matrix, gates, columns);
+    if (watch.stops(columns.size() * work_of_column)) return;
+  }
 }
 
 template <class Real>
@@ -266,7 +281,7 @@ void matrix_gradient(const Block<Real>& block, index_t d, const Matrix<Real>& ma
   if (matrix.is_packed()) {
     packed_product(block, d, matrix, task, watch);
   } else {
-    product_in_place(block, d, matrix, plan::part_of(block.gate_columns(), tasks, task));
+    product_in_place(block, d, matrix, plan::part_of(block.gate_columns(), tasks, task), watch);
   }
 }
 
