@@ -26,6 +26,9 @@ EXIT_CODE = 66
 # Tests that can't hold under a sanitizer, whatever the module does.
 NO_MEMORY = "asks for memory that is not there: a sanitizer's operator new ends the process then"
 OWN_ALLOCATOR = "loads an allocator of its own instead"
+FORK = (
+    "a fork leaves AddressSanitizer's own lock of freed memory locked where another thread has it"
+)
 MEASURES_MEMORY = "measures memory, which a sanitizer takes more of"
 DESELECTED = {
     "tests/test_memory.py::test_what_cannot_be_had": NO_MEMORY,
@@ -68,7 +71,10 @@ SANITIZERS = {
             "PYTHONMALLOC": "malloc",
         },
         {"read_past_end(4)": "heap-buffer-overflow", "overflow(2)": "signed integer overflow"},
-        {},
+        {
+            "tests/test_forks.py::test_fork[while another thread computes]": FORK,
+            "tests/test_memory_pool.py::test_a_fork[while used]": FORK,
+        },
     ),
     "leak": Sanitizer(
         "leak",
