@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -16,12 +17,18 @@ _UNSET = (
 def ask(program: str, **environment: str) -> tuple[int, str, str]:
     """Return exit code, stripped stdout and stderr; a warning is an error."""
     inherited = {name: value for name, value in os.environ.items() if name not in _UNSET}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program],
         env={**inherited, **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=120,
+        start_new_session=True,
     )
-    return done.returncode, done.stdout.strip(), done.stderr
+    with process:
+        try:
+            output, error = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # its children, too
+            raise
+    return process.returncode, output.strip(), error

@@ -159,7 +159,7 @@ def test_backward(after, threads, recompute):
     assert_prompt(lambda: pullback(*outputs), after)
 
 
-@pytest.mark.parametrize("rows", [20, 200])
+@pytest.mark.parametrize("rows", [20, 50])
 def test_backward_of_very_wide_layers(rows):
     # By BLAS, and by our kernels, whose panels are packed first.
     case = make_case(Shape("very_wide", rows, 1, 3000, 3000), np.float32)
