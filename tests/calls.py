@@ -71,16 +71,23 @@ def flat_weight(case: Case) -> Any:
 
 
 def operator_for(case: Case, dropout: float = 0.0, **options: Any) -> lstm_native.LSTM:
+    return lstm_native.LSTM(*_operator_arguments(case, dropout), **options)
+
+
+def gradient_for(case: Case, dropout: float = 0.0, **options: Any) -> lstm_native.LSTMGrad:
+    """The operator's gradient."""
+    return lstm_native.LSTMGrad(*_operator_arguments(case, dropout), **options)
+
+
+def gradient_arguments(case: Case, flat: Any, results: Any) -> tuple[Any, ...]:
+    """What it takes after a call of the operator; y, hy and cy are their own gradients."""
+    return (case.x, case.h0, case.c0, flat, *results[:3], *results)
+
+
+def _operator_arguments(case: Case, dropout: float) -> tuple[Any, ...]:
     shape = case.shape
-    return lstm_native.LSTM(
-        shape.input_size,
-        shape.hidden_size,
-        shape.num_layers,
-        case.has_ih_bias,
-        shape.bidirectional,
-        dropout,
-        **options,
-    )
+    sizes = (shape.input_size, shape.hidden_size, shape.num_layers)
+    return (*sizes, case.has_ih_bias, shape.bidirectional, dropout)
 
 
 def assert_same_bits(got: Any, expected: Any) -> None:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 import lstm_native
-from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+from calls import (
+    call_lstm,
+    call_vjp,
+    flat_weight,
+    gradient_arguments,
+    gradient_for,
+    operator_for,
+    pack,
+)
 from shapes import Shape, make_case
 
 SMALL = Shape("small", 9, 5, 6, 20, 2, True)
@@ -28,8 +36,8 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
     packed, stack = pack(case), pack(one_way)
     flat, net = flat_weight(case), operator_for(case, 0.5)
     y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat)
-    results = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
-    gradient = lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5)
+    results = gradient_arguments(case, flat, (y, hy, cy, reserve, state))
+    gradient = gradient_for(case, 0.5)
     workspace = gradient.data(*results)[3]
     stream = lstm_native.Stream(stack, num_threads=threads)
     n = {"num_threads": threads}

@@ -9,6 +9,7 @@ CALLS = """if True:
     import ctypes, gc, itertools, sys
     import numpy as np, lstm_native
     sys.path.insert(0, {tests!r})
+    from calls import gradient_arguments, gradient_for
     from calls import call_lstm, call_vjp, flat_weight, operator_for, pack, transposed_weights
     from shapes import Shape, make_case
     shim = ctypes.CDLL(None)
@@ -22,7 +23,7 @@ CALLS = """if True:
     double = make_case(Shape("double", 9, 5, 6, 20, 2, True), np.float64)
     packed, packed_wave, packed_one = pack(case), pack(wave), pack(one)
     flat, net = flat_weight(case), operator_for(case, 0.5)
-    gradient = lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5)
+    gradient = gradient_for(case, 0.5)
     stream = lstm_native.Stream(packed_one, 2)
     lengths = [9, 0, 3, 7, 9]
     rows, sizes = case.x.reshape(45, 6), [5] * 9
@@ -34,7 +35,7 @@ CALLS = """if True:
         large.h0[:, :5], large.c0[:, :5]))
     double_outputs, double_pullback = call_vjp(double)
     y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat)
-    grad = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
+    grad = gradient_arguments(case, flat, (y, hy, cy, reserve, state))
     workspace = gradient.data(*grad)[3]
     seq = itertools.cycle([3, 5])
     sequence = make_case(Shape("sequence", 40, 8, 60, 80), np.float32)

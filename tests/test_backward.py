@@ -11,6 +11,7 @@ from calls import (
     call_lstm,
     call_vjp,
     flat_weight,
+    gradient_for,
     operator_for,
     pack,
     transposed_weights,
@@ -313,14 +314,6 @@ def test_recomputed_gates_for_one_need(needs):
 # --- the operator ---------------------------------------------------------------------------------
 
 
-def gradient_operator(case, dropout=0.0, **options):
-    shape = case.shape
-    return lstm_native.LSTMGrad(
-        shape.input_size, shape.hidden_size, shape.num_layers, case.has_ih_bias,
-        shape.bidirectional, dropout, **options,
-    )  # fmt: skip
-
-
 def operator_arguments(case, dropout=0.0, seed=3, **options):
     lstm_native.manual_seed(seed)
     w = flat_weight(case)
@@ -338,7 +331,7 @@ LARGE_CASE = make_case(Shape("large", 5, 30, 9, 130, 2, True), np.float64, seed=
 
 def test_operator_equals_the_function():
     arguments = operator_arguments(CASE, 0.4)
-    dx, dh, dc, dw = gradient_operator(CASE, 0.4)(*arguments)
+    dx, dh, dc, dw = gradient_for(CASE, 0.4)(*arguments)
     _, pullback = call_vjp(CASE, dropout=0.4, seed=3)
     d_input, (d_h, d_c), d_weights = pullback(*arguments[7:10])
     matrices = [w.ravel() for w in d_weights if w.ndim == 2]
@@ -351,7 +344,7 @@ def test_operator_equals_the_function():
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_halves_and_layouts(case, layout, batch_first):
     options = {"weight_layout": layout, "batch_first": batch_first}
-    net = gradient_operator(case, 0.4, **options)
+    net = gradient_for(case, 0.4, **options)
     arguments = operator_arguments(case, 0.4, **options)
     *expected, dw = net(*arguments)
     assert dw.shape == arguments[3].shape
@@ -386,13 +379,13 @@ def test_wrong_reserves(change, message):
     arguments[10] = arguments[10].copy()
     change(arguments)
     with pytest.raises(ValueError, match=message):
-        gradient_operator(CASE, 0.4)(*arguments)
+        gradient_for(CASE, 0.4)(*arguments)
 
 
 def test_a_reserve_of_another_operator():
     arguments = operator_arguments(CASE, 0.4)
     with pytest.raises(ValueError, match=r"call with dropout 0.3, got 0.4"):
-        gradient_operator(CASE, 0.3)(*arguments)
+        gradient_for(CASE, 0.3)(*arguments)
     arguments[10] = arguments[10].astype(np.float32)
     with pytest.raises(TypeError, match="reserve: expected dtype float64"):
-        gradient_operator(CASE, 0.4)(*arguments)
+        gradient_for(CASE, 0.4)(*arguments)

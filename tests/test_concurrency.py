@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
+from calls import (
+    assert_same_bits,
+    call_lstm,
+    call_vjp,
+    flat_weight,
+    gradient_arguments,
+    gradient_for,
+    operator_for,
+    pack,
+)
 from fresh_interpreter import ask
 from shapes import Shape, make_case
 
@@ -86,10 +95,8 @@ def test_one_pullback(shape, recompute):
 def test_one_gradient_operator(shape):
     case = make_case(shape, np.float32)
     net, w = operator_for(case), flat_weight(case)
-    sizes = (shape.input_size, shape.hidden_size, shape.num_layers, True, shape.bidirectional, 0.0)
-    gradient = lstm_native.LSTMGrad(*sizes)
-    y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, w)
-    given = (case.x, case.h0, case.c0, w, y, hy, cy, y, hy, cy, reserve, state)
+    gradient = gradient_for(case)
+    given = gradient_arguments(case, w, net(case.x, case.h0, case.c0, w))
     expected = gradient(*given, num_threads=1)
     results = at_once(lambda k: gradient(*given, num_threads=k % 3 + 1))
     for got in itertools.chain(*results):

@@ -16,14 +16,15 @@ PREPARE = f"""if True:
     warnings.simplefilter("ignore", DeprecationWarning)
     sys.path.insert(0, {TESTS!r})
     import numpy as np, lstm_native
-    from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+    from calls import call_lstm, call_vjp, flat_weight, gradient_arguments, gradient_for
+    from calls import operator_for, pack
     from shapes import Shape, make_case
     case = make_case(Shape("forked", 20, 8, 24, 72, 2, True), np.float32)
     wave = make_case(Shape("wave", 40, 1, 32, 32, 4), np.float32)
     packed, packed_wave = pack(case), pack(wave)
     stream = lstm_native.Stream(packed_wave, num_threads=2)
     net, flat = operator_for(case, 0.5), flat_weight(case)
-    gradient = lstm_native.LSTMGrad(24, 72, 2, True, True, 0.5)
+    gradient = gradient_for(case, 0.5)
     def run():
         stream.reset()
         lstm_native.manual_seed(3)
@@ -32,9 +33,8 @@ PREPARE = f"""if True:
         results += call_lstm(case, all_weights=packed, num_threads=2)
         results += call_lstm(wave, all_weights=packed_wave, num_threads=4)
         called = net(case.x, case.h0, case.c0, flat, num_threads=2)
-        y, hy, cy = called[:3]
         results += called
-        results += gradient(case.x, case.h0, case.c0, flat, y, hy, cy, *called, num_threads=3)
+        results += gradient(*gradient_arguments(case, flat, called), num_threads=3)
         results += pack(case).unpack()
         results += [stream.run(wave.x), stream.step(wave.x[0])]
         whole = b"".join(np.ascontiguousarray(a).tobytes() for a in results)

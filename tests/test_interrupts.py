@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import signal
 import sys
 import time
@@ -13,11 +12,20 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import assert_same_bits, call_vjp, flat_weight, operator_for, pack
+from calls import (
+    assert_same_bits,
+    call_vjp,
+    flat_weight,
+    gradient_arguments,
+    gradient_for,
+    operator_for,
+    pack,
+)
 from fresh_interpreter import ask
 from lstm_native._core import testing
 from resident import resident_bytes, threads_of_process
 from shapes import Shape, make_case
+from test_settings import UPWARD
 
 # From the signal to the exception: some 60 ms, or under a sanitizer so many times as long.
 LIMIT_S = 0.2 * float(os.environ.get("TEST_SLOWNESS", "1"))
@@ -27,7 +35,6 @@ ENOUGH, MOST = 3, 10
 
 # Of what testing.float_control() tells, the settings: not which exceptions have happened.
 CONTROLS = ~0x3F
-UPWARD = 0x400000 if platform.machine() == "aarch64" else 0x800  # FE_UPWARD
 
 
 class StoppedError(Exception):
@@ -134,10 +141,9 @@ def test_the_operator(threads):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_operators_gradients(threads):
     case = make_case(Shape("operator", 1500, 16, 256, 512), np.float32)
-    net, gradient = operator_for(case), lstm_native.LSTMGrad(256, 512, 1, True, False, 0.0)
-    w = flat_weight(case)
-    y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, w)
-    given = (case.x, case.h0, case.c0, w, y, hy, cy, y, hy, cy, reserve, state)
+    gradient, w = gradient_for(case), flat_weight(case)
+    given = gradient_arguments(case, w, operator_for(case)(case.x, case.h0, case.c0, w))
+    *_, reserve, state = given
     assert_prompt(lambda: gradient(*given, num_threads=threads))
     workspace = gradient.data(*given)[3]
     halves = (case.x, reserve, workspace, state)

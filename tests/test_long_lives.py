@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+from calls import (
+    call_lstm,
+    call_vjp,
+    flat_weight,
+    gradient_arguments,
+    gradient_for,
+    operator_for,
+    pack,
+)
 from fresh_interpreter import ask
 from resident import resident_bytes, threads_of_process
 from shapes import Shape, make_case
@@ -66,12 +74,10 @@ def trained_in_a_pool(case, rng, **options):
 
 def trained_operator(case, _rng, **options):
     """The operator, its gradients at once and in halves."""
-    shape, flat = case.shape, flat_weight(case)
-    net = operator_for(case, 0.5)
-    y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat, **options)
-    sizes = (shape.input_size, shape.hidden_size, shape.num_layers, True, shape.bidirectional, 0.5)
-    gradient = lstm_native.LSTMGrad(*sizes)
-    given = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
+    flat = flat_weight(case)
+    results = operator_for(case, 0.5)(case.x, case.h0, case.c0, flat, **options)
+    gradient, given = gradient_for(case, 0.5), gradient_arguments(case, flat, results)
+    *_, reserve, state = results
     gradient(*given, **options)
     workspace = gradient.data(*given, **options)[3]
     gradient.weights(case.x, reserve, workspace, state, **options)

@@ -12,7 +12,16 @@ import pytest
 import threadpoolctl
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
+from calls import (
+    assert_same_bits,
+    call_lstm,
+    call_vjp,
+    flat_weight,
+    gradient_arguments,
+    gradient_for,
+    operator_for,
+    pack,
+)
 from fresh_interpreter import ask
 from lstm_native._core import testing
 from native_libraries import compiled
@@ -131,7 +140,6 @@ def test_whatever_the_caller_rounds_to():
     one_way = make_case(Shape("one_way", 20, 8, 24, 70, 2), np.float32)
     libm = ctypes.CDLL("libm.so.6")
     net, flat = operator_for(case), flat_weight(case)
-    sizes = (24, 70, 2, True, False, 0.0)
 
     def results(threads):
         n = {"num_threads": threads}
@@ -143,9 +151,9 @@ def test_whatever_the_caller_rounds_to():
             found += call_lstm(one_way, all_weights=packed, **n)
             stream = lstm_native.Stream(packed, 8, **n)
             found += [stream.run(one_way.x), stream.step(one_way.x[0]), *packed.unpack()]
-        y, hy, cy, reserve, state = net(case.x, case.h0, case.c0, flat, **n)
-        given = (case.x, case.h0, case.c0, flat, y, hy, cy, y, hy, cy, reserve, state)
-        return [*found, y, hy, cy, *lstm_native.LSTMGrad(*sizes)(*given, **n)]
+        called = net(case.x, case.h0, case.c0, flat, **n)
+        given = gradient_arguments(case, flat, called)
+        return [*found, *called[:3], *gradient_for(case)(*given, **n)]
 
     expected = results(1)
     for threads in (1, 2, 3):
@@ -204,13 +212,14 @@ def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
         import numpy as np, threadpoolctl, lstm_native
         from resident import threads_of_process
         from shapes import Shape, make_case
-        from calls import call_lstm, call_vjp, operator_for, flat_weight, pack
+        from calls import call_lstm, call_vjp, flat_weight, operator_for, pack
+        from calls import gradient_arguments, gradient_for
         case = make_case(Shape("wide", 50, 64, 64, 64), np.float32)
         packed, net, flat = pack(case), operator_for(case), flat_weight(case)
         assert "openmp" in {{pool["user_api"] for pool in threadpoolctl.threadpool_info()}}
         default = lstm_native.get_num_threads()
         assert default == 4
-        gradient = lstm_native.LSTMGrad(64, 64, 1, True, False, 0.0)
+        gradient = gradient_for(case)
         stream = lstm_native.Stream(packed, 64)
         outputs, pullback = call_vjp(case)
         called = net(case.x, case.h0, case.c0, flat)
@@ -226,7 +235,7 @@ def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
                 for results in zip(*([one.run(case.x), one.step(case.x[0])] for one in streams)):
                     assert results[0].tobytes() == results[1].tobytes()
                 net(case.x, case.h0, case.c0, flat)
-                gradient(case.x, case.h0, case.c0, flat, *called[:3], *called)
+                gradient(*gradient_arguments(case, flat, called))
                 assert threads_of_process() == start
                 call_lstm(case, num_threads=3)  # as told
                 assert threads_of_process() == start + 2
