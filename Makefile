@@ -21,7 +21,7 @@ CUDA_VENV := .venv-cuda
 NO_GIL_VENV := .venv-no-gil
 # What many threads at once, and memory that they share, come into.
 NO_GIL_TESTS := $(addprefix tests/test_,concurrency.py forks.py interrupts.py threads.py usual_call.py memory_pool.py \
-  stream.py settings.py stateful.py)
+  stream.py settings.py stateful.py program_end.py)
 EMULATION := build/cuda_emulation
 # The build of PyTorch for the parity tests. Where the plain name brings CUDA along, name a CPU build.
 TORCH ?= torch==2.13.0
