@@ -6,6 +6,7 @@ python -m bench.alternating [--threads N ...]
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 
@@ -13,8 +14,10 @@ import numpy as np
 import torch
 
 import lstm_native
+from bench.calls import backward_call, packed_call, plain_call
 from bench.machine import default_threads
 from bench.markdown import table
+from bench.verdict import exit_status, verdict
 from shapes import Shape, make_case
 
 SHAPES = (
@@ -26,7 +29,7 @@ SHAPES = (
 # Our calls between PyTorch's, of the time of ours alone.
 MOST_RATIO = 1.3
 _ROUNDS = 7
-_SECONDS = 0.2
+_SECONDS = 0.1
 
 
 def our_time(ours: Callable[[], object], other: Callable[[], object] | None) -> float:
@@ -43,7 +46,7 @@ def our_time(ours: Callable[[], object], other: Callable[[], object] | None) -> 
     return spent / calls
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=default_threads(), metavar="N")
     rows = []
@@ -53,13 +56,13 @@ def main() -> None:
         left, right = torch.rand(200, 200), torch.rand(200, 200)
         for shape in SHAPES:
             case = make_case(shape, np.float32)
-            packed = lstm_native.pack_weights(case.all_weights, 1, False)
-            arguments = (case.x, (case.h0, case.c0), packed, 1, 0.0, False, False)
+            kinds = {
+                "packed": packed_call(case),
+                "plain": plain_call(case),
+                "backward": backward_call(case),
+            }
             module = torch.nn.LSTM(shape.input_size, shape.hidden_size).eval()
             features = torch.from_numpy(case.x)
-
-            def ours(arguments: tuple[object, ...] = arguments) -> None:
-                lstm_native.lstm(*arguments)
 
             def product(left: torch.Tensor = left, right: torch.Tensor = right) -> None:
                 torch.mm(left, right)
@@ -68,17 +71,20 @@ def main() -> None:
                 with torch.inference_mode():
                     module(features)
 
-            for name, other in (("product", product), ("the same LSTM", same)):
+            for (kind, ours), (name, other) in itertools.product(
+                kinds.items(), (("product", product), ("the same LSTM", same))
+            ):
                 pairs = [(our_time(ours, None), our_time(ours, other)) for _ in range(_ROUNDS)]
                 alone, between = (min(times) for times in zip(*pairs, strict=True))
-                verdict = "ok" if between <= MOST_RATIO * alone else "MISSED"
                 times = [f"{alone * 1e6:.1f} us", f"{between * 1e6:.1f} us"]
-                ratio = f"{between / alone:.2f}"
-                rows.append([shape.label, name, str(threads), *times, ratio, verdict])
+                ratio = between / alone
+                judged = [f"{ratio:.2f}", verdict(ratio <= MOST_RATIO)]
+                rows.append([shape.label, kind, name, str(threads), *times, *judged])
     print("Our calls with one of PyTorch's before each, beside ours alone:\n")
-    header = ["T,N,I/H", "between", "threads", "alone", "alternating", "ratio", ""]
-    print(table(header, rows, left=2))
+    header = ["T,N,I/H", "", "between", "threads", "alone", "alternating", "ratio", ""]
+    print(table(header, rows, left=3))
+    return exit_status(rows)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-import lstm_native
+from bench.calls import backward_call, packed_call, plain_call
 from bench.markdown import table
+from bench.verdict import exit_status, verdict
 from shapes import Case, Shape, make_case
 
 SHAPES = (
@@ -27,18 +28,10 @@ _SECONDS = 0.15
 
 
 def calls_of(case: Case) -> dict[str, Callable[[], object]]:
-    arguments = (1, 0.0, True, False)
-    states = (case.h0, case.c0)
-    packed = lstm_native.pack_weights(case.all_weights, 1, False)
-    outputs, pullback = lstm_native.lstm_vjp(
-        case.x, states, case.all_weights, *arguments, num_threads=1
-    )
     return {
-        "packed": lambda: lstm_native.lstm(case.x, states, packed, *arguments, num_threads=1),
-        "plain": lambda: lstm_native.lstm(
-            case.x, states, case.all_weights, *arguments, num_threads=1
-        ),
-        "backward": lambda: pullback(*outputs),
+        "packed": packed_call(case, 1),
+        "plain": plain_call(case, 1),
+        "backward": backward_call(case, 1),
     }
 
 
@@ -73,7 +66,7 @@ def measure(first: Callable[[], object], second: Callable[[], object]) -> float:
     return both / (one + other)
 
 
-def main() -> None:
+def main() -> int:
     rows = []
     for shape in SHAPES:
         pairs = zip(
@@ -83,11 +76,11 @@ def main() -> None:
         )
         for (name, first), second in pairs:
             ratio = measure(first, second)
-            verdict = "ok" if ratio <= MOST_RATIO else "MISSED"
-            rows.append([shape.label, name, f"{ratio:.3f}", verdict])
+            rows.append([shape.label, name, f"{ratio:.3f}", verdict(ratio <= MOST_RATIO)])
     print("Two Python threads, one computing thread each, of the time of both calls in a row:\n")
     print(table(["T,N,I/H", "", "ratio", ""], rows, left=2))
+    return exit_status(rows)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.markdown import table
+from bench.verdict import verdict
 
 # What a step may cost beyond the kernel itself.
 MOST_OVERHEAD_US = 3.0
@@ -44,7 +45,7 @@ def render_streams(streams: Sequence[StreamLatency]) -> str:
                 for time in (stream.step, stream.step_into, stream.run_step, stream.kernel)
             ),
             _us(stream.overhead),
-            "ok" if stream.overhead <= MOST_OVERHEAD_US else "MISSED",
+            verdict(stream.overhead <= MOST_OVERHEAD_US),
         ]
         for stream in streams
     ]

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import lstm_native
+from bench.calls import backward_call, packed_call
 from bench.machine import default_threads
 from bench.markdown import table
 from bench.streams import least_us
-from shapes import Case, Shape, fading_case, make_case
+from bench.verdict import exit_status, verdict
+from shapes import Shape, fading_case, make_case
 
 SHAPES = (
     Shape("stream", 1000, 1, 64, 128),
@@ -27,31 +29,18 @@ SHAPES = (
 MOST_RATIO = 1.5
 
 
-def forward_of(case: Case) -> Callable[[], object]:
-    shape = case.shape
-    packed = lstm_native.pack_weights(case.all_weights, shape.num_layers, shape.bidirectional)
-    arguments = (packed, shape.num_layers, 0.0, False, shape.bidirectional)
-    return lambda: lstm_native.lstm(case.x, (case.h0, case.c0), *arguments)
-
-
-def backward_of(case: Case, scale: float) -> Callable[[], object]:
-    shape = case.shape
-    outputs, pullback = lstm_native.lstm_vjp(
-        *(case.x, (case.h0, case.c0), case.all_weights, shape.num_layers, 0.0, True),
-        shape.bidirectional,
-    )
-    given = [np.full_like(array, scale) for array in outputs]
-    return lambda: pullback(*given)
-
-
 def measure(shape: Shape, dtype: DTypeLike) -> list[list[str]]:
     """Rows of the table: forward and backward."""
     ordinary, fading = make_case(shape, dtype), fading_case(shape, dtype)
     tiny = float(np.finfo(dtype).tiny)
     rows = []
     for name, steady, faded in (
-        ("forward", forward_of(ordinary), forward_of(fading)),
-        ("backward", backward_of(ordinary, 1.0), backward_of(ordinary, 4.0 * tiny)),
+        ("forward", packed_call(ordinary), packed_call(fading)),
+        (
+            "backward",
+            backward_call(ordinary, gradients=1.0),
+            backward_call(ordinary, gradients=4.0 * tiny),
+        ),
     ):
 
         def kept(call: Callable[[], object] = faded) -> None:
@@ -61,17 +50,18 @@ def measure(shape: Shape, dtype: DTypeLike) -> list[list[str]]:
 
         times = least_us(steady, faded, kept)
         ratio = times[1] / times[0]
-        verdict = "ok" if ratio <= MOST_RATIO else "MISSED"
         sizes = [shape.label, np.dtype(dtype).name, name]
         shown = [f"{time / 1e3:.3f} ms" for time in times]
-        rows.append([*sizes, *shown, f"{ratio:.2f}", f"{times[2] / times[0]:.2f}", verdict])
+        ratios = f"{ratio:.2f}", f"{times[2] / times[0]:.2f}"
+        rows.append([*sizes, *shown, *ratios, verdict(ratio <= MOST_RATIO)])
     return rows
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=default_threads(), metavar="N")
     header = ["T,N,I/H", "dtype", "", "ordinary", "fading", "kept", "fading / ordinary", "kept", ""]
+    status = 0
     for threads in parser.parse_args().threads:
         lstm_native.set_num_threads(threads)
         rows = [
@@ -80,7 +70,9 @@ def main() -> None:
         ]  # fmt: skip
         print(f"threads: {threads}; kept: with set_flush_subnormals(False)\n")
         print(table(header, rows, left=3), end="\n\n")
+        status |= exit_status(rows)
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

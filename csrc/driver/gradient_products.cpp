@@ -65,9 +65,8 @@ struct Block {
 template <class Real>
 void pack_rows(const Block<Real>& block, Span mine, const Real* from, index_t stride, index_t columns,
                const PackedRows<Real>& to, Watch& watch) {
-  if (watch.stops(mine.size() * columns)) return;
   if (to.panels != nullptr) {
-    pack_panels<Real>({from, block.rows.size(), columns, stride, 1}, mine, block.plan.group_units, to.panels);
+    pack_panels<Real>({from, block.rows.size(), columns, stride, 1}, mine, block.plan.group_units, to.panels, watch);
   }
   if (to.transposed == nullptr) return;
   const index_t lanes = block.plan.forward.lanes;
@@ -81,17 +80,6 @@ void pack_rows(const Block<Real>& block, Span mine, const Real* from, index_t st
     rows.to = to.transposed + r;
     rows.to_stride = block.transposed_stride();
     plan::kernels_of<Real>(block.plan.forward).pack_rows(rows);
-  }
-}
-
-// A thread's rows of W_ih, some at a time.
-template <class Real>
-void pack_input_weights(const Block<Real>& block, const DirectionProducts<Real>& direction, Span mine, Watch& watch) {
-  constexpr index_t run = 64;
-  for (index_t k = mine.begin; k < mine.end; k += run) {
-    if (watch.stops(run * direction.input_weights.columns)) return;
-    pack_panels(direction.input_weights, {k, std::min(k + run, mine.end)}, block.plan.group_units,
-                direction.packed_input_weights);
   }
 }
 
@@ -111,7 +99,8 @@ void pack_block(const Block<Real>& block, const Team& team, Watch& watch) {
     pack_rows(block, mine, hidden.vectors, hidden.stride, hidden.columns, hidden.packed, watch);
     pack_rows(block, mine, block.gates(d), block.gate_columns(), block.gate_columns(), direction.packed_gates, watch);
     if (direction.packed_input_weights != nullptr && block.rows.begin == 0) {
-      pack_input_weights(block, direction, plan::part_of(block.gate_columns(), team.size, team.index), watch);
+      pack_panels(direction.input_weights, plan::part_of(block.gate_columns(), team.size, team.index),
+                  block.plan.group_units, direction.packed_input_weights, watch);
     }
   }
 }

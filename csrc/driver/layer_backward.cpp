@@ -175,19 +175,11 @@ void finish_hidden(const BackwardShare<Real>& share) {
 
 template <class Real>
 void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team, Watch& watch) {
-  // Rows of W_hh in runs, so that the threads share a direction evenly and read each of its rows once.
-  constexpr index_t run = 64;
-  const index_t size = plan.gate_columns();
-  index_t turn = 0;
   for (index_t d = 0; d < plan.problem().num_directions; ++d) {
     const DirectionBackward<Real>& direction = layer.directions[d];
     if (direction.packed_hidden == nullptr) continue;
-    const MatrixView<const Real>& matrix = direction.hidden_weights;
-    for (index_t begin_k = 0; begin_k < size; begin_k += run) {
-      if (watch.stops(run * plan.problem().output_size)) return;
-      if (turn++ % team.size != team.index) continue;
-      pack_panels(matrix, {begin_k, std::min(begin_k + run, size)}, plan.group_units, direction.packed_hidden);
-    }
+    pack_panels(direction.hidden_weights, plan::part_of(plan.gate_columns(), team.size, team.index), plan.group_units,
+                direction.packed_hidden, watch);
   }
 }
 

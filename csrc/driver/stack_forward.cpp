@@ -145,9 +145,10 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
   const plan::Problem& problem = plan.problem;
   if (problem.batch == 0) return;
   const bool meets_at_the_end = takes_long(plan);
+  const int threads = std::min(plan.threads, stack.most_threads);
   if (plan.wavefront) {
     for (index_t k = 0; k < problem.num_layers; ++k) meeting.layers[k].reset();
-    with_team(std::min(plan.threads, stack.most_threads), interruption, [&](const Team& team) noexcept {
+    with_team(threads, interruption, [&](const Team& team) noexcept {
       Watch watch(interruption, team.index == 0);
       for (index_t k = team.index; k < problem.num_layers && !watch.stops(0); k += team.size) {
         layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting, watch,
@@ -157,7 +158,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
     });
     return;
   }
-  with_team(std::min(plan.threads, stack.most_threads), interruption, [&](const Team& team) noexcept {
+  with_team(threads, interruption, [&](const Team& team) noexcept {
     Watch watch(interruption, team.index == 0);
     for (index_t k = 0; k < problem.num_layers; ++k) {
       const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);
