@@ -22,9 +22,11 @@ from calls import (
 from shapes import Shape, make_case
 
 SMALL = Shape("small", 9, 5, 6, 20, 2, True)
-# Layers wide enough for the backward products that BLAS does, and for a forward projection by it.
+# Layers whose backward products are of packed factors.
 WIDE = Shape("wide", 50, 5, 300, 264)
+# Input projected by BLAS, of at least 2^23 weights, and its gradient, of less than 24 rows.
 PROJECTED_BY_BLAS = Shape("projected", 5, 40, 8070, 264)
+MULTIPLIED_BACK_BY_BLAS = Shape("few_rows", 1, 20, 512, 256)
 
 
 def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
@@ -32,6 +34,7 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
     case, wide = make_case(SMALL, np.float32), make_case(WIDE, np.float32)
     double = make_case(SMALL, np.float64)
     projected = make_case(PROJECTED_BY_BLAS, np.float32)
+    few = make_case(MULTIPLIED_BACK_BY_BLAS, np.float32)
     one_way = make_case(Shape("one_way", 40, 1, 32, 32, 4), np.float32)
     packed, stack = pack(case), pack(one_way)
     flat, net = flat_weight(case), operator_for(case, 0.5)
@@ -72,7 +75,8 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
         "lstm, lengths": lambda: call_lstm(case, lengths=[9, 1, 0, 4, 9], **n),
         "lstm_vjp": lambda: call_vjp(case, dropout=0.5, **n),
         "Pullback": backward(case, dropout=0.5),
-        "Pullback, BLAS": backward(wide),
+        "Pullback, packed factors": backward(wide),
+        "Pullback, BLAS": backward(few),
         "Pullback, recompute": backward(case, recompute=True),
         "LSTM": lambda: operator_for(case),
         "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fresh_interpreter import ask
+from native_libraries import compiled
 
 # Python itself warns of forks where there are threads, from 3.12 on.
 TESTS = str(Path(__file__).parent)
@@ -134,9 +135,67 @@ PROGRAMS["while another thread uses a stream"] = """
     """
 
 
+# Small products, of which OpenBLAS's lock is a good part, at least with its kernels for old CPUs.
+PROGRAMS["while other threads are in BLAS"] = """
+    many = make_case(Shape("many", 1, 2, 8, 8, 400), np.float32)
+    outputs, pullback = call_vjp(many, num_threads=1)
+    def gradient():
+        return pullback(*outputs, needs=["input"])[0].tobytes()
+    expected, done = gradient(), []
+    def compute():
+        while not done: gradient()
+    threads = [threading.Thread(target=compute) for _ in range(2)]
+    for thread in threads: thread.start()
+    codes = [in_a_child(lambda: gradient() == expected) for _ in range(1000)]
+    done.append(True)
+    for thread in threads: thread.join()
+    assert codes == [0] * 1000
+    assert gradient() == expected
+    """
+# A child gets the threads that it asks for: libgomp's own, which would hang there, end at the fork.
+PROGRAMS["a child has threads of its own"] = """
+    from resident import threads_of_process
+    call_lstm(case, num_threads=3)
+    def check():
+        assert threads_of_process() == 1
+        call_lstm(case, num_threads=3)
+        return threads_of_process() == 3
+    assert in_a_child(check) == 0
+    assert run() == run()
+    """
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_fork(name):
-    code, _, error = ask(PREPARE + PROGRAMS[name])
+    code, _, error = ask(PREPARE + PROGRAMS[name], OPENBLAS_CORETYPE="Prescott")
+    assert code == 0, error
+
+
+@pytest.mark.parametrize("where", ["after", "inside"])
+def test_fork_by_a_thread_that_led_somebody_elses_region(where, tmp_path):
+    # On the same OpenMP runtime, where the core was not linked with one of its own.
+    library = compiled("team", tmp_path, "-fopenmp")
+    program = f"""
+    import ctypes
+    team = ctypes.CDLL({str(library)!r}).in_a_team
+    received, sent = os.pipe()
+    codes = []
+    def check():
+        os.write(sent, run())
+        return True
+    def fork(index=0):
+        if index == 0: codes.append(in_a_child(check))
+    def nothing(index): pass
+    in_python = ctypes.CFUNCTYPE(None, ctypes.c_int)
+    if {where!r} == "after":
+        team(2, 2, in_python(nothing))
+        fork()
+    else:
+        team(2, 2, in_python(fork))
+    assert codes == [0]
+    assert os.read(received, 100) == run()
+    """
+    code, _, error = ask(PREPARE + program)
     assert code == 0, error
 
 

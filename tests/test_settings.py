@@ -25,7 +25,7 @@ from calls import (
 from fresh_interpreter import ask
 from lstm_native._core import testing
 from native_libraries import compiled
-from public_calls import public_calls
+from public_calls import MULTIPLIED_BACK_BY_BLAS, PROJECTED_BY_BLAS, public_calls
 from shapes import Shape, make_case
 
 TESTS = str(Path(__file__).parent)
@@ -192,7 +192,10 @@ def busy_threads(call, seconds=0.6):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_no_more_threads_than_told_beside_numpys_blas(threads):
     case = make_case(Shape("wide", 100, 8, 300, 264), np.float32)
+    by_blas = make_case(PROJECTED_BY_BLAS, np.float32)
+    few = make_case(MULTIPLIED_BACK_BY_BLAS, np.float32)
     outputs, pullback = call_vjp(case, num_threads=threads)
+    few_outputs, few_pullback = call_vjp(few, num_threads=threads)
     square = np.ones((1500, 1500))
     square @ square  # its threads are there
     time.sleep(0.3)  # and asleep
@@ -201,6 +204,8 @@ def test_no_more_threads_than_told_beside_numpys_blas(threads):
         lambda: call_lstm(case, num_threads=threads),
         lambda: call_lstm(case, all_weights=packed, num_threads=threads),
         lambda: pullback(*outputs),
+        lambda: call_lstm(by_blas, num_threads=threads),
+        lambda: few_pullback(*few_outputs),
     ):
         assert busy_threads(call)[0] <= threads
 
@@ -246,8 +251,11 @@ def test_threadpoolctl_sees_the_pool_and_its_limit_holds():
             assert lstm_native.get_config()["blas"]["threads"] == 1
         lstm_native.set_num_threads(7)  # OpenMP's own number at first is no limit
         assert lstm_native.get_num_threads() == 7
-        with threadpoolctl.threadpool_limits(1):
-            assert lstm_native.get_num_threads() == 1
+        for limit in (1, 2, 5, 6):
+            with threadpoolctl.threadpool_limits(limit):
+                assert lstm_native.get_num_threads() == limit
+        with threadpoolctl.threadpool_limits(8):
+            assert lstm_native.get_num_threads() == 7
     """
     code, _, error = ask(program, OMP_NUM_THREADS="4")
     assert code == 0, error

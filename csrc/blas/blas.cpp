@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -44,32 +43,30 @@ int OPENBLAS_NAME(get_num_threads)();
 namespace lstm_native::blas {
 namespace {
 
-std::atomic<int> inside{0};  // threads that are
-std::atomic<bool> closed{false};
+constexpr std::chrono::microseconds nap{50};
 
-// A call of the library, which gives back its memory when the process ends, whoever still computes then: a daemon
-// thread of Python's does. So at the end those that are inside may finish, and nobody enters any more.
+std::atomic<int> inside{0};  // threads that are
+std::atomic<int> forks{0};   // that are under way
+
+// A call of the library, which locks its memory for a moment. A fork while another thread has that lock would leave it
+// locked in the child for ever, so that none happens while somebody is inside.
 class Visit {
  public:
   Visit() {
-    ++inside;
-    if (!closed) return;
-    --inside;
-    for (;;) pause();
+    while (!enters()) std::this_thread::sleep_for(nap);
   }
   ~Visit() { --inside; }
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
-};
 
-// Libraries end before those that they need, so this runs before OpenBLAS's own end.
-[[gnu::destructor]] void end_visits() {
-  closed = true;
-  constexpr int most_milliseconds = 2000;  // the watch's longest_absence many times over
-  for (int waited = 0; inside > 0 && waited < most_milliseconds; ++waited) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+ private:
+  static bool enters() {
+    ++inside;
+    if (forks == 0) return true;
+    --inside;
+    return false;
   }
-}
+};
 
 constexpr int row_major = 101;
 constexpr int no_transpose = 111;
@@ -135,11 +132,23 @@ std::atomic<int> provided{0};  // the most that could have memory so far; OpenBL
 
 thread_local int own_calling = 0;
 
+void before_fork() {
+  ++forks;
+  constexpr auto longest = std::chrono::seconds(2);  // the watch's longest_absence many times over
+  const auto end = std::chrono::steady_clock::now() + longest;
+  while (inside > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(nap);
+}
+
+void in_parent() { --forks; }
+
 // What other threads were doing ends with a fork.
-[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] {
-  calling = own_calling;
+void in_forked_child() {
+  forks = 0;
   inside = 0;
-});
+  calling = own_calling;
+}
+
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, in_parent, in_forked_child);
 
 }  // namespace
 

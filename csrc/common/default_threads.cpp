@@ -12,6 +12,7 @@ std::atomic<int> chosen{0};
 std::atomic<int> fallback{1};
 
 // What OpenMP was told at first (OMP_NUM_THREADS, or the machine's cores) is no limit: our own setting may be above it.
+// Nothing tells a later limit of just that number from none.
 const int openmp_threads_at_import = openmp_threads();
 
 }  // namespace
@@ -20,7 +21,7 @@ int default_threads() {
   const int wanted = chosen;
   const int threads = wanted != 0 ? wanted : fallback.load();
   const int allowed = openmp_threads();
-  return allowed < openmp_threads_at_import ? std::min(threads, allowed) : threads;
+  return allowed != openmp_threads_at_import ? std::min(threads, allowed) : threads;
 }
 
 void choose_threads(int threads) { chosen = threads; }

@@ -4,7 +4,7 @@
 namespace lstm_native {
 
 // What was chosen, else the fallback; never more than a limit that was put on OpenMP since the import, in the calling
-// thread, as threadpoolctl does.
+// thread, as threadpoolctl does, unless it is the number of threads that OpenMP had at the import.
 int default_threads();
 
 void choose_threads(int threads);        // 0: the fallback

@@ -62,6 +62,9 @@ class Watch {
   std::chrono::steady_clock::time_point next_question_{};  // the epoch: not begun
 };
 
+// What copying an element counts as: memory that nobody has touched yet is slow to write.
+inline constexpr index_t copy_work = 5;
+
 // A call of a kernel or of BLAS does at most about so many multiply-adds where its rows allow, so that no thread is
 // away from its watch for long: some 10 ms, and 60 ms where vectors are narrow and elements wide.
 inline constexpr index_t longest_absence = 500'000'000;

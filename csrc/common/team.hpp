@@ -63,6 +63,24 @@ inline int openmp_threads() {
 #endif
 }
 
+// Whether the calling thread is in a parallel region, of ours or of others'.
+inline bool in_openmp_region() {
+#ifdef _OPENMP
+  return omp_get_level() > 0;
+#else
+  return false;
+#endif
+}
+
+// Ends the threads that OpenMP keeps for the calling one's next region, which then gets new ones; false in a region.
+inline bool end_openmp_threads() {
+#ifdef _OPENMP
+  return omp_pause_resource(omp_pause_soft, omp_get_initial_device()) == 0;
+#else
+  return true;
+#endif
+}
+
 // Calls body(Team) on each of at most `threads` threads, all at once; index 0 is the calling one. body must not throw.
 // Where the call is to end before it has a thread, body isn't called.
 template <class Body>

@@ -2,29 +2,59 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 
+#include "common/team.hpp"
+
 namespace lstm_native {
 namespace {
 
 // Atomics, not a mutex: a fork while another thread holds a mutex would leave it locked in the child for ever.
 std::atomic<int> threads_in_use{0};
-std::atomic<bool> had_several_threads{false};
 std::atomic<bool> serial_only{false};
+std::atomic<bool> closed{false};
 
 // What the call has that this thread is in the middle of. Another one can then come from the handler of a signal: it
 // must not wait for threads that only the first one gives back, and has this one in any case.
 thread_local int own_threads = 0;
 
-// OpenMP's threads don't survive a fork, but GCC's runtime goes on waiting for them: a region with several threads
-// would hang in a child of a process that had such regions. One thread computes the same bits.
+// The threads that OpenMP keeps for this one's next region, itself included. GCC's runtime lets go of those that a
+// smaller region has no use for, and of all that a region inside of another one had.
+thread_local int kept_threads = 1;
+
+// OpenMP's threads don't survive a fork, but GCC's runtime goes on waiting for those of the thread that forks: its next
+// region would hang in the child. So they end before; the next region, of parent or child, gets new ones. They can't
+// end in the middle of a region; the child then computes with one thread, to the same bits.
+thread_local bool ready_to_fork = true;
+
+void before_fork() {
+  ready_to_fork = end_openmp_threads();
+  kept_threads = 1;
+}
+
 void in_forked_child() {
   threads_in_use = own_threads;
-  if (had_several_threads) serial_only = true;
+  if (!ready_to_fork) serial_only = true;
+}
+
+[[noreturn]] void wait_for_the_end() {
+  for (;;) pause();
+}
+
+// When the process ends, what OpenMP and OpenBLAS have is given back, whoever still computes: a daemon thread of
+// Python's does, until its call has asked. So those that are inside may finish, and nobody enters any more. Libraries
+// end before those that they need, so this runs before theirs.
+[[gnu::destructor]] void close_grants() {
+  closed = true;
+  constexpr int most_milliseconds = 2000;  // a call asks and leaves much sooner
+  for (int waited = 0; threads_in_use > own_threads && waited < most_milliseconds; ++waited) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 void* wait_to_end(void* end) {
@@ -32,26 +62,25 @@ void* wait_to_end(void* end) {
   return nullptr;
 }
 
-// How many of `wanted` threads, the calling one included, the system lets live at once.
-int most_that_start(int wanted) {
+// How many of `wanted` threads, of which some are there, the system lets live at once.
+int most_that_start(int wanted, int there) {
   pthread_t threads[most_threads];
   std::atomic<bool> end{false};
-  int started = 1;
+  int started = there;
   while (started < wanted && pthread_create(&threads[started], nullptr, &wait_to_end, &end) == 0) ++started;
   end.store(true, std::memory_order_release);
-  for (int k = 1; k < started; ++k) pthread_join(threads[k], nullptr);
+  for (int k = there; k < started; ++k) pthread_join(threads[k], nullptr);
   return started;
 }
 
-// OpenMP ends the process where it gets no thread. So before a thread first calls for more of them than ever, ours try
-// whether they can be had; fewer compute the same bits.
+// OpenMP ends the process where it gets no thread. So before it is to make some, it is tried whether they can be had;
+// fewer compute the same bits.
 int startable(int wanted) {
-  thread_local int proven = 1;
-  if (wanted > proven) proven = std::max(proven, most_that_start(wanted));
-  return std::min(wanted, proven);
+  const int there = in_openmp_region() ? 1 : kept_threads;
+  return wanted > there ? most_that_start(wanted, there) : wanted;
 }
 
-[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, in_forked_child);
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, nullptr, in_forked_child);
 
 }  // namespace
 
@@ -74,7 +103,11 @@ ThreadGrant::ThreadGrant(int wanted, Interruption& interruption) : nested_(own_t
       granted_ = granted;
     }
   }
-  if (granted_ > 1) had_several_threads = true;
+  if (closed) {
+    threads_in_use -= granted_;
+    wait_for_the_end();
+  }
+  if (granted_ > 1) kept_threads = in_openmp_region() ? 1 : granted_;
   own_threads = granted_;
 }
 
