@@ -188,18 +188,57 @@ def test_backward_of_narrow_layers():
     assert_prompt(lambda: pullback(*outputs))
 
 
-def test_packing():
+@pytest.mark.parametrize("needs", [["input"], ["states", "weights"]])
+def test_backward_of_one_large_step(needs):
+    # With lengths, its rows are gathered, and their gradients scattered: half a gigabyte each.
+    case = make_case(Shape("part", 1, 1, 2048, 16), np.float32)
+    x = np.broadcast_to(case.x, (1, 60_000, 2048))
+    state = np.broadcast_to(case.h0, (1, 60_000, 16))
+    outputs, pullback = lstm_native.lstm_vjp(
+        *(x, (state, state), case.all_weights, 1, 0.0, True, False),
+        lengths=[1] * 60_000,
+        num_threads=1,
+    )
+
+    def gradient():
+        pullback(*outputs, needs=needs)
+
+    gradient()
+    start = time.perf_counter()
+    gradient()
+    seconds = time.perf_counter() - start
+    for part in (0.02, 0.3, 0.6, 0.9):
+        assert_prompt(lambda: [gradient() for _ in range(100)], part * seconds)
+
+
+STORED = [
+    {"weight_dtype": weight_dtype, "weights_transposed": transposed}
+    for weight_dtype in (None, "float16", "bfloat16")
+    for transposed in (False, True)
+]
+
+
+def large_matrices(units, weights_transposed, **_):
     # Of memory that is one number over and over, which packing does not know.
-    matrix = np.broadcast_to(np.float32(1), (4 * 6000, 6000))
-    flags = {"has_ih_bias": False, "has_hh_bias": False}
-    assert_prompt(lambda: lstm_native.pack_weights([matrix, matrix], 1, False, **flags), 0.1)
+    shape = (units, 4 * units) if weights_transposed else (4 * units, units)
+    return [np.broadcast_to(np.float32(1), shape)] * 2
 
 
-def test_unpacking():
-    matrix = np.broadcast_to(np.float32(1), (4 * 5000, 5000))
-    flags = {"has_ih_bias": False, "has_hh_bias": False}
-    packed = lstm_native.pack_weights([matrix, matrix], 1, False, **flags)
-    assert_prompt(packed.unpack)
+@pytest.mark.parametrize("stored", STORED, ids=str)
+def test_packing(stored):
+    flags = {"has_ih_bias": False, "has_hh_bias": False, **stored}
+    matrices = large_matrices(6000, **stored)
+    assert_prompt(lambda: lstm_native.pack_weights(matrices, 1, False, **flags), 0.1)
+
+
+@pytest.mark.parametrize("stored", STORED, ids=str)
+def test_unpacking(stored):
+    flags = {"has_ih_bias": False, "has_hh_bias": False, **stored}
+    packed = lstm_native.pack_weights(large_matrices(4000, **stored), 1, False, **flags)
+    start = time.perf_counter()
+    packed.unpack()
+    after = (time.perf_counter() - start) / 2
+    assert_prompt(lambda: [packed.unpack() for _ in range(100)], after)
 
 
 # --- all threads that the process may have --------------------------------------------------------

@@ -51,6 +51,29 @@ def test_a_program_ends_while_daemon_threads_compute(work, threads):
         assert (code, output, error) == (0, "", "")
 
 
+# A call that takes long enough to ask for signals, when no Python code can run any more.
+LONG_FINALIZER = """if True:
+    import os
+    import numpy as np, lstm_native
+    w = [np.full(s, 0.1, "f") for s in [(256, 64), (256, 64), 256, 256]]
+    class Last:
+        def __init__(self):
+            self.stream = lstm_native.Stream(lstm_native.pack_weights(w, 1, False), num_threads=1)
+            self.x, self.out = np.ones((400_000, 1, 64), "f"), np.empty((400_000, 1, 64), "f")
+            self.write = os.write
+        def __del__(self):
+            self.stream.run(self.x, out=self.out)
+            self.write(1, b"done" if self.out[-1, 0, 0] > 0 else b"not")
+    last = Last()
+    last.itself = last
+"""
+
+
+def test_a_finalizer_calls_us_for_long():
+    code, output, error = ask(LONG_FINALIZER)
+    assert (code, output, error) == (0, "done", "")
+
+
 FINALIZER = """if True:
     import os, threading
     import numpy as np, lstm_native

@@ -1,12 +1,12 @@
 #include "bindings/arrays.hpp"
 
-#include <pybind11/gil_safe_call_once.h>
-
 #include <stdexcept>
 #include <string>
 
 namespace lstm_native::bindings {
 namespace {
+
+PyTypeObject* ndarray = nullptr;  // NumPy's
 
 [[noreturn]] void refuse(const char* name, const std::string& reason) {
   throw std::invalid_argument(std::string(name) + ": " + reason);
@@ -74,12 +74,14 @@ StateView<const Real> state_view(const py::array& array, index_t states, index_t
   return {read_only<Real>(array), stride_of<Real>(array, 0), stride_of<Real>(array, 1), 1};
 }
 
+void find_numpy() {
+  ndarray = reinterpret_cast<PyTypeObject*>(py::object(py::module_::import("numpy").attr("ndarray")).release().ptr());
+  (void)py::isinstance<py::array>(py::none());  // pybind11's own way to NumPy's functions
+}
+
 template <class Real>
 const Real* usual_array(py::handle object, std::initializer_list<index_t> shape) {
-  // Not a static variable's initialiser: importing may give the GIL to a thread that waits for the same initialiser.
-  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> ndarray;
-  ndarray.call_once_and_store_result([] { return py::object(py::module_::import("numpy").attr("ndarray")); });
-  if (reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())) != ndarray.get_stored().ptr()) return nullptr;
+  if (Py_TYPE(object.ptr()) != ndarray) return nullptr;
   if (!py::isinstance<py::array_t<Real, py::array::c_style>>(object)) return nullptr;
   const auto array = py::reinterpret_borrow<py::array>(object);
   if (array.ndim() != static_cast<index_t>(shape.size())) return nullptr;

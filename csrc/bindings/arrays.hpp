@@ -26,6 +26,10 @@ Real* require_output(py::array& array, std::initializer_list<index_t> shape, boo
 template <class Real>
 void require_contiguous_rows(const py::array& array, const char* name);
 
+// Imports what usual_array needs of NumPy. At the module's import: at the end of a program, which may still call,
+// Python imports nothing any more.
+void find_numpy();
+
 // The data of an array (not a masked one, nor of another subclass) of this element type and shape, in C order, aligned;
 // null for anything else: the quick way in for calls that need no conversion.
 template <class Real>

@@ -1,6 +1,10 @@
 #include "bindings/computation.hpp"
 
+#include <pthread.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <atomic>
 
 namespace py = pybind11;
 
@@ -19,7 +23,21 @@ bool interpreter_ends() {
   for (;;) pause();
 }
 
+std::atomic<unsigned long> main_thread{0};  // as Python's own threads are called
+
+void thread_that_forked_is_main() { main_thread = PyThread_get_thread_ident(); }
+
+// Python's own answer takes Python code, which can't run any more when the interpreter ends, and is another one where
+// threads are replaced by something else, as gevent does. In doubt the answer is yes: asking for signals elsewhere
+// finds none.
+bool is_main_thread() { return PyThread_get_thread_ident() == main_thread || syscall(SYS_gettid) == getpid(); }
+
 }  // namespace
+
+void find_main_thread() {
+  main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
+  pthread_atfork(nullptr, nullptr, thread_that_forked_is_main);
+}
 
 WithoutGil::WithoutGil() : ends_it_(interpreter_ends()), state_(PyEval_SaveThread()) {}
 
@@ -37,7 +55,7 @@ void WithoutGil::take() noexcept {
 bool SignalWatch::raised(void* signal_watch) noexcept {
   auto& self = *static_cast<SignalWatch*>(signal_watch);
   if (self.gil_.lost()) return true;  // so that the call's other threads leave
-  if (!self.in_main_thread_) return false;
+  if (!is_main_thread()) return false;
   self.gil_.take();
   bool ends = false;
   {
@@ -50,10 +68,7 @@ bool SignalWatch::raised(void* signal_watch) noexcept {
 
 bool SignalWatch::runs_handlers() {
   try {
-    if (PyErr_CheckSignals() != 0) return true;
-    if (!asked_) in_main_thread_ = is_in_main_thread();
-    asked_ = true;
-    return false;
+    return PyErr_CheckSignals() != 0;
   } catch (py::error_already_set& error) {  // a signal can come at any moment in which Python's own code runs
     error.restore();
   } catch (...) {
@@ -61,11 +76,6 @@ bool SignalWatch::runs_handlers() {
     PyErr_NoMemory();
   }
   return true;
-}
-
-bool SignalWatch::is_in_main_thread() {
-  const auto threading = py::module_::import("threading");
-  return threading.attr("current_thread")().is(threading.attr("main_thread")());
 }
 
 }  // namespace lstm_native::bindings

@@ -29,9 +29,12 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
+// Finds Python's main thread, for all SignalWatches; at import.
+void find_main_thread();
+
 // Answers the question of common/interruption.hpp: runs the handlers of signals that have come, as Python runs them in
 // its main thread, and says to end where one of them raised, as that of Ctrl-C does. In other threads there is nothing
-// to run, and the GIL is taken once at most.
+// to run, and the GIL is not taken.
 class SignalWatch {
  public:
   explicit SignalWatch(WithoutGil& gil) : gil_(gil) {}
@@ -40,12 +43,9 @@ class SignalWatch {
 
  private:
   bool runs_handlers();
-  bool is_in_main_thread();
 
   WithoutGil& gil_;
   const FloatControl::Word callers_settings_ = FloatControl::get();
-  bool asked_ = false;
-  bool in_main_thread_ = true;
 };
 
 // Calls compute(Interruption&) without the GIL; then throws what a signal's handler raised meanwhile.

@@ -1,4 +1,6 @@
 // bindings: the extension module's surface.
+#include "bindings/arrays.hpp"
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -6,6 +8,8 @@
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used(), pybind11::multiple_interpreters::not_supported()) {
   module.doc() = "lstm_native's C++ core. Private: use the functions of lstm_native.";
   lstm_native::kernels::in_use();  // so that a forced ISA that can't run fails at import
+  lstm_native::bindings::find_main_thread();
+  lstm_native::bindings::find_numpy();
   lstm_native::bindings::register_results(module);
   lstm_native::bindings::register_weights(module);
   lstm_native::bindings::register_usual_call(module);

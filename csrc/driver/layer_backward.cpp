@@ -41,6 +41,7 @@ void begin(const BackwardShare<Real>& share) {
   const DirectionBackward<Real>& direction = share.direction;
   const Span own = share.own_units();
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    if (share.watch.stops(2 * own.size() * copy_work)) return;
     Real* cell = direction.cell_gradient + share.active().callers_row(r) * share.units();
     const Real* given = share.state(direction.cell_final_gradient, r);
     if (given == nullptr) {
@@ -151,6 +152,7 @@ void finish_hidden(const BackwardShare<Real>& share) {
   const Span own = share.own_units();
   index_t count = 0;
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    if (share.watch.stops(own.size() * copy_work)) return;
     Real* to = direction.hidden_gradient + share.active().callers_row(r) * share.units();
     if (share.active().length(r) > 0) {
       BackwardRow<Real> row;

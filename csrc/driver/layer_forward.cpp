@@ -200,6 +200,7 @@ void begin_cells(const Share<Real>& share) {
   const Span units = own_units(share);
   const StateView<const Real>& initial = share.direction.cell_initial;
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    if (share.watch.stops(units.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = initial.data + row * initial.row_stride;
     std::copy(from + units.begin, from + units.end,
@@ -212,6 +213,7 @@ void finish_hidden(const Share<Real>& share) {
   const Span units = own_units(share);
   const StateView<const Real>& initial = share.direction.hidden_initial;
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    if (share.watch.stops(units.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
     const index_t length = share.plan.rows.length(r);
     const Real* from = length == 0

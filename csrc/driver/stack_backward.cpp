@@ -135,9 +135,6 @@ LayerProducts<Real> describe_products(const Call<Real>& call, index_t index) {
   return layer;
 }
 
-// An element takes as long to copy as so many multiply-adds.
-constexpr index_t copy_work = 5;
-
 // The outputs of the layer below, from the tape and dropped as they were.
 template <class Real>
 void store_outputs(const Call<Real>& call, index_t index, Span rows, Real* to) {
@@ -182,8 +179,8 @@ void store_layer_input(const Call<Real>& call, index_t index, const Team& team, 
   }
   for (index_t step = team.index; step < problem.seq_len; step += team.size) {
     const index_t count = call.plan.forward.rows.count(step);
-    if (watch.stops(count * problem.input_size * copy_work)) return;
     for (index_t r = 0; r < count; ++r) {
+      if (watch.stops(problem.input_size * copy_work)) return;
       const Real* from = call.plan.forward.rows.locate(call.stack.input, step, r);
       std::copy(from, from + problem.input_size, call.plan.forward.rows.locate_stored(to, problem.input_size, step, r));
     }
@@ -202,8 +199,8 @@ void hand_down(const Call<Real>& call, index_t index, const Team& team, Watch& w
   Real* from = call.scratch.at(at.input_gradient);
   for (index_t step = team.index; step < problem.seq_len; step += team.size) {
     const index_t count = call.plan.forward.rows.count(step);
-    if (watch.stops(count * problem.input_size * copy_work)) return;
     for (index_t r = 0; r < count; ++r) {
+      if (watch.stops(problem.input_size * copy_work)) return;
       const Real* row = call.plan.forward.rows.locate_stored(from, problem.input_size, step, r);
       std::copy(row, row + problem.input_size, call.plan.forward.rows.locate(call.stack.input_gradient, step, r));
     }

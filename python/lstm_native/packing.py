@@ -1,5 +1,6 @@
 """Weights packed once for many calls."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence, sequence_names
 
 _HALVES = ("float16", "bfloat16")
+_ELEMENTS_AT_ONCE = 1 << 18
 
 
 class PackedWeights:
@@ -98,7 +100,7 @@ class PackedWeights:
         for cell, biases in enumerate(self._biases):
             for matrix in self._core.matrices(cell):
                 whole = _widened(matrix, self.weight_dtype)
-                arrays.append(np.ascontiguousarray(whole.T) if self.weights_transposed else whole)
+                arrays.append(_transposed(whole) if self.weights_transposed else whole)
             arrays.extend(bias.copy() for bias in biases if bias is not None)
         return tuple(arrays)
 
@@ -279,8 +281,22 @@ def check_weight_dtype(value: Any) -> str | None:
     return value
 
 
+def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
+    """Yield rows of a matrix, some milliseconds' work at a time: signals wait for NumPy's calls."""
+    count = max(1, _ELEMENTS_AT_ONCE // matrix.shape[1])
+    for first in range(0, matrix.shape[0], count):
+        yield slice(first, first + count)
+
+
 def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
     """Return the bits of the nearest 16-bit numbers, ties to even."""
+    bits = np.empty(matrix.shape, np.uint16)
+    for part in _parts(matrix):
+        bits[part] = _narrowed_part(matrix[part], stored, name)
+    return bits
+
+
+def _narrowed_part(matrix: RealArray, stored: str, name: str) -> Any:
     if stored == "float16":
         with np.errstate(all="ignore"):  # what overflows is looked for below
             half = matrix.astype(np.float16)
@@ -301,6 +317,18 @@ def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
 def _widened(matrix: npt.NDArray[Any], stored: str | None) -> Any:
     if stored is None:
         return matrix
-    if stored == "float16":
-        return matrix.view(np.float16).astype(np.float32)
-    return (matrix.astype(np.uint32) << 16).view(np.float32)
+    whole = np.empty(matrix.shape, np.float32)
+    for part in _parts(matrix):
+        if stored == "float16":
+            whole[part] = matrix[part].view(np.float16)
+        else:
+            whole.view(np.uint32)[part] = matrix[part].astype(np.uint32) << 16
+    return whole
+
+
+def _transposed(matrix: RealArray) -> RealArray:
+    """Return a copy in C order."""
+    copy: RealArray = np.empty(matrix.shape[::-1], matrix.dtype)
+    for part in _parts(matrix):
+        copy[:, part] = matrix[part].T
+    return copy
