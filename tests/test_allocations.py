@@ -91,8 +91,8 @@ SWEEP = """
     call(), call()  # whatever is kept from a first call on
     twin = lstm_native.Stream(packed_one, 2)
     twin.state = stream.state  # the same
-    lstm_native.manual_seed(5)
-    masks = call_lstm(case, dropout=0.5, train=True)
+    lstm_native.manual_seed(5); call()
+    masks_after_it = call_lstm(case, dropout=0.5, train=True)
     lstm_native.manual_seed(5)
     gc.collect()
     before, failures = shim.bytes_live(), 0
@@ -114,19 +114,8 @@ SWEEP = """
             continue
         assert shim.allocations_seen() <= request, "a failure was passed over"
         break
-    if name in ("masks", "operator", "vjp"):  # the one that succeeded drew masks, the others none
-        assert same(call_lstm(case, dropout=0.5, train=True), masks) is False
-        lstm_native.manual_seed(5); call()
-        expected = call_lstm(case, dropout=0.5, train=True)
-        lstm_native.manual_seed(5)
-        shim.watch_allocations(0)
-        try:
-            call()
-        except MemoryError:
-            pass
-        shim.allocations_seen()
-        call()
-        assert same(call_lstm(case, dropout=0.5, train=True), expected)
+    # The one that succeeded drew what masks it needs, the others none.
+    assert same(call_lstm(case, dropout=0.5, train=True), masks_after_it)
     # An array, or another object of Python's, that the failure of any request leaves would show.
     def fail_again():
         for request in range(failures):

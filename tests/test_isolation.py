@@ -128,7 +128,8 @@ def test_the_operator():
 BACKWARD = {
     "few rows": (Shape("few", 5, 3, 9, 13, 2, True), {}),
     "one group": (Shape("rows", 6, 13, 24, 72), {"num_threads": 3}),
-    "BLAS": (Shape("wide", 40, 5, 300, 264, 2), {"num_threads": 2}),
+    "packed factors": (Shape("wide", 40, 5, 300, 264, 2), {"num_threads": 2}),
+    "few rows, wide": (Shape("few_wide", 2, 9, 300, 264, 2), {"num_threads": 2}),
     "recompute": (Shape("again", 6, 13, 24, 72, 2), {"recompute": True}),
     "masks": (Shape("masks", 6, 7, 24, 72, 3), {"dropout": 0.5, "seed": 1}),
     "lengths": (Shape("lengths", 6, 7, 24, 72, 2, True), {"lengths": [6, 1, 3, 0, 6, 2, 5]}),

@@ -218,7 +218,8 @@ VALID[GRAD] = {
     **dict.fromkeys(("hx", "cx", "hy", "cy", "dhy", "dcy"), STATE),
     "reserve": RESERVE,
 }
-VALID[GRAD_WEIGHTS] = {"x": zeros(5, 3, 10), "reserve": RESERVE, "workspace": RESERVE}
+WORKSPACE = lstm_native.LSTMGrad(**VALID[BUILD]).data(**VALID[GRAD])[3]
+VALID[GRAD_WEIGHTS] = {"x": zeros(5, 3, 10), "reserve": RESERVE, "workspace": WORKSPACE}
 
 
 def target(  # noqa: PLR0911
@@ -1392,7 +1393,9 @@ def gradient_array(interface: str, argument: str, expected: str, like: str, shap
 
 def tapes_of(interface: str, argument: str) -> list[Mistake]:
     """What can be wrong with a reserve, or with what is laid out like one."""
-    made = f"{argument}: expected the reserve of a call with"
+    tape, another = (RESERVE, WORKSPACE) if argument == "reserve" else (WORKSPACE, RESERVE)
+    other_name = "workspace" if argument == "reserve" else "reserve"
+    source = "a training call of LSTM" if argument == "reserve" else "LSTMGrad.data"
     return other(interface, argument,
         ("type", "None", TypeError, f"{argument}: {NO_ARRAY} None", {argument: None}),
         ("rank", "flat", ValueError, f"{argument}: {TAPE_SHAPE} (182,)",
@@ -1400,21 +1403,25 @@ def tapes_of(interface: str, argument: str) -> list[Mistake]:
         ("size", "of a call that was not training", ValueError, f"{argument}: {TAPE_SHAPE} (0, 1)",
          {argument: zeros(0, 1)}),
         ("size", "cut off", ValueError, f"{argument}: {TAPE_SHAPE} (181, 1)",
-         {argument: RESERVE[:-1]}),
+         {argument: tape[:-1]}),
         ("value", "without a header", ValueError,
-         f"{argument}: expected what a training call of LSTM returned (its header begins "
+         f"{argument}: expected what {source} returned (its header begins "
          "b'LSTMTAPE', version 1), got one that begins " + repr(bytes(12)),
          {argument: zeros(182, 1)}),
         ("value", "of another sequence's length and batch", ValueError,
-         f"{made} seq_len 5, got 3", {argument: recorded_sizes(3, 5)}),
+         f"{argument}: expected the {argument} of a call with seq_len 5, got 3",
+         {argument: recorded_sizes(tape, 3, 5)}),
+        ("value", f"the {other_name}", ValueError,
+         f"{argument}: expected the {argument} that {source} returned, got a {other_name}",
+         {argument: another}),
         ("dtype", "float64", TypeError, f"{argument}: {NOT_XS} float64",
-         {argument: RESERVE.astype(np.float64)}),
+         {argument: tape.astype(np.float64)}),
     )
 
 
-def recorded_sizes(seq_len: int, batch: int) -> Any:
-    """A reserve of a call with as many rows as the valid one."""
-    tape = RESERVE.copy()
+def recorded_sizes(tape: Any, seq_len: int, batch: int) -> Any:
+    """A tape of a call with as many rows as the valid one."""
+    tape = tape.copy()
     tape[:32, 0].view(np.int64)[2:4] = seq_len, batch
     return tape
 

@@ -170,6 +170,9 @@ void BackwardPlan<Real>::give_out(const BackwardCall<Real>& call) {
   check(cudaMemcpyAsync(call.workspace + header, arena_.at(gradients_).data + header, rest * sizeof(Real),
                         cudaMemcpyDeviceToDevice, stream(0)),
         "cudaMemcpyAsync");
+  // The low byte of a number whose others are zero.
+  auto* const form = reinterpret_cast<std::byte*>(call.workspace) + offsetof(plan::TapeHeader, form);
+  check(cudaMemsetAsync(form, static_cast<int>(plan::TapeForm::gradients), 1, stream(0)), "cudaMemsetAsync");
 }
 
 template <class Real>

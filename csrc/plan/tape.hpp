@@ -16,8 +16,9 @@
 
 namespace lstm_native::plan {
 
-// What stands first for each layer and direction.
-enum class TapeForm : std::uint32_t { gates = 0, hidden = 1 };
+// What stands for each layer and direction: gates and cell states; hidden and cell states; or what LSTMGrad's first
+// half makes of the former for the second: the gradients of the gates, and the hidden states before each step.
+enum class TapeForm : std::uint32_t { gates = 0, hidden = 1, gradients = 2 };
 
 struct TapeHeader {
   char magic[8];                // "LSTMTAPE"

@@ -29,9 +29,17 @@ _HEADER = np.dtype(
         ("form", "u4"),
     ]
 )
-HEADER_ELEMENTS = 32
+_HEADER_ELEMENTS = 32
+# What follows the header (csrc/plan/tape.hpp, TapeForm).
+GATES, GRADIENTS = 0, 2
 _MAGIC = b"LSTMTAPE"
 _VERSION = 1
+
+
+_SOURCES = {
+    GATES: ("reserve", "a training call of LSTM"),
+    GRADIENTS: ("workspace", "LSTMGrad.data"),
+}
 
 
 class Recorded(NamedTuple):
@@ -49,6 +57,7 @@ class Expected(NamedTuple):
     batch: int
     dropout: float
     elements: int
+    form: int
 
 
 def check_tape(
@@ -59,9 +68,10 @@ def check_tape(
     _validate.shape(array, name, (expected.elements, 1), ("reserve_size(seq_len, batch)", "1"))
     tape, beginning = _flat(array, name)
     header = beginning.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)[0]
+    kind, source = _SOURCES[expected.form]
     if header["magic"] != _MAGIC or header["version"] != _VERSION:
         raise ValueError(
-            f"{name}: expected what a training call of LSTM returned (its header begins "
+            f"{name}: expected what {source} returned (its header begins "
             f"{_MAGIC!r}, version {_VERSION}), "
             f"got one that begins {beginning.view(np.uint8)[:12].tobytes()!r}"
         )
@@ -78,15 +88,24 @@ def check_tape(
         "num_directions": sizes.directions,
         "dropout": expected.dropout,
         "elements": expected.elements,
-        "form": 0,  # with gates
     }
     for field, number in wanted.items():
         got = header[field].item()
         if got != number:
             raise ValueError(
-                f"{name}: expected the reserve of a call with {field} {number}, got {got}"
+                f"{name}: expected the {kind} of a call with {field} {number}, got {got}"
             )
+    if header["form"] != expected.form:
+        other, _ = _SOURCES.get(header["form"].item(), ("tape of lstm_vjp", ""))
+        raise ValueError(f"{name}: expected the {kind} that {source} returned, got a {other}")
     return tape, Recorded(int(header["key"]), int(header["counter"]))
+
+
+def write_workspace_header(workspace: RealArray, tape: RealArray) -> None:
+    """Write the tape's header into a workspace, which says that it is one."""
+    header = workspace[:_HEADER_ELEMENTS]
+    header[:] = tape[:_HEADER_ELEMENTS]
+    header.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)["form"] = GRADIENTS
 
 
 def _flat(array: Any, name: str) -> tuple[Any, RealArray]:
@@ -95,6 +114,6 @@ def _flat(array: Any, name: str) -> tuple[Any, RealArray]:
         if not array.is_contiguous:
             raise ValueError(f"{name}: expected an array in C order, got strides {array.strides}")
         flat = array.reshape(-1)
-        return flat, flat[:HEADER_ELEMENTS].to_host()
+        return flat, flat[:_HEADER_ELEMENTS].to_host()
     tape: RealArray = (array if array.flags.c_contiguous else array.copy(order="C")).reshape(-1)
-    return tape, tape[:HEADER_ELEMENTS]
+    return tape, tape[:_HEADER_ELEMENTS]

@@ -6,6 +6,7 @@ import torch
 
 from lstm_native._backward import tape_elements
 from lstm_native._run import ForwardCall, forward
+from lstm_native.config import get_num_threads
 from lstm_native.functional import prepare
 from lstm_native.vjp import Pullback
 
@@ -20,7 +21,6 @@ class Options(NamedTuple):
     batch_sizes: Any
     bias: bool
     seed: int
-    num_threads: int
 
     def call(self, x: Any, h_0: Any, c_0: Any, *weights: Any) -> ForwardCall:
         """Return the checked call on these tensors' memory."""
@@ -38,7 +38,7 @@ class Options(NamedTuple):
             self.bias,
             self.bias,
             seed=self.seed,
-            num_threads=self.num_threads,
+            num_threads=min(torch.get_num_threads(), get_num_threads()),  # as it is now
         )
 
 

@@ -143,8 +143,13 @@ def sequence_names(
     return _names(_ROLES[biases], num_layers, bidirectional)
 
 
-@lru_cache(maxsize=64)
 def _names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) -> tuple[str, ...]:
+    # Those of usual networks are made once; those of all that there may be would take gigabytes.
+    make = _kept_names if num_layers <= _MOST_LAYERS_KEPT else _made_names
+    return make(roles, num_layers, bidirectional)
+
+
+def _made_names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) -> tuple[str, ...]:
     directions = ("forward", "reverse") if bidirectional else ("forward",)
     return tuple(
         f"all_weights[{index}] ({role} of layer {layer}, {direction})"
@@ -152,6 +157,10 @@ def _names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) -> tupl
             product(range(num_layers), directions, roles)
         )
     )
+
+
+_MOST_LAYERS_KEPT = 8
+_kept_names = lru_cache(maxsize=64)(_made_names)
 
 
 def _sizes(

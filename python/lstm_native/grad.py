@@ -9,7 +9,7 @@ from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
 from lstm_native._device import Target
-from lstm_native._reserve import HEADER_ELEMENTS, Expected, check_tape
+from lstm_native._reserve import GATES, GRADIENTS, Expected, check_tape, write_workspace_header
 from lstm_native._run import Dropout, ForwardCall, empty, returned, take
 from lstm_native._weights import from_flat
 from lstm_native.op import LSTM
@@ -186,8 +186,8 @@ class LSTMGrad:
             x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads, target
         )
         workspace = empty(given.call, given.tape.shape)
-        if target is None:  # a device's call copies the header itself
-            workspace[:HEADER_ELEMENTS] = given.tape[:HEADER_ELEMENTS]
+        if target is None:  # a device's call writes the header itself
+            write_workspace_header(workspace, given.tape)
         wanted = Wanted(True, True, None)
         dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted, workspace)
         assert dx is not None
@@ -236,7 +236,7 @@ class LSTMGrad:
         features = as_real(x, "x")
         batch = self._batch(features)
         tape, dropout = self._tape(reserve, "reserve", features, batch, state)
-        work, _ = self._tape(workspace, "workspace", features, batch, state)
+        work, _ = self._tape(workspace, "workspace", features, batch, state, GRADIENTS)
         sizes = self._forward._sizes
         nothing: RealArray = np.empty((sizes.cell_count, batch, sizes.hidden_size), features.dtype)
         call = self._describe(features, nothing, nothing, [], threads, dropout, target)
@@ -341,13 +341,13 @@ class LSTMGrad:
         return int(batch)
 
     def _tape(
-        self, value: Any, name: str, x: RealArray, batch: int, state: Any
+        self, value: Any, name: str, x: RealArray, batch: int, state: Any, form: int = GATES
     ) -> tuple[RealArray, Dropout]:
         net = self._forward
         seq_len = x.shape[1 if net.batch_first else 0]
         rate = net.dropout if net.num_layers > 1 else 0.0
         elements = net.reserve_size(seq_len, batch)
-        expected = Expected(net._sizes, seq_len, batch, rate, elements)
+        expected = Expected(net._sizes, seq_len, batch, rate, elements, form)
         tape, recorded = check_tape(value, name, x, expected)
         if state is not None:
             given = dropout_random.from_state(state)

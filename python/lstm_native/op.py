@@ -10,7 +10,7 @@ from lstm_native import _device, _validate, config, cuda
 from lstm_native import random as dropout_random
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native._run import DirectionWeights, Dropout, ForwardCall, empty, returned
+from lstm_native._run import DirectionWeights, Dropout, ForwardCall, empty, forward, returned
 from lstm_native._sizes import Sizes
 from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
 from lstm_native.packing import PackedWeights, check_dtype, unpacked
@@ -241,23 +241,27 @@ class LSTM:
         seq_len = x.shape[1 if self.batch_first else 0]
         elements = self.reserve_size(seq_len, batch) if training else None
         key, counter = _stream(given, drops)
-        call = ForwardCall(
-            input=x,
-            h_0=h_0,
-            c_0=c_0,
-            weights=weights,
-            bidirectional=self.bidirectional,
-            threads=threads,
-            batch_first=self.batch_first,
-            dropout=Dropout(self.dropout if drops else 0.0, key, counter),
-            tape_elements=elements,
-            target=target,
-        )
-        drawn = drops and given is None
-        output, h_n, c_n, tape = dropout_random.forward_with_masks(call, drawn)
-        reserve = (empty(call, (0,)) if tape is None else tape).reshape(-1, 1)
-        state = dropout_random.to_state(key, counter)
-        return output, h_n, c_n, returned(call, reserve), state
+        try:
+            call = ForwardCall(
+                input=x,
+                h_0=h_0,
+                c_0=c_0,
+                weights=weights,
+                bidirectional=self.bidirectional,
+                threads=threads,
+                batch_first=self.batch_first,
+                dropout=Dropout(self.dropout if drops else 0.0, key, counter),
+                tape_elements=elements,
+                target=target,
+            )
+            output, h_n, c_n, tape = forward(call)
+            reserve = (empty(call, (0,)) if tape is None else tape).reshape(-1, 1)
+            used = dropout_random.to_state(key, counter)
+            return output, h_n, c_n, returned(call, reserve), used
+        except BaseException:  # a call that fails draws no masks
+            if drops and given is None:
+                dropout_random.generator.give_back(key, counter)
+            raise
 
     def _weights_of(
         self, w: Any, x: RealArray, target: _device.Target | None

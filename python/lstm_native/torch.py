@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 from lstm_native import _validate
-from lstm_native.config import get_num_threads
 
 try:
     import torch
@@ -69,8 +68,9 @@ class LSTM(torch.nn.LSTM):
 
     Notes
     -----
-    A tape is kept only where a gradient may be asked for, and freed with the graph. A call uses
-    `torch.get_num_threads()` threads, but at most `lstm_native.get_num_threads()`. Under
+    A tape is kept only where a gradient may be asked for, and freed with the graph. A call, and
+    its backward pass, uses as many threads as `torch.get_num_threads()` says then, but at most
+    `lstm_native.get_num_threads()`. Under
     `torch.compile` it runs as it is, between two graphs. See docs/torch.md.
 
     Examples
@@ -226,7 +226,6 @@ class LSTM(torch.nn.LSTM):
             batch_sizes=None if batch_sizes is None else batch_sizes.clone().numpy(),
             bias=self.bias,
             seed=int(torch.empty((), dtype=torch.int64, device="cpu").random_()) if drops else 0,
-            num_threads=min(torch.get_num_threads(), get_num_threads()),
         )
         tensors = (x, *states, *weights)
         keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
