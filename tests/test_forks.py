@@ -160,7 +160,8 @@ PROGRAMS["a child has threads of its own"] = """
         assert threads_of_process() == 1
         call_lstm(case, num_threads=3)
         return threads_of_process() == 3
-    assert in_a_child(check) == 0
+    assert [in_a_child(check) for _ in range(3)] == [0, 0, 0]
+    assert in_a_child(lambda: in_a_child(check) == 0) == 0  # of a child
     assert run() == run()
     """
 
@@ -197,6 +198,27 @@ def test_fork_by_a_thread_that_led_somebody_elses_region(where, tmp_path):
     """
     code, _, error = ask(PREPARE + program)
     assert code == 0, error
+
+
+def test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind(tmp_path):
+    library = compiled("team", tmp_path, "-fopenmp")
+    program = f"""if True:
+        import ctypes, os, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        nothing = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda index: None)
+        ctypes.CDLL({str(library)!r}).in_a_team(2, 2, nothing)
+        def ends_well(check):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if check() else 1)
+            return os.waitpid(child, 0)[1] == 0
+        def check():
+            import lstm_native
+            return ends_well(lambda: True)
+        print(ends_well(check))
+    """
+    code, output, error = ask(program)
+    assert (code, output) == (0, "True"), error
 
 
 POOL = """

@@ -46,10 +46,14 @@ UPWARD = 0x400000 if platform.machine() == "aarch64" else 0x800  # FE_UPWARD
 POOLS = threadpoolctl.ThreadpoolController()
 
 
+def path_of_bundled_openmp():
+    maps = Path("/proc/self/maps").read_text().split()
+    return {word for word in maps if "lstm_native.libs/libgomp" in word}
+
+
 def own_openmp():
     """The runtime that the core was linked with, which a wheel has under a name of its own."""
-    maps = Path("/proc/self/maps").read_text().split()
-    (path,) = {word for word in maps if "lstm_native.libs/libgomp" in word} or {"libgomp.so.1"}
+    (path,) = path_of_bundled_openmp() or {"libgomp.so.1"}
     return ctypes.CDLL(path)
 
 
@@ -208,6 +212,21 @@ def test_no_more_threads_than_told_beside_numpys_blas(threads):
         lambda: few_pullback(*few_outputs),
     ):
         assert busy_threads(call)[0] <= threads
+
+
+def test_a_limit_at_the_import_ends_when_it_is_taken_back():
+    program = """if True:
+        import sys, threadpoolctl, ctypes
+        ctypes.CDLL("libgomp.so.1")  # so that there is a pool to limit
+        with threadpoolctl.threadpool_limits(1):
+            import lstm_native
+            lstm_native.set_num_threads(7)
+            print(lstm_native.get_num_threads(), end=" ")
+        print(lstm_native.get_num_threads())
+    """
+    code, output, error = ask(program, OMP_NUM_THREADS="4")
+    # A wheel has a runtime of its own, which nobody has limited.
+    assert (code, output) == (0, "7 7" if path_of_bundled_openmp() else "1 7"), error
 
 
 def test_threadpoolctl_sees_the_pool_and_its_limit_holds():

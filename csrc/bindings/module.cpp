@@ -2,12 +2,14 @@
 #include "bindings/arrays.hpp"
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
+#include "common/default_threads.hpp"
 #include "kernels/dispatch.hpp"
 
 // Safe without the GIL: what calls share is atomic or never changes, and a Stream refuses a second thread.
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used(), pybind11::multiple_interpreters::not_supported()) {
   module.doc() = "lstm_native's C++ core. Private: use the functions of lstm_native.";
   lstm_native::kernels::in_use();  // so that a forced ISA that can't run fails at import
+  lstm_native::find_openmp_threads();
   lstm_native::bindings::find_main_thread();
   lstm_native::bindings::find_numpy();
   lstm_native::bindings::register_results(module);

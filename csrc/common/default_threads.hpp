@@ -3,10 +3,11 @@
 
 namespace lstm_native {
 
-// What was chosen, else the fallback; never more than a limit that was put on OpenMP since the import, in the calling
-// thread, as threadpoolctl does, unless it is the number of threads that OpenMP had at the import.
+// What was chosen, else the fallback; never more than a limit that was put on OpenMP in the calling thread, as
+// threadpoolctl does, unless it is the number of threads that OpenMP has anyway.
 int default_threads();
 
+void find_openmp_threads();              // at import; not while a library is loaded, since it starts a thread
 void choose_threads(int threads);        // 0: the fallback
 void set_fallback_threads(int threads);  // at import
 

@@ -63,21 +63,20 @@ inline int openmp_threads() {
 #endif
 }
 
-// Whether the calling thread is in a parallel region, of ours or of others'.
-inline bool in_openmp_region() {
+// How many parallel regions, of ours or of others', the calling thread is in.
+inline int openmp_level() {
 #ifdef _OPENMP
-  return omp_get_level() > 0;
+  return omp_get_level();
 #else
-  return false;
+  return 0;
 #endif
 }
 
-// Ends the threads that OpenMP keeps for the calling one's next region, which then gets new ones; false in a region.
-inline bool end_openmp_threads() {
+// Ends the threads that OpenMP keeps for the calling one's next region, which then gets new ones; not in a region.
+inline void end_openmp_threads() {
 #ifdef _OPENMP
-  return omp_pause_resource(omp_pause_soft, omp_get_initial_device()) == 0;
-#else
-  return true;
+  // Not of the host alone: to say which device that is, GCC's runtime would load those of all others.
+  omp_pause_resource_all(omp_pause_soft);
 #endif
 }
 
@@ -93,6 +92,7 @@ void with_team(int threads, Interruption& interruption, const Body& body) {
 #pragma omp parallel num_threads(grant.threads())
     {
       const FloatControl control(flush);
+      if (omp_get_thread_num() == 0) ThreadGrant::opened(omp_get_num_threads());
       body(Team{omp_get_thread_num(), omp_get_num_threads()});
     }
     return;

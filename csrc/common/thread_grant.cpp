@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <fstream>
+#include <sstream>
+#include <string>
 #include <thread>
 
 #include "common/team.hpp"
@@ -32,9 +35,30 @@ thread_local int kept_threads = 1;
 // end in the middle of a region; the child then computes with one thread, to the same bits.
 thread_local bool ready_to_fork = true;
 
+// Whether this process was forked and has not become another program since, as Linux tells.
+bool forked_without_exec() {
+  std::ifstream stat("/proc/self/stat");
+  std::string line;
+  std::getline(stat, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 1));  // behind the name, which may hold anything
+  std::string skipped;
+  for (int k = 0; k < 6; ++k) fields >> skipped;
+  unsigned long flags = 0;
+  fields >> flags;
+  constexpr unsigned long fork_no_exec = 0x40;  // PF_FORKNOEXEC
+  return (flags & fork_no_exec) != 0;
+}
+
+// Forked before this library was there, of whom nobody knows whether OpenMP waits for threads that it does not have. If
+// so, ending them would take for ever.
+std::atomic<bool> forked_unseen{forked_without_exec()};
+
 void before_fork() {
-  ready_to_fork = end_openmp_threads();
+  ready_to_fork = openmp_level() == 0 && (kept_threads > 1 || !forked_unseen);
+  if (!ready_to_fork) return;
+  end_openmp_threads();
   kept_threads = 1;
+  forked_unseen = false;
 }
 
 void in_forked_child() {
@@ -76,7 +100,7 @@ int most_that_start(int wanted, int there) {
 // OpenMP ends the process where it gets no thread. So before it is to make some, it is tried whether they can be had;
 // fewer compute the same bits.
 int startable(int wanted) {
-  const int there = in_openmp_region() ? 1 : kept_threads;
+  const int there = openmp_level() > 0 ? 1 : kept_threads;
   return wanted > there ? most_that_start(wanted, there) : wanted;
 }
 
@@ -107,9 +131,10 @@ ThreadGrant::ThreadGrant(int wanted, Interruption& interruption) : nested_(own_t
     threads_in_use -= granted_;
     wait_for_the_end();
   }
-  if (granted_ > 1) kept_threads = in_openmp_region() ? 1 : granted_;
   own_threads = granted_;
 }
+
+void ThreadGrant::opened(int threads) { kept_threads = openmp_level() > 1 ? 1 : threads; }
 
 ThreadGrant::~ThreadGrant() {
   if (nested_ || granted_ == 0) return;

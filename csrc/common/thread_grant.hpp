@@ -21,6 +21,9 @@ class ThreadGrant {
 
   int threads() const { return granted_; }
 
+  // Said by the thread with the grant, in the region that it opened: how many threads OpenMP gave.
+  static void opened(int threads);
+
  private:
   int granted_ = 0;
   bool nested_;

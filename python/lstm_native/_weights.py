@@ -159,8 +159,8 @@ def _made_names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) ->
     )
 
 
-_MOST_LAYERS_KEPT = 8
-_kept_names = lru_cache(maxsize=64)(_made_names)
+_MOST_LAYERS_KEPT = 64
+_kept_names = lru_cache(maxsize=16)(_made_names)
 
 
 def _sizes(

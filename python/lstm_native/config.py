@@ -19,9 +19,9 @@ _MOST_THREADS = core.most_threads()
 def set_num_threads(num_threads: int | None) -> None:
     """Set how many threads a call uses that does not say `num_threads=` itself.
 
-    Results do not depend on it, bit for bit. A limit that is put on OpenMP's threads after the
-    import, as `threadpoolctl.threadpool_limits` does, holds for such calls, too, unless it is the
-    number that OpenMP had at the import (`OMP_NUM_THREADS`), which looks like no limit.
+    Results do not depend on it, bit for bit. A limit that is put on OpenMP's threads, as
+    `threadpoolctl.threadpool_limits` does, holds for such calls, too, unless it is the number that
+    OpenMP has anyway (`OMP_NUM_THREADS`), which looks like no limit.
 
     Parameters
     ----------
