@@ -29,6 +29,9 @@ OWN_ALLOCATOR = "loads an allocator of its own instead"
 FORK = (
     "a fork leaves AddressSanitizer's own lock of freed memory locked where another thread has it"
 )
+FORK_THEN_THREADS = (
+    "ThreadSanitizer ends a child of a fork that starts a thread where it remembers one of before"
+)
 MEASURES_MEMORY = "measures memory, which a sanitizer takes more of"
 DESELECTED = {
     "tests/test_memory.py::test_what_cannot_be_had": NO_MEMORY,
@@ -107,6 +110,14 @@ SANITIZERS = {
         {"race(100000)": "data race"},
         {
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
+            "tests/test_forks.py::test_fork[while another thread computes]": FORK_THEN_THREADS,
+            "tests/test_forks.py::test_fork_by_a_thread_that_led_somebody_elses_region": (
+                FORK_THEN_THREADS
+            ),
+            "tests/test_forks.py::"
+            "test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind": (
+                FORK_THEN_THREADS
+            ),
         },
     ),
 }
