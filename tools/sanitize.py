@@ -29,9 +29,19 @@ OWN_ALLOCATOR = "loads an allocator of its own instead"
 FORK = (
     "a fork leaves AddressSanitizer's own lock of freed memory locked where another thread has it"
 )
+# It then ends the child (ThreadSanitizer), or waits for that one to end (LeakSanitizer).
 FORK_THEN_THREADS = (
-    "ThreadSanitizer ends a child of a fork that starts a thread where it remembers one of before"
+    "in a child of a fork, the runtime takes a new thread for one of the parent's at its address"
 )
+IN_CHILDREN = "tests/test_forks.py::test_fork"
+THREADS_IN_CHILDREN = {
+    f"{IN_CHILDREN}[while another thread computes]": FORK_THEN_THREADS,
+    f"{IN_CHILDREN}_by_a_thread_that_led_somebody_elses_region": FORK_THEN_THREADS,
+    "tests/test_forks.py::"
+    "test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind": (
+        FORK_THEN_THREADS
+    ),
+}
 MEASURES_MEMORY = "measures memory, which a sanitizer takes more of"
 DESELECTED = {
     "tests/test_memory.py::test_what_cannot_be_had": NO_MEMORY,
@@ -91,6 +101,9 @@ SANITIZERS = {
             "tests/test_threads.py::test_more_threads_at_once_than_blas_has_memory_for": (
                 "GCC 12's LeakSanitizer reads its list of threads while that grows, and crashes"
             ),
+            f"{IN_CHILDREN}[inside a thread]": FORK_THEN_THREADS,
+            f"{IN_CHILDREN}[while another thread draws masks]": FORK_THEN_THREADS,
+            **THREADS_IN_CHILDREN,
         },
     ),
     "thread": Sanitizer(
@@ -110,14 +123,7 @@ SANITIZERS = {
         {"race(100000)": "data race"},
         {
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
-            "tests/test_forks.py::test_fork[while another thread computes]": FORK_THEN_THREADS,
-            "tests/test_forks.py::test_fork_by_a_thread_that_led_somebody_elses_region": (
-                FORK_THEN_THREADS
-            ),
-            "tests/test_forks.py::"
-            "test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind": (
-                FORK_THEN_THREADS
-            ),
+            **THREADS_IN_CHILDREN,
         },
     ),
 }
