@@ -36,7 +36,6 @@ FORK_THEN_THREADS = (
 IN_CHILDREN = "tests/test_forks.py::test_fork"
 THREADS_IN_CHILDREN = {
     f"{IN_CHILDREN}[while another thread computes]": FORK_THEN_THREADS,
-    f"{IN_CHILDREN}_by_a_thread_that_led_somebody_elses_region": FORK_THEN_THREADS,
     "tests/test_forks.py::"
     "test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind": (
         FORK_THEN_THREADS
@@ -123,6 +122,7 @@ SANITIZERS = {
         {"race(100000)": "data race"},
         {
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
+            f"{IN_CHILDREN}_by_a_thread_that_led_somebody_elses_region": FORK_THEN_THREADS,
             **THREADS_IN_CHILDREN,
         },
     ),
