@@ -126,7 +126,7 @@ SWEEP = """
                 pass
             shim.allocations_seen()
     rounds, grown = 5, []
-    while len(grown) < 15:  # Python's own caches grow now and then
+    while len(grown) < 60:  # Python's own caches fill, more and more slowly
         gc.collect()
         blocks = sys.getallocatedblocks()
         for _ in range(rounds):
