@@ -12,6 +12,7 @@ from lstm_native._run import (
     Dropout,
     ForwardCall,
     ForwardResults,
+    forward,
 )
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
@@ -190,7 +191,8 @@ def lstm(
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
     """Run what `draw_masks` returned."""
     drawn = seed is None and call.dropout.rate > 0.0
-    return dropout_random.forward_with_masks(call, drawn)
+    with dropout_random.masks_of(call.dropout.key, call.dropout.counter, drawn):
+        return forward(call)
 
 
 def draw_masks(call: ForwardCall, seed: int | None, stacklevel: int) -> ForwardCall:

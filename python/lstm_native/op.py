@@ -241,7 +241,7 @@ class LSTM:
         seq_len = x.shape[1 if self.batch_first else 0]
         elements = self.reserve_size(seq_len, batch) if training else None
         key, counter = _stream(given, drops)
-        try:
+        with dropout_random.masks_of(key, counter, drops and given is None):
             call = ForwardCall(
                 input=x,
                 h_0=h_0,
@@ -258,10 +258,6 @@ class LSTM:
             reserve = (empty(call, (0,)) if tape is None else tape).reshape(-1, 1)
             used = dropout_random.to_state(key, counter)
             return output, h_n, c_n, returned(call, reserve), used
-        except BaseException:  # a call that fails draws no masks
-            if drops and given is None:
-                dropout_random.generator.give_back(key, counter)
-            raise
 
     def _weights_of(
         self, w: Any, x: RealArray, target: _device.Target | None

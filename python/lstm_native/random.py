@@ -6,6 +6,8 @@ element's position, so it can be computed again by any number of threads, or by 
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,6 @@ import numpy.typing as npt
 
 from lstm_native import _validate
 from lstm_native._arrays import as_array
-from lstm_native._run import ForwardCall, ForwardResults, forward
 
 _WORD = 1 << 64
 
@@ -57,16 +58,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=generator.after_fork)
 
 
-def forward_with_masks(call: ForwardCall, drawn: bool) -> ForwardResults:
-    """Run a call; a call that fails draws no masks.
+@contextmanager
+def masks_of(key: int, counter: int, drawn: bool) -> Iterator[None]:
+    """For the work of a call with these masks: a call that fails draws none.
 
     drawn: whether its place in the stream was taken from the process-wide generator.
     """
     try:
-        return forward(call)
+        yield
     except BaseException:
         if drawn:
-            generator.give_back(call.dropout.key, call.dropout.counter)
+            generator.give_back(key, counter)
         raise
 
 
