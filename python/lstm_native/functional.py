@@ -191,7 +191,7 @@ def lstm(
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
     """Run what `draw_masks` returned."""
     drawn = seed is None and call.dropout.rate > 0.0
-    with dropout_random.masks_of(call.dropout.key, call.dropout.counter, drawn):
+    with dropout_random.MasksOfCall(call.dropout.key, call.dropout.counter, drawn):
         return forward(call)
 
 

@@ -241,7 +241,7 @@ class LSTM:
         seq_len = x.shape[1 if self.batch_first else 0]
         elements = self.reserve_size(seq_len, batch) if training else None
         key, counter = _stream(given, drops)
-        with dropout_random.masks_of(key, counter, drops and given is None):
+        with dropout_random.MasksOfCall(key, counter, drops and given is None):
             call = ForwardCall(
                 input=x,
                 h_0=h_0,
