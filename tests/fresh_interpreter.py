@@ -13,6 +13,9 @@ _UNSET = (
     "LSTM_NATIVE_FLUSH_SUBNORMALS",
 )
 
+# Whether the interpreter has the GIL, which no CPython before 3.13 can do without.
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 
 def ask(program: str, **environment: str) -> tuple[int, str, str]:
     """Return exit code, stripped stdout and stderr; a warning is an error."""

@@ -19,7 +19,7 @@ from calls import (
     operator_for,
     pack,
 )
-from fresh_interpreter import ask
+from fresh_interpreter import HAS_GIL, ask
 from shapes import Shape, make_case
 
 CALLERS = 6
@@ -171,10 +171,7 @@ def test_packing_and_dropping_at_once():
 # --- interpreters ---------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled(),
-    reason="needs a free-threaded CPython",
-)
+@pytest.mark.skipif(HAS_GIL, reason="needs a free-threaded CPython")
 def test_the_gil_stays_off():
     code, output, error = ask("import sys, lstm_native; print(sys._is_gil_enabled())")
     assert (code, output) == (0, "False"), error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fresh_interpreter import ask
+from fresh_interpreter import HAS_GIL, ask
 from native_libraries import compiled
 
 # Python itself warns of forks where there are threads, from 3.12 on.
@@ -166,12 +166,9 @@ PROGRAMS["a child has threads of its own"] = """
     """
 
 
-GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-
-
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_fork(name):
-    if name == "while other threads are in BLAS" and not GIL:
+    if name == "while other threads are in BLAS" and not HAS_GIL:
         pytest.skip("CPython 3.13 without the GIL forks while other threads have objects' locks")
     code, _, error = ask(PREPARE + PROGRAMS[name], OPENBLAS_CORETYPE="Prescott")
     assert code == 0, error

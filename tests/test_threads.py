@@ -21,7 +21,7 @@ from calls import (
     transposed_weights,
 )
 from drawn_shapes import drawn_shapes
-from fresh_interpreter import ask
+from fresh_interpreter import HAS_GIL, ask
 from lstm_native import config
 from lstm_native._core import forward
 from shapes import Shape, make_case, shapes_by_name
@@ -288,7 +288,7 @@ def test_many_python_threads_at_once():
             assert_same_bits(job.result(timeout=60), expected[k])
 
 
-@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL")
+@pytest.mark.skipif(not HAS_GIL, reason="there is no GIL")
 def test_the_gil_is_released():
     case = make_case(Shape("long", 400, 64, 64, 128), np.float32)
     call_lstm(case, num_threads=1)
