@@ -33,11 +33,10 @@ FORK = (
 FORK_THEN_THREADS = (
     "in a child of a fork, the runtime takes a new thread for one of the parent's at its address"
 )
-IN_CHILDREN = "tests/test_forks.py::test_fork"
+FORKS = "tests/test_forks.py"
 THREADS_IN_CHILDREN = {
-    f"{IN_CHILDREN}[while another thread computes]": FORK_THEN_THREADS,
-    "tests/test_forks.py::"
-    "test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind": (
+    f"{FORKS}::test_fork[while another thread computes]": FORK_THEN_THREADS,
+    f"{FORKS}::test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behind": (
         FORK_THEN_THREADS
     ),
 }
@@ -84,7 +83,7 @@ SANITIZERS = {
         },
         {"read_past_end(4)": "heap-buffer-overflow", "overflow(2)": "signed integer overflow"},
         {
-            "tests/test_forks.py::test_fork[while another thread computes]": FORK,
+            f"{FORKS}::test_fork[while another thread computes]": FORK,
             "tests/test_memory_pool.py::test_a_fork[while used]": FORK,
         },
     ),
@@ -100,8 +99,8 @@ SANITIZERS = {
             "tests/test_threads.py::test_more_threads_at_once_than_blas_has_memory_for": (
                 "GCC 12's LeakSanitizer reads its list of threads while that grows, and crashes"
             ),
-            f"{IN_CHILDREN}[inside a thread]": FORK_THEN_THREADS,
-            f"{IN_CHILDREN}[while another thread draws masks]": FORK_THEN_THREADS,
+            f"{FORKS}::test_fork[inside a thread]": FORK_THEN_THREADS,
+            f"{FORKS}::test_fork[while another thread draws masks]": FORK_THEN_THREADS,
             **THREADS_IN_CHILDREN,
         },
     ),
@@ -122,7 +121,7 @@ SANITIZERS = {
         {"race(100000)": "data race"},
         {
             "tests/test_memory.py::test_threads_that_cannot_be_had": MEASURES_MEMORY,
-            f"{IN_CHILDREN}_by_a_thread_that_led_somebody_elses_region": FORK_THEN_THREADS,
+            f"{FORKS}::test_fork_by_a_thread_that_led_somebody_elses_region": FORK_THEN_THREADS,
             **THREADS_IN_CHILDREN,
         },
     ),
