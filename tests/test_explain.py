@@ -503,8 +503,8 @@ def test_wrong_arguments_are_refused_as_by_lstm():
 
 @pytest.mark.parametrize("size", [2**62, 2**63 - 1])
 @pytest.mark.parametrize("name", ["seq_len", "batch", "hidden_size"])
-def test_sizes_that_no_index_can_count_are_refused(name, size):
-    with pytest.raises(ValueError, match="more elements than an index can count"):
+def test_sizes_beyond_any_memory_are_refused(name, size):
+    with pytest.raises(MemoryError, match="more elements than any memory holds"):
         lstm_native.explain(**{**sizes_of(SMALL), name: size})
 
 

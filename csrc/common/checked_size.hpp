@@ -2,18 +2,24 @@
 #pragma once
 
 #include <initializer_list>
-#include <stdexcept>
+#include <new>
 
 #include "common/types.hpp"
 
 namespace lstm_native {
 
+// What an index can't count, no memory holds. To Python, a MemoryError with this text.
+class Uncountable final : public std::bad_alloc {
+ public:
+  const char* what() const noexcept override {
+    return "the sizes of this call mean more elements than any memory holds";
+  }
+};
+
 inline index_t checked_product(std::initializer_list<index_t> factors) {
   index_t product = 1;
   for (const index_t factor : factors) {
-    if (factor < 0 || __builtin_mul_overflow(product, factor, &product)) {
-      throw std::length_error("the sizes of this call multiply to more elements than an index can count");
-    }
+    if (factor < 0 || __builtin_mul_overflow(product, factor, &product)) throw Uncountable();
   }
   return product;
 }
@@ -21,9 +27,7 @@ inline index_t checked_product(std::initializer_list<index_t> factors) {
 inline index_t checked_sum(std::initializer_list<index_t> terms) {
   index_t sum = 0;
   for (const index_t term : terms) {
-    if (__builtin_add_overflow(sum, term, &sum)) {
-      throw std::length_error("the sizes of this call add up to more elements than an index can count");
-    }
+    if (__builtin_add_overflow(sum, term, &sum)) throw Uncountable();
   }
   return sum;
 }

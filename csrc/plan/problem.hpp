@@ -29,8 +29,7 @@ struct Problem {
   index_t layer_input_size(index_t layer) const { return layer == 0 ? input_size : layer_output_size(); }
 };
 
-// std::invalid_argument where a driver could not trust the problem's numbers, std::length_error where it could not
-// count.
+// std::invalid_argument where a driver could not trust the problem's numbers, Uncountable where they are too large.
 void check(const Problem& problem);
 
 }  // namespace lstm_native::plan

@@ -138,6 +138,8 @@ def explain(*arguments: Any, **keywords: Any) -> Explanation:
     ------
     TypeError, ValueError
         As `lstm` does; TypeError for a keyword that it does not know, or one that is missing.
+    MemoryError
+        If the sizes mean more elements than any memory holds.
 
     Examples
     --------

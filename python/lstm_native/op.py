@@ -155,7 +155,7 @@ class LSTM:
         batch = _validate.integer(batch, "batch", 0)
         try:
             return core.tape_elements(seq_len, batch, *self._sizes)
-        except ValueError as reason:
+        except MemoryError as reason:
             raise ValueError(
                 f"seq_len, batch: expected sizes whose reserve an index can count, got "
                 f"seq_len={seq_len}, batch={batch} for {self}"
@@ -239,7 +239,7 @@ class LSTM:
 
         drops = training and self.dropout > 0.0 and self.num_layers > 1
         seq_len = x.shape[1 if self.batch_first else 0]
-        elements = self.reserve_size(seq_len, batch) if training else None
+        elements = core.tape_elements(seq_len, batch, *self._sizes) if training else None
         key, counter = _stream(given, drops)
         with dropout_random.MasksOfCall(key, counter, drops and given is None):
             call = ForwardCall(

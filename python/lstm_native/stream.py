@@ -73,12 +73,7 @@ class Stream:
             )
         self._packed = packed
         self._batch = batch
-        try:
-            self._core = core.Stream(packed._core, batch, threads)
-        except ValueError as reason:
-            raise ValueError(
-                f"batch: expected one whose states can be counted, got {batch}"
-            ) from reason
+        self._core = core.Stream(packed._core, batch, threads)
 
     @property
     def packed(self) -> PackedWeights:
