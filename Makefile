@@ -36,7 +36,7 @@ SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists
 
 .DEFAULT_GOAL := help
 .PHONY: help demo forecast test test-slow test-isas test-cuda cuda-build parity bench bench-quick limits streams ragged training adapter splits \
-  no-gil subnormals memory-pool concurrency alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
+  no-gil subnormals memory-pool concurrency concurrency-no-gil alternating accuracy check-wheel wheels aarch64 no-avx sanitize sanitize-quick sanitize-leak \
   sanitize-thread fuzz fuzz-quick lint tidy clean
 
 help:
@@ -58,7 +58,7 @@ help:
 	@echo 'make adapter       the module for PyTorch beside torch.nn.LSTM (some 3 minutes)'
 	@echo 'make subnormals    what states cost that have faded into subnormal numbers'
 	@echo 'make memory-pool   what a MemoryPool saves'
-	@echo 'make concurrency   two Python threads at once beside one after the other'
+	@echo 'make concurrency   two Python threads at once beside one after the other (concurrency-no-gil: PYTHON=python3.13t)'
 	@echo 'make alternating   calls between those of PyTorch beside ours alone'
 	@echo 'make splits        every way to split a call over threads, beside the one that is chosen'
 	@echo 'make accuracy      errors against float64, and the steps of rounding in the activations'
@@ -250,6 +250,9 @@ memory-pool: $(VENV)/.installed
 
 concurrency: $(VENV)/.installed
 	$(VENV)/bin/python -m bench.concurrency
+
+concurrency-no-gil: $(NO_GIL_VENV)/.installed
+	$(NO_GIL_VENV)/bin/python -m bench.concurrency
 
 alternating: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python -m bench.alternating
