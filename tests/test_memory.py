@@ -188,8 +188,8 @@ HUGE = """if True:
     arguments = x, (state, state), weights, 1, 0.0, False, False
     try:
         {call}
-    except (MemoryError, ValueError) as error:
-        print(type(error).__name__, error)
+    except MemoryError:
+        print("MemoryError")
 """
 HUGE_CALLS = {
     "lstm": "lstm_native.lstm(*arguments)",
@@ -229,8 +229,7 @@ def test_sizes_that_no_memory_has_are_refused(sizes, calls):
     for call in calls:
         code, output, error = ask(HUGE.format(sizes=sizes, call=HUGE_CALLS[call]))
         assert code == 0, (call, error)
-        expected = "ValueError seq_len, batch:" if call == "reserve" else "MemoryError"
-        assert output.startswith(expected), (call, output)
+        assert output == "MemoryError", call
 
 
 @pytest.mark.slow

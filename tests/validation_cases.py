@@ -421,7 +421,6 @@ INDEX = f"an int from 1 to {2**63 - 1}"
 RATE = "a float from 0.0 to 1.0"
 THREADS = "an int from 1 to 128"
 SEED = f"an int from 0 to {2**64 - 1}"
-COUNTABLE = "expected sizes whose reserve an index can count, got"
 OPERATOR = (
     "LSTM(10, 2, 1, True, False, 0.0, batch_first=False, "
     "weight_layout='mindspore_gpu', training=True)"
@@ -1091,15 +1090,6 @@ REST = [
     ),
     *scalar(RESERVE_SIZE, "batch", INDEX.replace("from 1", "from 0"),
         ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
-    ),
-    *other(RESERVE_SIZE, "seq_len",
-        ("value", "more steps than an index can count with the batch", ValueError,
-         f"seq_len, batch: {COUNTABLE} seq_len={2**62}, batch=3 for {OPERATOR}",
-         {"seq_len": 2**62}),
-    ),
-    *other(RESERVE_SIZE, "batch",
-        ("value", "more sequences than an index can count with seq_len", ValueError,
-         f"seq_len, batch: {COUNTABLE} seq_len=5, batch={2**62} for {OPERATOR}", {"batch": 2**62}),
     ),
     *scalar("manual_seed", "seed", SEED,
         ("type", "a float", TypeError, "float 1.5", 1.5),

@@ -150,16 +150,17 @@ class LSTM:
             Time steps, at least 1.
         batch : int
             Sequences, at least 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not such an int.
+        MemoryError
+            If the reserve would be larger than any memory.
         """
         seq_len = _validate.integer(seq_len, "seq_len", 1)
         batch = _validate.integer(batch, "batch", 0)
-        try:
-            return core.tape_elements(seq_len, batch, *self._sizes)
-        except MemoryError as reason:
-            raise ValueError(
-                f"seq_len, batch: expected sizes whose reserve an index can count, got "
-                f"seq_len={seq_len}, batch={batch} for {self}"
-            ) from reason
+        return core.tape_elements(seq_len, batch, *self._sizes)
 
     def __call__(
         self,
@@ -239,7 +240,7 @@ class LSTM:
 
         drops = training and self.dropout > 0.0 and self.num_layers > 1
         seq_len = x.shape[1 if self.batch_first else 0]
-        elements = core.tape_elements(seq_len, batch, *self._sizes) if training else None
+        elements = self.reserve_size(seq_len, batch) if training else None
         key, counter = _stream(given, drops)
         with dropout_random.MasksOfCall(key, counter, drops and given is None):
             call = ForwardCall(
