@@ -219,7 +219,7 @@ COUNTING = ("explain", "sizes")
         ((1, 1, 2**40, 4), (*COMPUTING, "pack")),
         ((2, 1, 1, 2**29), ("pack",)),
         ((2, 1, 2**31, 2**27), ("pack",)),
-        # no more than 2^62 elements, of 4 bytes
+        # sizes that an index counts, in bytes, too
         ((2**30, 2**30, 1, 1), COMPUTING),
         ((2**30 - 1, 2**30 - 1, 1, 1), COMPUTING),
     ],

@@ -65,7 +65,7 @@ template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
                    const Meeting& meeting, Interruption& interruption);
 
-// With scratch of its own. Throws std::bad_alloc or std::length_error before it has written anything.
+// With scratch of its own. Throws std::bad_alloc before it has written anything.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, Interruption& interruption);
 
