@@ -84,7 +84,7 @@ def test_isa_units_include_no_shared_inline_functions(isa):
     # The linker may keep any copy of an inline function that several units share: then an older
     # CPU would meet AVX-512 in it.
     allowed = {"<cstddef>", "<cstdint>", "<immintrin.h>", '"kernels/kernel_table.hpp"'}
-    allowed |= {'"kernels/generic/table.inl"'}
+    allowed |= {'"kernels/generic/unit.inl"'}
     assert set(includes(CSRC / "kernels" / isa / "kernels.cpp")) <= allowed
     for path in (CSRC / "kernels" / "generic").iterdir():
         assert all("kernels/generic/" in include for include in includes(path))

@@ -60,14 +60,14 @@ def build() -> None:
 
 def vector_shares() -> dict[str, tuple[int, int]]:
     """Return how many multiplications of each kernel are of vectors, and how many there are."""
-    (kernels,) = BUILD.rglob("baseline/kernels.cpp.o")
     of_vectors: Counter[str] = Counter()
     all_of_them: Counter[str] = Counter()
-    for function, mnemonic, operands in instructions(f"{CROSS}objdump", kernels):
-        kernel = next((name for name in MULTIPLYING if f"::{name}<" in function), None)
-        if kernel and re.fullmatch(r"fn?m(ul|la|ls|add|sub)", mnemonic):
-            all_of_them[kernel] += 1
-            of_vectors[kernel] += bool(re.match(r"v\d+\.(4s|2d)", operands))
+    for kernels in BUILD.rglob("baseline/kernels.cpp.o"):
+        for function, mnemonic, operands in instructions(f"{CROSS}objdump", kernels):
+            kernel = next((name for name in MULTIPLYING if f"::{name}<" in function), None)
+            if kernel and re.fullmatch(r"fn?m(ul|la|ls|add|sub)", mnemonic):
+                all_of_them[kernel] += 1
+                of_vectors[kernel] += bool(re.match(r"v\d+\.(4s|2d)", operands))
     return {name: (of_vectors[name], all_of_them[name]) for name in MULTIPLYING}
 
 

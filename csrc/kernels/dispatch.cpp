@@ -3,7 +3,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#ifdef LSTM_NATIVE_X86_KERNELS
+#if defined(LSTM_NATIVE_AVX2_KERNELS) || defined(LSTM_NATIVE_AVX512_KERNELS)
+#define LSTM_NATIVE_X86_KERNELS
 #include <cpuid.h>
 #endif
 
@@ -12,10 +13,12 @@ namespace lstm_native::kernels {
 namespace baseline {
 extern const KernelTable table;
 }
-#ifdef LSTM_NATIVE_X86_KERNELS
+#ifdef LSTM_NATIVE_AVX2_KERNELS
 namespace avx2 {
 extern const KernelTable table;
 }
+#endif
+#ifdef LSTM_NATIVE_AVX512_KERNELS
 namespace avx512 {
 extern const KernelTable table;
 }
@@ -43,9 +46,13 @@ const std::vector<Implementation>& built() {
     // These builtins ask the operating system's register support (XCR0) too.
     __builtin_cpu_init();
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+#endif
+#ifdef LSTM_NATIVE_AVX512_KERNELS
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     found.push_back({&avx512::table, has_avx512});
+#endif
+#ifdef LSTM_NATIVE_AVX2_KERNELS
     found.push_back({&avx2::table, has_avx2});
 #endif
     found.push_back({&baseline::table, true});

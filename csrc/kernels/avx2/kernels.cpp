@@ -14,6 +14,6 @@ constexpr const char* isa_name = "avx2";
 constexpr index_t vector_bytes = 32;
 constexpr int tile_rows = 3;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
 
-#include "kernels/generic/table.inl"
+#include "kernels/generic/unit.inl"
 
 }  // namespace lstm_native::kernels::avx2

@@ -12,6 +12,6 @@ constexpr const char* isa_name = "baseline";
 constexpr index_t vector_bytes = 16;
 constexpr int tile_rows = 3;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
 
-#include "kernels/generic/table.inl"
+#include "kernels/generic/unit.inl"
 
 }  // namespace lstm_native::kernels::baseline

@@ -1,19 +1,5 @@
 // kernels/generic: one step forward with packed weights (contract: StepForward in kernel_table.hpp).
 
-// How a vector at the end of a row is read and written: `count` lanes, or all of them.
-template <class Real>
-struct WholeVector {
-  Vector<Real> read(const Real* from) const { return load(from); }
-  void write(Real* to, Vector<Real> values) const { store(to, values); }
-};
-
-template <class Real>
-struct PartialVector {
-  index_t count;
-  Vector<Real> read(const Real* from) const { return load_some(from, count); }
-  void write(Real* to, Vector<Real> values) const { store_some(to, values, count); }
-};
-
 // Of one vector of units, whose pre-activations lie gate by gate.
 template <class Real>
 [[gnu::always_inline]] inline GateVectors<Real> gates_of(const Real* pre_activations) {
@@ -45,7 +31,7 @@ template <class Real, class Access>
   if (row.cell_tape != nullptr) access.write(row.cell_tape + unit, c);
 }
 
-// The gates alone, where all states are known. Not part of each tile's code, which has enough to do without.
+// Only the gates, where all states are known. noinline: keeps the usual tile's code small.
 template <class Real>
 [[gnu::noinline]] void keep_gates(const StepRow<Real>* row, int vectors, int blocks, index_t units, index_t first_unit,
                                   const Real* pre_activations) {
@@ -84,40 +70,47 @@ template <class Real, int count, int blocks>
   }
 }
 
+// Gates, cell and hidden states of one tile, from its pre-activations. noinline: one copy serves every kind of product.
+template <class Real, int rows, int blocks>
+[[gnu::noinline]] void finish_tile(const StepForward<Real>& step, const StepRow<Real>* row, index_t block,
+                                   Real* products) {
+  constexpr index_t block_elements = gate_count * lanes<Real>;
+  constexpr int vectors = rows * blocks;
+  const index_t unit = block * lanes<Real>;
+  const index_t left = step.units - unit;
+  // Two passes over the tile: independent operations stand side by side, so that their long chains overlap.
+  for (int v = 0; v < vectors; ++v) {
+    const int b = v % blocks;
+    Real* pre_activations = products + v * block_elements;
+    if (left >= (b + 1) * lanes<Real>) {
+      update_cell(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations, WholeVector<Real>{});
+    } else {
+      update_cell(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations,
+                  PartialVector<Real>{left - b * lanes<Real>});
+    }
+  }
+  constexpr int group = 3;
+  for (int v = 0; v + group <= vectors; v += group) {
+    write_hidden<Real, group, blocks>(row, unit, left, v, products);
+  }
+  if constexpr (vectors % group > 0) {
+    write_hidden<Real, vectors % group, blocks>(row, unit, left, vectors - vectors % group, products);
+  }
+}
+
 template <class Real, class Weight, Start start, bool with_input, bool with_hidden>
 struct StepTile {
   template <int rows, int blocks>
   static void run(const StepForward<Real>& step, const StepRow<Real>* row, index_t block) {
     constexpr index_t block_elements = gate_count * lanes<Real>;
-    constexpr int vectors = rows * blocks;
-    alignas(64) Real products[vectors * block_elements];
+    alignas(64) Real products[rows * blocks * block_elements];
     Real* to[rows];
     for (int r = 0; r < rows; ++r) to[r] = products + r * blocks * block_elements;
     tile_products<Real, Weight, rows, blocks, start, with_input, with_hidden>(step, row, block, to);
     if (row->next_hidden == nullptr) {
-      keep_gates(row, vectors, blocks, step.units, block * lanes<Real>, products);
-      return;
-    }
-    // Two passes over the tile: what is independent of each other stands together, so that the long chains of
-    // operations overlap.
-    const index_t unit = block * lanes<Real>;
-    const index_t left = step.units - unit;
-    for (int v = 0; v < vectors; ++v) {
-      const int b = v % blocks;
-      Real* pre_activations = products + v * block_elements;
-      if (left >= (b + 1) * lanes<Real>) {
-        update_cell(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations, WholeVector<Real>{});
-      } else {
-        update_cell(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations,
-                    PartialVector<Real>{left - b * lanes<Real>});
-      }
-    }
-    constexpr int group = 3;
-    for (int v = 0; v + group <= vectors; v += group) {
-      write_hidden<Real, group, blocks>(row, unit, left, v, products);
-    }
-    if constexpr (vectors % group > 0) {
-      write_hidden<Real, vectors % group, blocks>(row, unit, left, vectors - vectors % group, products);
+      keep_gates(row, rows * blocks, blocks, step.units, block * lanes<Real>, products);
+    } else {
+      finish_tile<Real, rows, blocks>(step, row, block, products);
     }
   }
 };
@@ -166,6 +159,6 @@ void step_forward(const StepForward<Real>& step) {
 }
 
 template <class Real, class Weight>
-void project(const StepForward<Real>& step) {
+void project_rows(const StepForward<Real>& step) {
   for_each_tile_of_step<Real, ProjectionTile<Real, Weight>>(step);
 }

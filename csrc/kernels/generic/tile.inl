@@ -16,14 +16,6 @@ struct Sums {
   Vector<Real> of[rows][blocks][gates];
 };
 
-// What a tile asks the L2 cache for while it computes: its share of the weights of the block that comes next, which lie
-// in L3 or memory where a layer is wide (at 64 rows of 1024 units 1.04 times the speed on one core, 1.12 on two, of an
-// AMD EPYC Zen 5; `python -m bench`).
-struct Ahead {
-  const char* from;
-  index_t bytes_per_k;
-};
-
 template <class Real, class Weight, int rows>
 [[gnu::always_inline]] inline Ahead ahead_of(const StepForward<Real>& step, index_t block, index_t first_row,
                                              index_t first_gate, const Weight* packed, index_t size) {
@@ -131,49 +123,5 @@ inline void tile_products(const StepForward<Real>& step, const StepRow<Real>* ro
   constexpr int gates = gates_at_once<rows>;
   for (index_t gate = 0; gate < gate_count; gate += gates) {
     gate_products<Real, Weight, rows, blocks, gates, start, with_input, with_hidden>(step, row, block, gate, to);
-  }
-}
-
-// Calls tile(TileHeight, first row) for tiles of nearly equal height, at most `most` high.
-template <int rows>
-struct TileHeight {
-  static constexpr int value = rows;
-};
-
-template <int most, class Tile>
-inline void call_with_height(index_t height, const Tile& tile) {
-  if constexpr (most > 1) {
-    if (height < most) {
-      call_with_height<most - 1>(height, tile);
-      return;
-    }
-  }
-  tile(TileHeight<most>{});
-}
-
-template <int most, class Tile>
-inline void for_each_tile(index_t row_count, const Tile& tile) {
-  const index_t tiles = (row_count + most - 1) / most;
-  if (tiles == 0) return;
-  const index_t height = row_count / tiles;
-  const index_t higher = row_count % tiles;  // so many tiles have one row more
-  index_t row = 0;
-  for (index_t k = 0; k < tiles; ++k) {
-    const index_t rows = height + (k < higher ? 1 : 0);
-    call_with_height<most>(rows, [&](auto of) { tile(of, row); });
-    row += rows;
-  }
-}
-
-// Calls body(count, block) over the unit blocks, one or two at a time.
-template <class Body>
-inline void for_each_block(index_t first, index_t end, bool in_pairs, bool backwards, const Body& body) {
-  const index_t width = in_pairs ? 2 : 1;
-  if (!backwards) {
-    for (; first + width <= end; first += width) body(width, first);
-    if (first < end) body(1, first);
-  } else {
-    for (; end - width >= first; end -= width) body(width, end - width);
-    if (first < end) body(1, first);
   }
 }

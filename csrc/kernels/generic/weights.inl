@@ -1,12 +1,5 @@
 // kernels/generic: how a packed weight becomes a vector. The ISA supplies widen_float16() and widen_bfloat16().
 
-struct Float16 {
-  std::uint16_t bits;
-};
-struct BFloat16 {
-  std::uint16_t bits;
-};
-
 template <class Real>
 inline Vector<Real> load_weights(const Real* from) {
   return load(from);

@@ -1,0 +1,41 @@
+// kernels/generic: one translation unit of an ISA. Included inside that ISA's namespace. The build compiles an ISA's
+// kernels.cpp once for each unit_*.inl: units compile side by side, and an edit recompiles only those it affects.
+
+struct Float16 {
+  std::uint16_t bits;
+};
+struct BFloat16 {
+  std::uint16_t bits;
+};
+
+// What one unit defines and unit_table.inl lists. A class has a definition of its members in exactly one unit.
+template <class Real, class Weight>
+struct ForwardUnit {
+  static void project(const StepForward<Real>& step);
+  static void step(const StepForward<Real>& step);
+};
+
+template <class Real>
+struct BackwardUnit {
+  static void step(const StepBackward<Real>& step);
+  static void state(const StepBackward<Real>& step);
+  static void hidden(const HiddenStates<Real>& states);
+  static void sum(const SumOfRows<Real>& sum);
+  static void over_rows(const ProductOverRows<Real>& product);
+  static void panels(const PanelProduct<Real>& product);
+};
+
+namespace {
+
+// clang-format off: each part uses those above it
+#include "kernels/generic/vector.inl"
+#include "kernels/generic/halves.inl"
+#include LSTM_NATIVE_ISA_PRIMITIVES
+#include "kernels/generic/activations.inl"
+#include "kernels/generic/access.inl"
+#include "kernels/generic/tiling.inl"
+// clang-format on
+
+}  // namespace
+
+#include LSTM_NATIVE_KERNEL_UNIT
