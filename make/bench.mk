@@ -1,0 +1,33 @@
+# Benchmarks: each is a module of bench/measure, and runs in the environment that its line of prerequisites names.
+# BENCH_ARGS=... for its command line.
+
+## limits: what this machine can do at most: multiply-adds, reading its caches
+## streams: what a step of a stream costs beyond its share of a run
+## ragged: what a packed batch costs beside the padded one
+## splits: every way to split a call over threads, beside the chosen one
+## subnormals: what states cost that have faded into subnormal numbers
+## memory-pool: what a MemoryPool saves
+## concurrency: two Python threads at once beside one after the other
+## accuracy: errors against float64, and the steps of rounding in the activations
+limits streams ragged splits subnormals memory-pool concurrency accuracy: $(VENV)/.installed
+
+## training: forward and backward beside PyTorch (4 minutes)
+## alternating: calls between those of PyTorch beside ours alone
+training alternating: $(BENCH_VENV)/.installed
+
+## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
+adapter: $(PARITY_VENV)/.installed
+
+BENCHMARKS := limits streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
+.PHONY: bench bench-quick $(BENCHMARKS) concurrency-no-gil
+$(BENCHMARKS):
+	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)
+
+concurrency-no-gil: $(NO_GIL_VENV)/.installed ## the same without a GIL (PYTHON=python3.13t)
+	$(NO_GIL_VENV)/bin/python -m bench.measure.concurrency $(BENCH_ARGS)
+
+bench: $(BENCH_VENV)/.installed ## times beside PyTorch, ONNX Runtime, OpenVINO and ncnn (13 minutes)
+	$(BENCH_VENV)/bin/python -m bench $(BENCH_ARGS)
+
+bench-quick: $(BENCH_VENV)/.installed ## the same with few rounds (under 3 minutes)
+	$(BENCH_VENV)/bin/python -m bench --quick $(BENCH_ARGS)
