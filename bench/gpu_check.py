@@ -22,7 +22,7 @@ import numpy as np
 
 import lstm_native
 from bench import ROOT
-from bench.markdown import format_ratio, format_time, table
+from bench.report.markdown import format_ratio, format_time, table
 from shapes import BENCH_SHAPES, Case, Shape, make_case, shapes_by_name
 from tolerances import TOLERANCES
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.machine import default_threads
+from bench.measure.machine import default_threads
+from bench.measure.rounds import Settings
 from bench.peers import IMPLEMENTATIONS, OURS, PEERS
-from bench.rounds import Settings
-from bench.variants import FLOAT16, PLAIN
+from bench.peers.variants import FLOAT16, PLAIN
 from shapes import BENCH_SHAPES, Shape, shapes_by_name
 
 QUICK = Settings(rounds=2, turn_ms=20.0, min_samples=1)

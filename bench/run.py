@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
-from bench.circumstances import describe_run
-from bench.crew import Crew
-from bench.machine import cpu_slug
-from bench.markdown import format_time
+from bench.measure.circumstances import describe_run
+from bench.measure.machine import cpu_slug
+from bench.measure.ragged import measure_ragged
+from bench.measure.results import NOT_APPLICABLE, Report, ShapeResult, Status, StreamLatency
+from bench.measure.rounds import measure
+from bench.measure.side_process import SideProcessError, run_program
+from bench.measure.training import measure_training
+from bench.measure.workers import Crew
 from bench.options import Options, parse
-from bench.output import write
 from bench.peers import OURS, package_of
-from bench.ragged import measure_ragged
-from bench.record import read_limits
-from bench.results import NOT_APPLICABLE, Report, ShapeResult, Status
-from bench.rounds import measure
-from bench.side_process import SideProcessError, run_program
-from bench.stream_latency import StreamLatency
-from bench.training import measure_training
-from bench.variants import RAGGED, isa_variant, narrower_isas
+from bench.peers.variants import RAGGED, isa_variant, narrower_isas
+from bench.report.markdown import format_time
+from bench.report.output import write
+from bench.report.record import read_limits
 
 _Item = TypeVar("_Item")
 
@@ -74,12 +73,12 @@ class _Run:
     def _from_program(
         self, part: str, read: Callable[[Mapping[str, Any]], _Item]
     ) -> tuple[_Item, ...]:
-        """What the program ``bench.<part>`` measures, in a process of its own."""
+        """What the program ``bench.measure.<part>`` measures, in a process of its own."""
         if part in self._omissions:
             return ()
         try:
             threads = [str(number) for number in self._options.threads]
-            records = run_program(f"bench.{part}", ["--threads", *threads])
+            records = run_program(f"bench.measure.{part}", ["--threads", *threads])
         except SideProcessError as error:
             self._omissions[part] = str(error)
             _tell(f"{part}: {error}")

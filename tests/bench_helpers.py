@@ -2,19 +2,22 @@
 
 import numpy as np
 
-from bench import variants
-from bench.check import NAMES
-from bench.contract import judge
-from bench.crew import Crew
-from bench.peers import OURS, PEERS
-from bench.ragged_batches import RAGGED_SHAPES
-from bench.results import Outcome, Report, ShapeResult, Status
-from bench.roofline import Bandwidth, Limits
-from bench.rounds import Settings
-from bench.stream_latency import StreamLatency
-from bench.timing import Turn
-from bench.training_cases import EVEN_TRAINING_SHAPES
-from bench.variants import (
+from bench.measure.results import (
+    Bandwidth,
+    Limits,
+    Outcome,
+    Report,
+    ShapeResult,
+    Status,
+    StreamLatency,
+)
+from bench.measure.rounds import Settings
+from bench.measure.timing import Turn
+from bench.measure.workers import Crew
+from bench.peers import OURS, PEERS, package_of
+from bench.peers.cases import EVEN_TRAINING_SHAPES, RAGGED_SHAPES
+from bench.peers.check import NAMES
+from bench.peers.variants import (
     EVEN_TRAINING,
     FLOAT16,
     PLAIN,
@@ -23,6 +26,7 @@ from bench.variants import (
     RECOMPUTE,
     TRAINING,
     isa_variant,
+    why_left_out,
 )
 from shapes import BENCH_SHAPES, shapes_by_name
 
@@ -36,22 +40,16 @@ def timed(*min_us: float) -> Outcome:
     return Outcome(max_abs_error=1e-7, turns=turns)
 
 
-def made_up_report(*results: ShapeResult) -> Report:
-    context = {
+def context(in_use: str = "avx2") -> dict:
+    return {
         "date": "2026-01-02T03:04:05+00:00",
         "command": "python -m bench --quick",
         "commit": {"hash": "abc123", "dirty": True},
         "machine": {"cpu": "Made-Up CPU", "cores": 2, "caches": {"L2": "512K"}},
         "load_average_before": 0.125,
         "versions": {"torch": {"torch": "2.13.0"}},
-        "config": {
-            OURS: {
-                "isa": {"supported": ["avx2", "baseline"], "in_use": "avx2"},
-                "blas": {"name": "OpenBLAS"},
-            }
-        },
+        "config": {OURS: {"isa": {"supported": ["avx2", "baseline"], "in_use": in_use}}},
     }
-    return Report(context, ("lstm_native", "torch", "ncnn"), results)
 
 
 def made_up_limits(threads: int = 1) -> Limits:
@@ -70,46 +68,41 @@ def made_up_limits(threads: int = 1) -> Limits:
     )
 
 
-def complete_report(threads: tuple[int, ...] = (1,), **times: float) -> Report:
-    """Everything was measured: peers take 20 us, all else 10 us, or what is told.
+def complete_report(**times: float) -> Report:
+    """One thread; peers take 20 us, our variants 10 us, or the given time.
 
-    Told times are those of names with _ for the blanks.
+    The keywords are the implementations' names, with _ for blanks.
     """
 
     def results(shapes, names):
         return tuple(
-            ShapeResult(shape, number, {name: outcome(name, shape) for name in names})
-            for number in threads
+            ShapeResult(shape, 1, {name: outcome(name, shape) for name in names})
             for shape in shapes
         )
 
     def outcome(name, shape):
-        if variants.why_left_out(name, shape):
-            return Outcome(Status.LEFT_OUT, variants.why_left_out(name, shape))
+        if why_left_out(name, shape):
+            return Outcome(Status.LEFT_OUT, why_left_out(name, shape))
         if name == "ncnn" and shape.batch > 1:
             return Outcome(Status.UNSUPPORTED, "batch of one only")
-        usual = 20.0 if variants.package_of(name) != OURS else 10.0
-        told = timed(times.get(name.replace(" ", "_"), usual))
+        usual = 20.0 if package_of(name) != OURS else 10.0
+        made_up = timed(times.get(name.replace(" ", "_"), usual))
         if name in (TRAINING, RECOMPUTE):
-            told.tape_bytes = 400 if name == RECOMPUTE else 1000
-        return told
+            made_up.tape_bytes = 400 if name == RECOMPUTE else 1000
+        return made_up
 
     names = (OURS, PLAIN, FLOAT16, *PEERS, isa_variant("baseline"))
     return Report(
-        made_up_report().context,
-        names,
-        results(BENCH_SHAPES, names),
-        results(RAGGED_SHAPES, RAGGED),
-        tuple(made_up_limits(number) for number in threads),
-        tuple(StreamLatency(64, number, 6.0, 5.0, 3.0, 4.0) for number in threads),
-        {"narrower-isas": "left out by --quick"},
-        results(EVEN_TRAINING_SHAPES, EVEN_TRAINING) + results(RAGGED_SHAPES, RAGGED_TRAINING),
+        context=context(),
+        implementations=names,
+        results=results(BENCH_SHAPES, names),
+        ragged=results(RAGGED_SHAPES, RAGGED),
+        training=results(EVEN_TRAINING_SHAPES, EVEN_TRAINING)
+        + results(RAGGED_SHAPES, RAGGED_TRAINING),
+        limits=(made_up_limits(),),
+        streams=(StreamLatency(64, 1, 6.0, 5.0, 3.0, 4.0),),
+        omissions={"narrower-isas": "left out by --quick"},
     )
-
-
-def row_of(report: Report, beginning: str, threads: int = 1):
-    (row,) = (row for row in judge(report, threads) if row.what.startswith(beginning))
-    return row
 
 
 class FakeCrew(Crew):

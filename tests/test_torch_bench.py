@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.adapter_worker import make_step
+from bench.measure.adapter_worker import make_step
 from shapes import make_case, shapes_by_name
 from tolerances import assert_close
 from torch_pairs import torch

@@ -6,9 +6,9 @@ from typing import Any
 
 import lstm_native
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.cases import batch_sizes_of, lengths_of, pack, unpack
 from bench.peers.lstm_native_training import prepare_training
-from bench.ragged_batches import batch_sizes_of, lengths_of, pack, unpack
-from bench.variants import ISAS, TRAINING_VARIANTS
+from bench.peers.variants import ISAS, TRAINING_VARIANTS
 from shapes import Case
 
 

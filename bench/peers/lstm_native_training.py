@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 import lstm_native
 from bench.peers.base import Answer, Prepared
-from bench.ragged_batches import batch_sizes_of, pack, unpack
-from bench.training_cases import output_gradient
+from bench.peers.cases import batch_sizes_of, output_gradient, pack, unpack
 from shapes import Case
 
 Given = NDArray[np.floating]

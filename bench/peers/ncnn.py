@@ -12,8 +12,8 @@ import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.layers import layers_of, reorder_gates
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.layers import layers_of, reorder_gates
 from shapes import Case, Shape
 
 # ncnn's gates: input, forget, output, cell candidate.

@@ -7,8 +7,8 @@ from typing import Any
 import onnx
 import onnxruntime
 
-from bench.onnx_model import INPUTS, OUTPUTS, build_model
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.onnx_model import INPUTS, OUTPUTS, build_model
 from shapes import Case
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import openvino
 
-from bench.onnx_model import INPUTS, OUTPUTS, build_model
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.onnx_model import INPUTS, OUTPUTS, build_model
 from shapes import Case
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from bench.peers.base import Answer, Peer, Prepared
+from bench.peers.cases import lengths_of
 from bench.peers.torch_training import prepare_training
-from bench.ragged_batches import lengths_of
 from shapes import Case
 
 

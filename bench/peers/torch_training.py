@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from bench.peers.base import Answer, Prepared
-from bench.ragged_batches import lengths_of, pack, unpack
-from bench.training_cases import output_gradient
+from bench.peers.cases import lengths_of, output_gradient, pack, unpack
 from shapes import Case
 
 
