@@ -30,11 +30,18 @@ _refuse_sub_interpreters()
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np  # noqa: F401
 
-_BUNDLED = Path(__file__).with_name("liblstm_native_openblas.so")
+
+def _bundles_blas() -> bool:
+    """Whether the core's folder holds OpenBLAS. An editable install has it apart from this file."""
+    spec = find_spec("lstm_native._core")
+    if spec is None or spec.origin is None:
+        return False  # the import below says what is wrong
+    return Path(spec.origin).with_name("liblstm_native_openblas.so").exists()
 
 
 @contextmanager
@@ -50,7 +57,7 @@ def _environment(variable: str, value: str) -> Iterator[None]:
             os.environ[variable] = users_value
 
 
-if _BUNDLED.exists():
+if _bundles_blas():
     with _environment("OPENBLAS_NUM_THREADS", "1"):
         from lstm_native import _core as core
 else:
