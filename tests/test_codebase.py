@@ -1,4 +1,4 @@
-"""The house's own rules: who may include whom, versions that agree, stubs that match the module."""
+"""The project's own rules: who may include whom, versions that agree, stubs that match the module."""
 
 import ast
 import re
@@ -55,16 +55,16 @@ def includes(path):
 
 @pytest.mark.parametrize("path", CPP_FILES, ids=lambda p: str(p.relative_to(CSRC)))
 def test_includes_run_one_way(path):
-    room = path.relative_to(CSRC).parts[0]
+    folder = path.relative_to(CSRC).parts[0]
     for include in includes(path):
         if include.startswith('"'):
             other = include.strip('"').split("/")[0]
-            assert other == room or other in MAY_INCLUDE[room], f"{room} may not include {include}"
+            assert other == folder or other in MAY_INCLUDE[folder], f"{folder} may not include {include}"
 
 
 @pytest.mark.parametrize("path", CPP_FILES, ids=lambda p: str(p.relative_to(CSRC)))
-def test_only_one_room_knows(path):
-    room = path.relative_to(CSRC).parts[0]
+def test_only_one_folder_knows(path):
+    folder = path.relative_to(CSRC).parts[0]
     text = path.read_text()
     if "bindings" not in path.parts:
         assert "pybind11" not in text
@@ -72,10 +72,10 @@ def test_only_one_room_knows(path):
     if path.name != "team.hpp":
         assert "#pragma omp" not in text
         assert "omp.h" not in text
-    if room != "kernels":
+    if folder != "kernels":
         assert "immintrin.h" not in text
         assert not re.search(r"\b_mm\d*_", text)
-    if room != "cuda":
+    if folder != "cuda":
         assert not re.search(r"#include <cu|cublas|\bcuda\w*\(", text)
 
 
@@ -99,8 +99,8 @@ def test_isa_units_include_no_shared_inline_functions(isa):
 def test_every_header_opens_with_its_role():
     for path in CPP_FILES:
         if path.suffix in (".hpp", ".inl", ".cuh"):
-            room = path.relative_to(CSRC).parts[0]
-            assert re.match(rf"// {room}(/\w+)?: ", path.read_text()), path
+            folder = path.relative_to(CSRC).parts[0]
+            assert re.match(rf"// {folder}(/\w+)?: ", path.read_text()), path
 
 
 def imported_modules(path):
