@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from calls import (
     gradient_for,
     operator_for,
     pack,
+    transposed_weights,
 )
 from shapes import Shape, make_case
 
@@ -29,8 +31,36 @@ PROJECTED_BY_BLAS = Shape("projected", 5, 40, 8070, 264)
 MULTIPLIED_BACK_BY_BLAS = Shape("few_rows", 1, 20, 512, 256)
 
 
-def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
-    """By name: every function and every method, with so many threads where they compute."""
+@dataclass(frozen=True)
+class PublicCalls:
+    """Every function and every method, by name."""
+
+    by_name: dict[str, Callable[[], Any]]
+    stream: lstm_native.Stream
+
+    def begin(self) -> None:
+        """Seed the masks and reset the stream: from here on, calls have the same bits again."""
+        lstm_native.manual_seed(5)
+        self.stream.reset()
+
+
+def arrays(results: Any) -> list[Any]:
+    """All arrays in a call's results."""
+    return list(_arrays(results))
+
+
+def _arrays(results: Any) -> Iterator[Any]:
+    if isinstance(results, tuple | list):
+        for part in results:
+            yield from _arrays(part)
+    elif isinstance(results, lstm_native.PackedWeights):
+        yield from results.unpack()
+    elif isinstance(results, np.ndarray):
+        yield results
+
+
+def public_calls(threads: int) -> PublicCalls:
+    """Calls on small shapes, with so many threads where they compute."""
     case, wide = make_case(SMALL, np.float32), make_case(WIDE, np.float32)
     double = make_case(SMALL, np.float64)
     projected = make_case(PROJECTED_BY_BLAS, np.float32)
@@ -43,6 +73,9 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
     gradient = gradient_for(case, 0.5)
     workspace = gradient.data(*results)[3]
     stream = lstm_native.Stream(stack, num_threads=threads)
+    pool = lstm_native.MemoryPool()
+    lengths = [9, 1, 0, 4, 9]
+    sizes = {"seq_len": 9, "batch": 5, "input_size": 6, "hidden_size": 20}
     n = {"num_threads": threads}
 
     def silently(call: Callable[[], Any]) -> Callable[[], Any]:
@@ -56,48 +89,52 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
         outputs, pullback = call_vjp(of, **options, **n)
         return lambda: pullback(*outputs)
 
-    pool = lstm_native.MemoryPool()
-
-    def in_pool() -> None:
-        with pool:
-            call_lstm(wide, **n)
+    def in_pool() -> Any:
+        with lstm_native.MemoryPool():
+            return call_lstm(wide, **n), call_lstm(wide, **n)
 
     def set_state() -> None:
         stream.state = stream.state
 
-    return {
+    calls: dict[str, Callable[[], Any]] = {
         "lstm": lambda: call_lstm(case, **n),
         "lstm, float64": lambda: call_lstm(double, **n),
         "lstm, packed": lambda: call_lstm(case, all_weights=packed, **n),
+        "lstm, transposed": lambda: call_lstm(
+            case, all_weights=transposed_weights(case), weights_transposed=True, **n
+        ),
         "lstm, wavefront": lambda: call_lstm(one_way, all_weights=stack, **n),
         "lstm, BLAS": lambda: call_lstm(projected, **n),
         "lstm, masks": lambda: call_lstm(case, dropout=0.5, train=True, **n),
-        "lstm, lengths": lambda: call_lstm(case, lengths=[9, 1, 0, 4, 9], **n),
-        "lstm_vjp": lambda: call_vjp(case, dropout=0.5, **n),
-        "Pullback": backward(case, dropout=0.5),
+        "lstm, strides": lambda: call_lstm(case, input=np.asfortranarray(case.x), **n),
+        "lstm, lengths": lambda: call_lstm(case, lengths=lengths, **n),
+        "lstm, batch_sizes": lambda: call_lstm(
+            case, input=case.x.reshape(45, 6), batch_sizes=[5] * 9, **n
+        ),
+        "lstm_vjp": lambda: call_vjp(case, dropout=0.5, **n)[0],
+        "Pullback": backward(case, dropout=0.5, seed=1),
+        "Pullback, float64": backward(double),
         "Pullback, packed factors": backward(wide),
         "Pullback, BLAS": backward(few),
         "Pullback, recompute": backward(case, recompute=True),
+        "Pullback, lengths": backward(case, lengths=lengths),
         "LSTM": lambda: operator_for(case),
-        "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n),
+        "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n)[:4],
         "LSTMGrad": lambda: lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5),
         "LSTMGrad, called": lambda: gradient(*results, **n),
-        "LSTMGrad.data": lambda: gradient.data(*results, **n),
+        "LSTMGrad.data": lambda: gradient.data(*results, **n)[:3],
         "LSTMGrad.weights": lambda: gradient.weights(case.x, reserve, workspace, state, **n),
         "pack_weights": lambda: pack(case),
+        "pack_weights, float16": lambda: pack(case, weight_dtype="float16"),
         "PackedWeights.unpack": packed.unpack,
         "Stream": lambda: lstm_native.Stream(stack, **n),
         "Stream.step": lambda: stream.step(one_way.x[0]),
         "Stream.run": lambda: stream.run(one_way.x),
         "Stream.state": set_state,
         "Stream.reset": stream.reset,
-        "explain": lambda: lstm_native.explain(seq_len=9, batch=5, input_size=6, hidden_size=20),
-        "Explanation": lambda: str(
-            lstm_native.explain(seq_len=9, batch=5, input_size=6, hidden_size=20)
-        ),
-        "LayerExplanation": lambda: lstm_native.explain(
-            seq_len=9, batch=5, input_size=6, hidden_size=20
-        ).layers[0],
+        "explain": lambda: lstm_native.explain(**sizes),
+        "Explanation": lambda: str(lstm_native.explain(**sizes)),
+        "LayerExplanation": lambda: lstm_native.explain(**sizes).layers[0],
         "MemoryPool": in_pool,
         "MemoryPool.clear": pool.clear,
         "get_config": lstm_native.get_config,
@@ -109,3 +146,4 @@ def public_calls(threads: int) -> dict[str, Callable[[], Any]]:
         "manual_seed": lambda: lstm_native.manual_seed(1),
         "cuda.is_available": lstm_native.cuda.is_available,
     }
+    return PublicCalls(calls, stream)

@@ -76,7 +76,7 @@ def test_calls_alike_take_nothing_more(way):
 
 
 def test_every_public_call_runs_in_a_pool():
-    calls = public_calls(threads=2)
+    calls = public_calls(threads=2).by_name
     with lstm_native.MemoryPool():
         for call in calls.values():
             call()

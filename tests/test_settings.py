@@ -82,7 +82,7 @@ def in_a_thread(call):
 @pytest.mark.parametrize("where", [lambda call: call(), in_a_thread], ids=["here", "in_a_thread"])
 def test_no_call_changes_a_setting(threads, where):
     def changed():
-        calls = public_calls(threads)
+        calls = public_calls(threads).by_name
         names = {name.split(",")[0].split(".")[0] for name in calls}
         assert names == set(lstm_native.__all__) - {"__version__"}
         found = {}

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <utility>
 
 namespace py = pybind11;
 
@@ -32,6 +33,9 @@ void thread_that_forked_is_main() { main_thread = PyThread_get_thread_ident(); }
 // finds none.
 bool is_main_thread() { return PyThread_get_thread_ident() == main_thread || syscall(SYS_gettid) == getpid(); }
 
+// The calling thread's; null: none.
+thread_local PyObject* hook = nullptr;
+
 }  // namespace
 
 void find_main_thread() {
@@ -52,23 +56,33 @@ void WithoutGil::take() noexcept {
   }
 }
 
-bool SignalWatch::raised(void* signal_watch) noexcept {
+void set_hook(const py::object& given) {
+  PyObject* const before = std::exchange(hook, given.is_none() ? nullptr : given.inc_ref().ptr());
+  Py_XDECREF(before);
+}
+
+Interruption::Asked SignalWatch::asked() {
+  return hook != nullptr ? Interruption::Asked::at_every_check : Interruption::Asked::at_intervals;
+}
+
+bool SignalWatch::raised(void* signal_watch, const Check& check) noexcept {
   auto& self = *static_cast<SignalWatch*>(signal_watch);
   if (self.gil_.lost()) return true;  // so that the call's other threads leave
-  if (!is_main_thread()) return false;
+  if (hook == nullptr && !is_main_thread()) return false;
   self.gil_.take();
   bool ends = false;
   {
     const FloatControl control = FloatControl::as(self.callers_settings_);  // for the handlers
-    ends = self.runs_handlers();
+    ends = self.runs_python(check);
   }
   self.gil_.give_up();
   return ends;
 }
 
-bool SignalWatch::runs_handlers() {
+bool SignalWatch::runs_python(const Check& check) {
   try {
-    return PyErr_CheckSignals() != 0;
+    if (const auto own = py::reinterpret_borrow<py::object>(hook)) own(check.place, check.work);
+    return PyErr_CheckSignals() != 0;  // in another thread than the main one there are none
   } catch (py::error_already_set& error) {  // a signal can come at any moment in which Python's own code runs
     error.restore();
   } catch (...) {

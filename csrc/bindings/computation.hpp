@@ -32,17 +32,22 @@ class WithoutGil {
 // Finds Python's main thread, for all SignalWatches; at import.
 void find_main_thread();
 
+// For tests: what the calling thread's calls run at every check of that thread, before they look for signals. It is
+// called with the check's place and work; an exception of it cancels the call. None: nothing.
+void set_hook(const pybind11::object& hook);
+
 // Answers the question of common/interruption.hpp: runs the handlers of signals that have come, as Python runs them in
-// its main thread, and says to end where one of them raised, as that of Ctrl-C does. In other threads there is nothing
-// to run, and the GIL is not taken.
+// its main thread, and cancels where one of them raised, as that of Ctrl-C does. In other threads there is nothing to
+// run, and the GIL is not taken.
 class SignalWatch {
  public:
   explicit SignalWatch(WithoutGil& gil) : gil_(gil) {}
 
-  static bool raised(void* signal_watch) noexcept;
+  static bool raised(void* signal_watch, const Check& check) noexcept;
+  static Interruption::Asked asked();
 
  private:
-  bool runs_handlers();
+  bool runs_python(const Check& check);
 
   WithoutGil& gil_;
   const FloatControl::Word callers_settings_ = FloatControl::get();
@@ -55,7 +60,7 @@ void without_gil(const Compute& compute) {
   {
     WithoutGil gil;
     SignalWatch signals(gil);
-    Interruption interruption(&SignalWatch::raised, &signals);
+    Interruption interruption(&SignalWatch::raised, &signals, SignalWatch::asked());
     compute(interruption);
     interrupted = interruption.requested();
   }

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "common/float_control.hpp"
 #include "kernels/dispatch.hpp"
@@ -80,6 +81,10 @@ void register_testing(py::module_& module) {
   testing.def(
       "float_control", [] { return FloatControl::get(); },
       "The floating-point unit's settings of the calling thread, as the CPU has them.");
+  testing.def(
+      "set_hook", &set_hook, py::arg("hook"),
+      "hook(place, work) then runs wherever a call that this thread makes could be cancelled, and cancels it by "
+      "raising. None: no hook.");
   testing.def("philox4x32_10", &rng::philox4x32_10, py::arg("counter"), py::arg("key_low"), py::arg("key_high"));
 }
 

@@ -2,13 +2,18 @@
 
 namespace lstm_native {
 
-void Watch::look_at_clock() {
-  left_ = work_between_looks;
+void Watch::look(const char* place) {
+  const Check check{place, work_before_next_look() - left_};
+  left_ = work_before_next_look();
+  if (interruption_->asked() == Interruption::Asked::at_every_check) {
+    interruption_->ask(check);
+    return;
+  }
   const auto now = std::chrono::steady_clock::now();
   if (next_question_ == std::chrono::steady_clock::time_point{}) {
     next_question_ = now + Interruption::interval;
   } else if (now >= next_question_) {
-    interruption_->ask();
+    interruption_->ask(check);
     next_question_ = std::chrono::steady_clock::now() + Interruption::interval;
   }
 }

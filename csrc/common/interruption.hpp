@@ -9,56 +9,73 @@
 
 namespace lstm_native {
 
-// One per call. Its caller is asked now and then whether to go on; once it says no, all threads of the call leave where
-// they are, and what they have computed is of no use.
+// One place at which a thread can leave a call, as it passes.
+struct Check {
+  const char* place;  // the function that it stands in
+  index_t work;       // what the thread says it has done since its last check
+};
+
+// One per call. Its caller is asked now and then whether to go on; once the answer is to cancel, all threads of the
+// call leave where they are, and their results are discarded.
 class alignas(cache_line_bytes) Interruption {
  public:
-  // Runs on the thread that made the call, at most every `interval`; true: the call is to end.
-  using Question = bool (*)(void* whom);
+  // Runs on the thread that made the call; true cancels the call.
+  using Question = bool (*)(void* whom, const Check& check);
+  // When the question is asked. Tests ask at every check of the calling thread, so that they need no clock.
+  enum class Asked { at_intervals, at_every_check };
   static constexpr std::chrono::milliseconds interval{50};
 
-  Interruption(Question question, void* whom) : question_(question), whom_(whom) {}
+  Interruption(Question question, void* whom, Asked asked = Asked::at_intervals)
+      : question_(question), whom_(whom), asked_(asked) {}
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
   bool requested() const { return requested_.load(std::memory_order_relaxed); }
-  // Not again after a yes, whose reason is then set, as Python's exceptions are.
-  void ask() {
-    if (!requested() && question_(whom_)) requested_.store(true, std::memory_order_relaxed);
+  Asked asked() const { return asked_; }
+  // Never asked again once cancelled: the reason is then set, as Python's exceptions are.
+  void ask(const Check& check) {
+    if (!requested() && question_(whom_, check)) requested_.store(true, std::memory_order_relaxed);
   }
 
  private:
   std::atomic<bool> requested_{false};
   Question question_;
   void* whom_;
+  Asked asked_;
 };
 
-// One thread's eye on it.
+// Polls an Interruption from one thread.
 class Watch {
  public:
   // asks: this is the thread that made the call.
-  Watch(Interruption& interruption, bool asks) : interruption_(&interruption), asks_(asks) {}
+  Watch(Interruption& interruption, bool asks)
+      : interruption_(&interruption), asks_(asks), left_(work_before_next_look()) {}
 
-  // Whether to leave, said after so much work: multiply-adds, or what takes as long. Reading a clock costs as much as a
+  // Whether to leave, after so much work: multiply-adds, or what takes as long. Reading a clock costs as much as a
   // small step, so it is read only where enough has been done since the last time.
-  bool stops(index_t work) {
-    if (asks_ && (left_ -= work) < 0) look_at_clock();
+  bool stops(index_t work, const char* place = __builtin_FUNCTION()) {
+    if (asks_ && (left_ -= work) < 0) look(place);
     return interruption_->requested();
   }
   // The same after giving way to other threads, which may have taken any time.
-  bool stops_after_a_pause() {
-    if (asks_) look_at_clock();
+  bool stops_after_a_pause(const char* place = __builtin_FUNCTION()) {
+    if (asks_) look(place);
     return interruption_->requested();
   }
 
  private:
   static constexpr index_t work_between_looks = 1'000'000;
+  static constexpr index_t no_work = -1;  // the next check looks, whatever it reports
 
-  void look_at_clock();
+  index_t work_before_next_look() const {
+    return interruption_->asked() == Interruption::Asked::at_every_check ? no_work : work_between_looks;
+  }
+  // Asks if it is time to.
+  void look(const char* place);
 
   Interruption* interruption_;
   bool asks_;
-  index_t left_ = work_between_looks;
+  index_t left_;
   std::chrono::steady_clock::time_point next_question_{};  // the epoch: not begun
 };
 

@@ -73,17 +73,17 @@ void check_flushing(Checks& checks) {
 
 void check_interruption(Checks& checks) {
   int asked = 0;
-  Interruption interruption([](void* count) { return ++*static_cast<int*>(count) == 2; }, &asked);
+  Interruption interruption([](void* count, const Check&) { return ++*static_cast<int*>(count) == 2; }, &asked);
   Watch watch(interruption, /*asks=*/true);
-  interruption.ask();
+  interruption.ask({"here", 0});
   checks.that(!interruption.requested() && !watch.stops(0), "an end that nobody asked for");
-  for (int round = 0; round < 3; ++round) interruption.ask();
+  for (int round = 0; round < 3; ++round) interruption.ask({"here", 0});
   checks.that(interruption.requested() && watch.stops(0), "a call that goes on although it is to end");
   checks.that(asked == 2, "a question that was asked again after a yes");
 }
 
 void check_grants(Checks& checks) {
-  Interruption interruption([](void*) { return true; }, nullptr);
+  Interruption interruption([](void*, const Check&) { return true; }, nullptr);
   std::atomic<int> taken{0};
   std::atomic<bool> leave{false};
   std::thread other([&] {
@@ -124,7 +124,7 @@ void check_threads(Checks& checks) {
   int sizes = 0;
   int numbers[threads] = {};
   bool in_step = true;
-  Interruption interruption([](void*) { return false; }, nullptr);
+  Interruption interruption([](void*, const Check&) { return false; }, nullptr);
   with_team(threads, interruption, [&](Team team) {
     Watch watch(interruption, team.index == 0);
     for (int round = 1; round <= rounds; ++round) {
