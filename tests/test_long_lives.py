@@ -16,8 +16,8 @@ from calls import (
     pack,
 )
 from fresh_interpreter import ask
+from own_threads import resident_bytes, threads_of_process
 from public_calls import MULTIPLIED_BACK_BY_BLAS, PROJECTED_BY_BLAS
-from resident import resident_bytes, threads_of_process
 from shapes import Shape, make_case
 from validation_cases import MISTAKES
 

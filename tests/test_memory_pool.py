@@ -15,8 +15,8 @@ import pytest
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
 from fresh_interpreter import ask
+from own_threads import resident_bytes
 from public_calls import public_calls
-from resident import resident_bytes
 from shapes import Shape, make_case
 
 TESTS = str(Path(__file__).parent)

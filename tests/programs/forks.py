@@ -28,7 +28,7 @@ from calls import (
 )
 from cancellation import hook
 from lstm_native.random import generator
-from resident import threads_of_process
+from own_threads import threads_of_process
 from shapes import Shape, make_case
 
 # Python itself warns of forks where there are threads, from 3.12 on.

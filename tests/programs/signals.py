@@ -5,9 +5,7 @@ hundred times as long as until the last signal.
 """
 
 import bisect
-import ctypes
 import os
-import platform
 import signal
 import sys
 import threading
@@ -17,9 +15,9 @@ import numpy as np
 
 import lstm_native
 from lstm_native._core import testing
+from process_settings import round_upward
 
 STEPS, UNITS = 1_000_000, 264
-UPWARD = 0x400000 if platform.machine() == "aarch64" else 0x800  # FE_UPWARD
 SETTINGS = ~0x3F  # the bits of float_control() that don't tell which exceptions have happened
 
 rng = np.random.default_rng(1)
@@ -77,8 +75,7 @@ signal.signal(signal.SIGUSR1, returns)
 signal.signal(signal.SIGUSR2, calls_us)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts without one
 expected = call_again()
-libm = ctypes.CDLL("libm.so.6")
-assert libm.fesetround(UPWARD) == 0
+round_upward()
 callers = testing.float_control() & SETTINGS
 sender = threading.Thread(target=send)
 sender.start()
@@ -87,7 +84,7 @@ try:
 except KeyboardInterrupt:
     print("KeyboardInterrupt")
 finally:
-    libm.fesetround(0)
+    round_upward(False)
 sender.join()
 
 # The call went on after each handler that returned, and ended long before its last step.

@@ -1,0 +1,44 @@
+"""The threads of this process, as the kernel knows them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+
+
+def threads_of_process() -> int:
+    return len(list(_TASKS.iterdir()))
+
+
+def _switches() -> dict[str, tuple[bool, int]]:
+    """Of all threads but this one: whether they sleep, and how often they have left a core."""
+    found = {}
+    for task in _TASKS.iterdir():
+        if int(task.name) == threading.get_native_id():
+            continue
+        lines = (line.split(":") for line in (task / "status").read_text().splitlines())
+        status = {name: value.strip() for name, value in lines if name}
+        left = sum(int(status[f"{kind}_ctxt_switches"]) for kind in ("voluntary", "nonvoluntary"))
+        found[task.name] = status["State"].startswith("S"), left
+    return found
+
+
+def _switches_asleep() -> dict[str, int]:
+    """The same once all of them sleep: their pools' threads spin for a while after work."""
+    while True:
+        now = _switches()
+        if all(asleep for asleep, _ in now.values()) and now == _switches():
+            return {task: left for task, (_, left) in now.items()}
+        os.sched_yield()
+
+
+def threads_that_run(call: Callable[[], object]) -> int:
+    """How many threads have run during the call, this one included."""
+    before = _switches_asleep()
+    call()
+    after = _switches_asleep()
+    return 1 + sum(left != before.get(task) for task, left in after.items())
