@@ -1,61 +1,20 @@
 """Sizes and memory that can't be had: an exception, never a crash."""
 
-import platform
-
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, call_reference
+from calls import assert_same_bits, call_lstm, call_reference, flat_weight, operator_for
 from fresh_interpreter import ask
+from native_libraries import compiled
 from shapes import Shape, make_case
 from tolerances import assert_close
 
-LIMITED = """if True:
-    import resource, sys
-    import numpy as np, lstm_native
-    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-    def ones(*shape):
-        return np.broadcast_to(np.float32(1), shape)
-    try:
-        {call}
-    except (MemoryError, ValueError) as error:
-        print(type(error).__name__)
-"""
 
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        # a weight whose copy can't be had
-        "lstm_native.lstm(ones(1, 1, 4), [np.zeros((1, 1, 1 << 20), 'f')] * 2, "
-        "[np.zeros((4 << 20, 4), 'f'), ones(4 << 20, 1 << 20)], 1, 0.0, False, False, "
-        "has_ih_bias=False, has_hh_bias=False)",
-        "lstm_native.lstm(ones(1, 1, 1 << 40), [ones(1, 1, 4)] * 2, "
-        "[ones(16, 1 << 40), ones(16, 4), ones(16), ones(16)], 1, 0.0, False, False)",
-        # results that can't be had
-        "lstm_native.lstm(ones(1 << 20, 1 << 20, 1), [ones(1, 1 << 20, 4)] * 2, "
-        "[ones(16, 1), ones(16, 4), ones(16), ones(16)], 1, 0.0, False, False)",
-        "lstm_native.lstm(ones(1 << 31, 1 << 30, 1), [ones(1, 1 << 30, 4)] * 2, "
-        "[ones(16, 1), ones(16, 4), ones(16), ones(16)], 1, 0.0, False, False)",
-        # working memory that can't be had
-        "lstm_native.lstm(ones(1 << 15, 1 << 10, 1), [ones(3, 1 << 10, 8)] * 2, "
-        "[ones(32, 1), ones(32, 8), ones(32), ones(32)] + [ones(32, 8), ones(32, 8), ones(32), "
-        "ones(32)] * 2, 3, 0.0, False, False)",
-        # a tape that can't be had
-        "lstm_native.LSTM(1, 8, 1, False, False, 0.0)(ones(1 << 15, 1 << 10, 1), "
-        "ones(1, 1 << 10, 8), ones(1, 1 << 10, 8), ones(288))",
-        # more steps than input has rows
-        "lstm_native.lstm(ones(3, 1), [ones(1, 1, 4)] * 2, [ones(16, 1), ones(16, 4), ones(16), "
-        "ones(16)], 1, 0.0, False, False, batch_sizes=np.broadcast_to(np.int8(1), (1 << 34,)))",
-    ],
-)
-def test_what_cannot_be_had(call):
-    program = LIMITED.format(call=call)
-    code, output, error = ask(program, LSTM_NATIVE_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    assert code == 0, error
-    assert output in ("MemoryError", "ValueError")
+@pytest.fixture(scope="module")
+def scarcity(tmp_path_factory):
+    return str(compiled("scarcity", tmp_path_factory.mktemp("native")))
 
 
 @pytest.mark.parametrize("lengths", [None, []])
@@ -67,58 +26,15 @@ def test_empty_output_that_numpy_cannot_count(lengths):
 
 
 # OpenMP lets go of threads that a smaller region has no use for.
-@pytest.mark.parametrize("before", ["run(1)", "[run(16), run(2)][0]"])
-def test_threads_that_cannot_be_had(before):
-    # OpenMP ends the process where it gets none.
-    program = """if True:
-        import resource
-        import numpy as np, lstm_native
-        from pathlib import Path
-        x = np.ones((20, 64, 64), "f"); s = np.ones((1, 64, 64), "f")
-        w = [np.ones((256, 64), "f")] * 2 + [np.ones(256, "f")] * 2
-        def run(threads):
-            output = lstm_native.lstm(x, (s, s), w, 1, 0.0, False, False, num_threads=threads)[0]
-            return output.tobytes()
-        expected = BEFORE
-        now = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
-        limit = now + (24 << 20)  # two stacks, and what calls need
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        print(run(16) == expected, run(2) == expected)
-    """
-    code, output, error = ask(program.replace("BEFORE", before))
+@pytest.mark.parametrize("before", [[], [16, 2]])
+def test_threads_that_cannot_be_had(before, scarcity):
+    code, output, error = ask("no_threads.py", *before, LD_PRELOAD=scarcity)
     assert (code, output) == (0, "True True"), error
 
 
 @pytest.mark.parametrize("way", ["forward", "backward"])
-def test_working_memory_of_blas_that_cannot_be_had(way):
-    # OpenBLAS ends the process where it gets none.
-    program = """if True:
-        import resource
-        import numpy as np, lstm_native
-        from pathlib import Path
-        def draw(*shape):
-            return np.full(shape, 0.01, "f")
-        T, N, I, H = SIZES
-        arguments = (draw(T, N, I), (draw(1, N, H), draw(1, N, H)),
-                     [draw(4 * H, I), draw(4 * H, H), draw(4 * H), draw(4 * H)], 1, 0.0, False)
-        def forward():
-            return lstm_native.lstm(*arguments, False, num_threads=1)
-        results, pullback = lstm_native.lstm_vjp(
-            draw(2, 1, 3), (draw(1, 1, 4), draw(1, 1, 4)), [draw(16, 3), draw(16, 4)], 1, 0.0,
-            False, False, has_ih_bias=False, has_hh_bias=False, num_threads=1)
-        call = forward if WAY == "forward" else lambda: pullback(*results)
-        now = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
-        limit = now + (16 << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-        try:
-            call()
-        except MemoryError as error:
-            print(type(error).__name__)
-        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-        call()
-    """
-    program = program.replace("SIZES", "(5, 40, 8070, 264)").replace("WAY", repr(way))
-    code, output, error = ask(program)
+def test_working_memory_of_blas_that_cannot_be_had(way, scarcity):
+    code, output, error = ask("no_memory_for_blas.py", way, LD_PRELOAD=scarcity)
     assert (code, output) == (0, "MemoryError"), error
 
 
@@ -143,70 +59,57 @@ def test_empty_fields_of_records():
     assert call_lstm(case, input=records[:, :0])[0].shape == (3, 0, 2)
 
 
-FAULTS = """if True:
-    import resource
-    import numpy as np, lstm_native
-    T, N, H = 200, 8, 32
-    x, d_output = np.ones((2, T, N, H), np.float32)
-    state = np.zeros((1, N, H), np.float32)
-    shapes = [(4 * H, H), (4 * H, H), (4 * H,), (4 * H,)]
-    weights = [np.full(shape, 0.01, np.float32) for shape in shapes]
-    def step():
-        arguments = (x, (state, state), weights, 1, 0.0, True, False)
-        _, pullback = lstm_native.lstm_vjp(*arguments, num_threads=1)
-        return pullback(d_output), pullback.nbytes
-    def faults():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        gradients, tape_bytes = step()
-    before = faults()
-    for _ in range(50):
-        gradients, tape_bytes = step()
-    print((faults() - before) / 50 * resource.getpagesize() / tape_bytes)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how glibc keeps memory")
-def test_memory_of_a_step_of_training_serves_the_next():
-    # Where the heap ends differs from process to process: in one of two, a whole tape's pages were
-    # faulted in at each step.
-    for _ in range(4):
-        code, output, error = ask(FAULTS)
-        assert code == 0, error
-        assert float(output) < 0.1
+def test_a_tape_is_half_of_a_block_that_malloc_keeps():
+    # Or glibc would give its memory back to the system after each step of training.
+    for shape, factor in ((Shape("small", 50, 2, 8, 32), 2), (Shape("large", 700, 8, 8, 512), 1)):
+        case = make_case(shape, np.float32)
+        reserve = operator_for(case)(case.x, case.h0, case.c0, flat_weight(case))[3]
+        assert reserve.base.nbytes == factor * reserve.nbytes
 
 
 # --- sizes near 2^31 and 2^63 ---------------------------------------------------------------------
 
-HUGE = """if True:
-    import numpy as np, lstm_native
-    def of(*shape):  # any number of elements in the memory of one
-        return np.lib.stride_tricks.as_strided(np.ones(1, np.float32), shape, (0,) * len(shape))
-    T, N, I, H = {sizes}
-    x, state, flat = of(T, N, I), of(1, N, H), of(4 * H * (I + H))
-    weights = [of(4 * H, I), of(4 * H, H), of(4 * H), of(4 * H)]
-    arguments = x, (state, state), weights, 1, 0.0, False, False
-    try:
-        {call}
-    except MemoryError:
-        print("MemoryError")
-"""
+FLAGS = (1, 0.0, False, False)
 HUGE_CALLS = {
-    "lstm": "lstm_native.lstm(*arguments)",
-    "vjp": "lstm_native.lstm_vjp(*arguments)",
-    "op": "lstm_native.LSTM(I, H, 1, False, False, 0.0)(x, state, state, flat)",
-    "reserve": "lstm_native.LSTM(I, H, 1, False, False, 0.0).reserve_size(T, N)",
-    "pack": "lstm_native.pack_weights(weights, 1, False)",
-    "explain": "lstm_native.explain(*arguments)",
-    "sizes": "lstm_native.explain(seq_len=T, batch=N, input_size=I, hidden_size=H)",
-    "stream": "lstm_native.Stream(lstm_native.pack_weights([of(16, 1), of(16, 4)], 1, False, "
-    "has_ih_bias=False, has_hh_bias=False), N)",
+    "lstm": lambda call: lstm_native.lstm(*call.arguments),
+    "vjp": lambda call: lstm_native.lstm_vjp(*call.arguments),
+    "op": lambda call: lstm_native.LSTM(*call.sizes[2:], 1, False, False, 0.0)(
+        call.x, call.state, call.state, call.flat
+    ),
+    "reserve": lambda call: lstm_native.LSTM(*call.sizes[2:], 1, False, False, 0.0).reserve_size(
+        *call.sizes[:2]
+    ),
+    "pack": lambda call: lstm_native.pack_weights(call.arguments[2], 1, False),
+    "explain": lambda call: lstm_native.explain(*call.arguments),
+    "sizes": lambda call: lstm_native.explain(
+        **dict(zip(("seq_len", "batch", "input_size", "hidden_size"), call.sizes, strict=True))
+    ),
+    "stream": lambda call: lstm_native.Stream(
+        lstm_native.pack_weights(
+            *([of(16, 1), of(16, 4)], 1, False), has_ih_bias=False, has_hh_bias=False
+        ),
+        call.sizes[1],
+    ),
 }
 COMPUTING = ("lstm", "vjp", "op")
 COUNTING = ("explain", "sizes")
 
 
-# Each array by itself is one that NumPy can have: of no more than 2^63 bytes.
+def of(*shape):
+    """Any number of elements in the memory of one."""
+    return as_strided(np.ones(1, np.float32), shape, (0,) * len(shape))
+
+
+class Huge:
+    def __init__(self, *sizes):
+        T, N, I, H = self.sizes = sizes  # noqa: E741
+        self.x, self.state, self.flat = of(T, N, I), of(1, N, H), of(4 * H * (I + H))
+        weights = [of(4 * H, I), of(4 * H, H), of(4 * H), of(4 * H)]
+        self.arguments = (self.x, (self.state, self.state), weights, *FLAGS)
+
+
+# Each array by itself is one that NumPy can have: of no more than 2^63 bytes. What they would take
+# is more than a process can address, whatever its limits and the system's.
 @pytest.mark.parametrize(
     ("sizes", "calls"),
     [
@@ -222,14 +125,22 @@ COUNTING = ("explain", "sizes")
         # sizes that an index counts, in bytes, too
         ((2**30, 2**30, 1, 1), COMPUTING),
         ((2**30 - 1, 2**30 - 1, 1, 1), COMPUTING),
+        ((2**24, 2**24, 1, 4), COMPUTING),
+        ((1, 1, 1, 2**24), ("pack",)),
     ],
     ids=str,
 )
 def test_sizes_that_no_memory_has_are_refused(sizes, calls):
     for call in calls:
-        code, output, error = ask(HUGE.format(sizes=sizes, call=HUGE_CALLS[call]))
-        assert code == 0, (call, error)
-        assert output == "MemoryError", call
+        with pytest.raises(MemoryError):
+            HUGE_CALLS[call](Huge(*sizes))
+
+
+def test_more_steps_than_rows():
+    call = Huge(3, 1, 1, 4)
+    steps = np.broadcast_to(np.int8(1), (1 << 34,))
+    with pytest.raises(ValueError, match="batch_sizes"):
+        lstm_native.lstm(call.x[:, 0], *call.arguments[1:], batch_sizes=steps)
 
 
 @pytest.mark.slow
