@@ -1,14 +1,13 @@
 """`device=` in a build without the CUDA target, and where the target can't be loaded."""
 
 import importlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import lstm_native
 from calls import call_lstm, call_vjp, flat_weight, operator_for
+from fresh_interpreter import ask
 from shapes import make_case, shapes_by_name
 
 HAS_TARGET = importlib.util.find_spec("lstm_native._cuda") is not None
@@ -60,11 +59,5 @@ def test_the_cpu_is_the_default_and_can_be_named(case):
 
 
 def test_nothing_of_cuda_is_loaded_by_a_call_on_the_cpu():
-    code = (
-        "import sys, numpy as np, lstm_native as n;"
-        "z = np.zeros((1, 1, 1), np.float32); w = np.zeros((4, 1), np.float32);"
-        "n.lstm(z, (z, z), [w, w], 1, 0.0, False, False, has_ih_bias=False, has_hh_bias=False);"
-        "sys.exit('lstm_native._cuda' in sys.modules"
-        " or any('libcu' in line for line in open('/proc/self/maps')))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code, _, error = ask("no_cuda.py")
+    assert code == 0, error

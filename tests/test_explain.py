@@ -3,8 +3,6 @@
 import dataclasses
 import itertools
 import math
-import os
-import platform
 
 import numpy as np
 import pytest
@@ -358,110 +356,9 @@ def test_idle_lanes_are_named(hidden, dtype):
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_narrow_vectors_are_named(isa):
-    program = """if True:
-        import lstm_native
-        about = lstm_native.explain(seq_len=1, batch=1, input_size=64, hidden_size=64)
-        print(about.isa)
-        print(str(about).splitlines()[0].split()[0])
-        print("\\n".join(about.slow_paths))
-    """
-    code, output, error = ask(program, LSTM_NATIVE_ISA=isa)
+    code, output, error = ask("narrow_vectors.py", LSTM_NATIVE_ISA=isa)
     assert code == 0, error
     assert output.splitlines() == [isa, isa] + [BASELINE] * (isa == "baseline")
-
-
-# --- workspace --------------------------------------------------------------------------------
-
-# Resident memory at its highest during a call, beyond the results: the kernel counts pages as they
-# are touched, and forgets the maximum when asked to. Large blocks come from fresh pages each time
-# (M_MMAP_THRESHOLD), and the calls before have made whatever stays: threads, BLAS's own memory.
-MEASURE = """if True:
-    import numpy as np, lstm_native
-    def status(name):
-        lines = open("/proc/self/status").read().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name + ":"))
-    def measure(T, N, I, H, L, bidirectional, dtype, packed, transposed, lengths, batch_first,
-                threads, layout):
-        D = 2 if bidirectional else 1
-        weights = []
-        for layer in range(L):
-            for _ in range(D):
-                sizes = (4 * H, I if layer == 0 else D * H), (4 * H, H)
-                sizes = [size[::-1] for size in sizes] if transposed else sizes
-                weights += [np.full(size, 0.01, dtype) for size in sizes]
-        if packed:
-            weights = lstm_native.pack_weights(weights, L, bidirectional, transposed, False, False)
-        x = np.ones((N, T, I) if batch_first else (T, N, I), dtype)
-        if layout == "gaps between rows":
-            x = np.ones((T, N, I + 3), dtype)[..., :I]
-        if layout == "every other row":
-            x = np.ones((T, 2 * N, I), dtype)[:, ::2]
-        if layout == "backwards in time":
-            x = x[::-1]
-        if layout == "one row for all":
-            x = np.broadcast_to(x[:, :1], x.shape)
-        states = (np.ones((L * D, N, H), dtype),) * 2
-        arguments = (x, states, weights, L, 0.0, False, bidirectional)
-        options = dict(weights_transposed=transposed, has_ih_bias=False, has_hh_bias=False)
-        options.update(num_threads=threads, lengths=lengths, batch_first=batch_first)
-        said = lstm_native.explain(*arguments, **options).workspace_bytes
-        for _ in range(2):
-            results = lstm_native.lstm(*arguments, **options)
-            sizes = sum(array.nbytes for array in results)
-            del results
-        open("/proc/self/clear_refs", "w").write("5")
-        before = status("VmRSS")
-        results = lstm_native.lstm(*arguments, **options)
-        return status("VmHWM") - before - sizes, said
-    print(*measure(**{call!r}))
-"""
-CALLS = {
-    "one layer": {},
-    "packed": {"packed": True},
-    "three layers": {"L": 3},
-    "three layers, packed": {"L": 3, "packed": True},
-    "bidirectional": {"L": 2, "bidirectional": True},
-    "bidirectional, packed": {"L": 2, "bidirectional": True, "packed": True},
-    "float64": {"L": 2, "dtype": "float64"},
-    "lengths": {"L": 2, "lengths": [(29 * row) % 101 for row in range(64)]},
-    "lengths, packed": {"L": 2, "lengths": [(29 * row) % 101 for row in range(64)], "packed": True},
-    "batch_first": {"L": 2, "batch_first": True},
-    "many threads": {"L": 2, "threads": 4},
-    "a large layer, few rows": {"T": 4, "N": 2, "I": 1024, "H": 1024},
-    "a large layer, many rows": {"T": 4, "N": 16, "I": 1024, "H": 1024},
-    "a large layer, transposed": {"T": 4, "N": 16, "I": 1024, "H": 1024, "transposed": True},
-    "a large layer, transposed, few rows": {
-        **{"T": 4, "N": 2, "I": 1024, "H": 1024},
-        "transposed": True,
-    },
-}
-# Whether BLAS can read the input where it lies decides what is packed: 8 MiB here.
-WIDE = {"T": 30, "I": 2048, "H": 256}
-for _layout in ("gaps between rows", "every other row", "backwards in time", "one row for all"):
-    for _batch in (1, 8):
-        CALLS[f"{_layout}, N = {_batch}"] = {**WIDE, "N": _batch, "layout": _layout}
-CALLS["one step, batch_first"] = {**WIDE, "T": 1, "N": 30, "batch_first": True}
-
-
-def can_measure():
-    return platform.libc_ver()[0] == "glibc" and os.access("/proc/self/clear_refs", os.W_OK)
-
-
-@pytest.mark.skipif(not can_measure(), reason="asks Linux and glibc")
-@pytest.mark.parametrize("changes", CALLS.values(), ids=CALLS.keys())
-def test_workspace_is_what_a_call_takes(changes):
-    call = {"T": 100, "N": 64, "I": 64, "H": 128, "L": 1, "bidirectional": False}
-    call.update(dtype="float32", packed=False, transposed=False, lengths=None, threads=1)
-    call.update(batch_first=False, layout=None)
-    program = MEASURE.replace("{call!r}", repr({**call, **changes}))
-    threshold = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    code, output, error = ask(program, **threshold)
-    assert code == 0, error
-    taken, said = map(int, output.split())
-    # Change: the plan's own lists (of steps and rows), barriers, stacks, page tables.
-    change = 256 << 10
-    assert taken <= said + change
-    assert taken >= said - change - said // 4  # gaps up to whole cache lines; parts not touched
 
 
 # --- errors, and what it leaves alone ---------------------------------------------------------

@@ -1,69 +1,27 @@
 """Beside PyTorch and scikit-learn in one process, and in a DataLoader's workers (make parity)."""
 
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calls import assert_same_bits, call_lstm, call_vjp, pack
+from cancellation import CancelledError, cancel_at, checks
+from fresh_interpreter import ask
+from own_threads import threads_that_run
+from process_settings import settings
 from shapes import Shape, make_case
-from test_interrupts import assert_prompt
-from test_settings import busy_threads, settings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make parity runs these")
 import lstm_native.torch  # noqa: E402 -- which needs it
 
 pytestmark = pytest.mark.parity
 
-TESTS = str(Path(__file__).parent)
-LOADER = """
-import sys, warnings
-warnings.simplefilter("ignore", DeprecationWarning)
-sys.path.insert(0, {tests!r})
-import numpy as np
-import torch
-import lstm_native.torch
-from calls import call_lstm, pack
-from shapes import Shape, make_case
-
-CASE = make_case(Shape("loader", 20, 8, 24, 72, 2, True), np.float32)
-PACKED = pack(CASE)
-torch.manual_seed(0)
-MODULE = lstm_native.torch.LSTM(24, 72, num_layers=2, bidirectional=True).eval()
-
-class Sequences(torch.utils.data.Dataset):
-    def __len__(self):
-        return 12
-
-    def __getitem__(self, index):
-        with torch.inference_mode():
-            by_module = MODULE(torch.from_numpy(CASE.x))[0]
-        called = call_lstm(CASE, all_weights=PACKED, num_threads=2)[0]
-        return torch.stack([torch.from_numpy(called), by_module.clone()])
-
-if __name__ == "__main__":
-    module = torch.nn.LSTM(24, 72)
-    module(torch.from_numpy(CASE.x))  # torch's threads, and ours, before there are workers
-    expected = Sequences()[0].numpy()
-    loader = torch.utils.data.DataLoader(
-        Sequences(), batch_size=3, num_workers=2, multiprocessing_context={method!r})
-    got = [item.numpy() for batch in loader for item in batch]
-    print(len(got), all(item.tobytes() == expected.tobytes() for item in got))
-"""
-
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_a_data_loader(method, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(LOADER.format(tests=TESTS, method=method))
-    done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, "12 True"), done.stderr
+def test_a_data_loader(method):
+    code, output, error = ask("data_loader.py", method)
+    assert (code, output) == (0, "12 True"), error
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -78,10 +36,9 @@ def test_no_more_threads_than_told_beside_torch_and_scikit_learn(threads):
     points = np.random.default_rng(0).standard_normal((2000, 8))
     cluster.KMeans(5, n_init=1, random_state=0).fit(points)
     number = torch.get_num_threads()
-    time.sleep(1.0)  # until the others' threads are asleep
     calls = (lambda: call_lstm(case, all_weights=packed, num_threads=threads),)
     for call in (*calls, lambda: pullback(*outputs)):
-        assert busy_threads(call)[0] <= threads
+        assert threads_that_run(call) <= threads
     assert torch.get_num_threads() == number
     after = settings()
     assert {k: v for k, v in after.items() if k != "pools"} == {
@@ -151,17 +108,22 @@ def test_many_threads_with_modules():
                 assert_same_bits(got, expected)
 
 
-def test_a_module_is_interrupted():
+def test_a_module_is_cancelled():
     module = make_module()
-    long = torch.rand(1, 1, 24).expand(300_000, 1, 24)
-    outputs = module(torch.rand(20_000, 8, 24))[0].sum()
+    x = torch.rand(20, 8, 24)
+    outputs = module(x)[0].sum()
 
     def forward():
         with torch.inference_mode():
-            module(long)
+            module(x)
 
-    assert_prompt(forward)
-    assert_prompt(lambda: [outputs.backward(retain_graph=True) for _ in range(20)])
+    def backward():
+        outputs.backward(retain_graph=True)
+
+    for call in (forward, backward):
+        for number in (0, len(checks(call)) // 2):
+            with pytest.raises(CancelledError):
+                cancel_at(call, number)
     expected = trained(make_module(), torch.ones(5, 2, 24))
     assert_same_bits(trained(module, torch.ones(5, 2, 24)), expected)
 

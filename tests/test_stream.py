@@ -6,10 +6,7 @@ import itertools
 import pickle
 import platform
 import re
-import shutil
-import subprocess
 import threading
-import time
 import tracemalloc
 
 import numpy as np
@@ -20,6 +17,7 @@ from hypothesis import strategies as st
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_reference, pack
 from fresh_interpreter import ask
+from native_libraries import compiled
 from shapes import Shape, make_case
 from test_array_inputs import LAYOUTS, OFFERS, Subclass
 from tolerances import assert_close
@@ -147,7 +145,7 @@ def test_streams_that_share_weights_do_not_meet():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert sorted(results) == list(range(8))
     for got in results.values():
         assert_same_bits([got], [expected])
@@ -518,13 +516,12 @@ def test_threads_that_take_turns_never_corrupt_a_stream():
                 done.append(None)
             except RuntimeError:
                 refused.append(None)
-                time.sleep(0)
 
     threads = [threading.Thread(target=advance) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert len(done) + len(refused) == 1200
     alone = lstm_native.Stream(stream.packed, 4)
     for _ in done:
@@ -561,119 +558,24 @@ def test_steps_leave_no_python_objects_behind():
     assert peak - before < 20000
 
 
-HEAP = """if True:
-    import ctypes
-    import numpy as np, lstm_native
-    class Info(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_size_t) for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
-            "fordblks", "keepcost")]
-    mallinfo2 = ctypes.CDLL(None).mallinfo2
-    mallinfo2.restype = Info
-    def heap():
-        info = mallinfo2()
-        return info.arena, info.hblks, info.hblkhd, info.uordblks
-    rng = np.random.default_rng(0)
-    for hidden, layers, batch, threads in ((13, 3, 2, 1), (33, 1, 1, 1), (264, 2, 1, 2)):
-        weights = []
-        for layer in range(layers):
-            inputs = 5 if layer == 0 else hidden
-            weights += [rng.standard_normal((4 * hidden, n)).astype("f") for n in (inputs, hidden)]
-        packed = lstm_native.pack_weights(weights, layers, False, False, False, False)
-        stream = lstm_native.Stream(packed, batch, num_threads=threads)
-        x, out = np.ones((batch, 5), "f"), np.empty((batch, hidden), "f")
-        xs, outs = np.ones((7, batch, 5), "f"), np.empty((7, batch, hidden), "f")
-        def work(times):
-            for _ in range(times):
-                stream.step(x, out=out)
-                stream.run(xs, out=outs)
-        work(3); heap(); heap()  # ctypes keeps something at its first calls, too
-        before = heap()
-        work(200)
-        after = heap()
-        print(after == before, *(b - a for a, b in zip(before, after)))
-"""
-
-
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc's malloc")
 def test_steps_leave_the_heap_as_it_was():
     version = tuple(int(part) for part in platform.libc_ver()[1].split("."))
     if version < (2, 33):
         pytest.skip("glibc before 2.33 has no mallinfo2")
-    code, output, error = ask(HEAP)
+    code, output, error = ask("stream_heap.py", "heap")
     assert code == 0, error
     assert output.splitlines() == ["True 0 0 0 0"] * 3
-
-
-# Counts calls of malloc and its relatives, and lets glibc do the work.
-COUNTER = """
-#include <stddef.h>
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
-static long calls;
-#define COUNTED __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED)
-void *malloc(size_t n) { COUNTED; return __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { COUNTED; return __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { COUNTED; return __libc_realloc(p, n); }
-void *memalign(size_t to, size_t n) { COUNTED; return __libc_memalign(to, n); }
-void *aligned_alloc(size_t to, size_t n) { COUNTED; return __libc_memalign(to, n); }
-int posix_memalign(void **p, size_t to, size_t n) {
-  COUNTED;
-  *p = __libc_memalign(to, n);
-  return *p ? 0 : 12;
-}
-long allocations(void) { return calls; }
-"""
-COUNTING = (
-    HEAP.replace("mallinfo2 = ctypes.CDLL(None).mallinfo2", "count = ctypes.CDLL(None).allocations")
-    .replace("mallinfo2.restype = Info", "count.restype = ctypes.c_long")
-    .replace("info = mallinfo2()\n", "return (count(),)\n")
-)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="stands in for glibc's malloc")
 def test_steps_do_not_call_malloc(tmp_path):
     # Memory that is taken and given back at once leaves no trace in the heap's sizes.
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler to count with")
-    source, library = tmp_path / "count.c", tmp_path / "count.so"
-    source.write_text(COUNTER)
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
-    code, output, error = ask(COUNTING, LD_PRELOAD=str(library))
+    library = str(compiled("malloc_calls", tmp_path))
+    code, output, error = ask("stream_heap.py", "calls", LD_PRELOAD=library)
     assert code == 0, error
     assert output.splitlines() == ["True 0"] * 3
     # That it counts at all: a step without `out=` makes an array.
-    program = COUNTING.replace("stream.step(x, out=out)", "stream.step(x)")
-    code, output, error = ask(program, LD_PRELOAD=str(library))
+    code, output, error = ask("stream_heap.py", "calls", "results", LD_PRELOAD=library)
     assert code == 0, error
     assert output.count("False") == 3
-
-
-LIMITED = """if True:
-    import resource
-    import numpy as np, lstm_native
-    weights = [np.zeros((4096, n), "f") for n in (1, 1024)]
-    weights += [np.zeros((4096, 1024), "f")] * 2
-    stream = lstm_native.Stream(
-        lstm_native.pack_weights(weights, 2, False, False, False, False), num_threads=1)
-    steps = 1 << 20
-    x, out = np.zeros((steps, 1, 1), "f"), np.empty((steps, 1, 1024), "f")
-    stream.state = ones = [np.ones((2, 1, 1024), "f")] * 2
-    pages = int(open("/proc/self/statm").read().split()[0])
-    limit = pages * resource.getpagesize() + (1 << 30)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    try:
-        stream.run(x, out=out)  # between the layers as much as `out`: 4 GiB
-    except MemoryError:
-        print(all((a == b).all() for a, b in zip(stream.state, ones)))
-    stream.step(x[0])
-    stream.run(x[:3])
-    print(stream.state[0].max() < 1.0)
-"""
-
-
-def test_working_memory_that_cannot_be_had():
-    code, output, error = ask(LIMITED)
-    assert code == 0, error
-    assert output.split() == ["True", "True"]
