@@ -82,7 +82,8 @@ bool SignalWatch::raised(void* signal_watch, const Check& check) noexcept {
 bool SignalWatch::runs_python(const Check& check) {
   try {
     if (const auto own = py::reinterpret_borrow<py::object>(hook)) own(check.place, check.work);
-    return PyErr_CheckSignals() != 0;  // in another thread than the main one there are none
+    // Finds none in another thread than the main one.
+    return PyErr_CheckSignals() != 0;
   } catch (py::error_already_set& error) {  // a signal can come at any moment in which Python's own code runs
     error.restore();
   } catch (...) {

@@ -9,6 +9,8 @@ _DirectionWeights: TypeAlias = tuple[
     npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None
 ]
 
+testing: Any  # for the project's tests
+
 class MemoryPool:
     def __init__(self) -> None: ...
     @property

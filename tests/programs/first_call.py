@@ -1,6 +1,7 @@
 """Prints which settings the first call of a process changes: python first_call.py NAME."""
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def train() -> None:
     pullback(*outputs)
 
 
-calls = {
+calls: dict[str, Callable[[], object]] = {
     "lstm": lambda: call_lstm(case, num_threads=2),
     "lstm, packed": lambda: call_lstm(case, all_weights=pack(case), num_threads=2),
     "Pullback": train,

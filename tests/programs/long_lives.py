@@ -12,6 +12,7 @@ import sys
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,39 +40,39 @@ POOL = lstm_native.MemoryPool()
 
 def random_shape(rng: np.random.Generator) -> Shape:
     largest = (12, 24, 40, 70, 3)
-    sizes = [int(rng.integers(1, top + 1)) for top in largest]
-    return Shape("random", *sizes, bool(rng.integers(2)))
+    T, N, I, H, L = (int(rng.integers(1, top + 1)) for top in largest)  # noqa: E741
+    return Shape("random", T, N, I, H, L, bool(rng.integers(2)))
 
 
-def one_of_many_mistakes(_case: Case, rng: np.random.Generator, **_: int) -> None:
+def one_of_many_mistakes(_case: Case, rng: np.random.Generator, **_: Any) -> None:
     with pytest.raises((TypeError, ValueError, OverflowError)):
         MISTAKES[rng.integers(len(MISTAKES))].run()
 
 
-def wrong_shape(case: Case, _rng: np.random.Generator, **options: int) -> None:
+def wrong_shape(case: Case, _rng: np.random.Generator, **options: Any) -> None:
     with pytest.raises(ValueError, match="input"):
         call_lstm(case, input=case.x[..., None], **options)
 
 
-def with_lengths(case: Case, rng: np.random.Generator, **options: int) -> None:
+def with_lengths(case: Case, rng: np.random.Generator, **options: Any) -> None:
     lengths = rng.integers(0, case.shape.seq_len + 1, case.shape.batch).tolist()
     call_lstm(case, lengths=lengths, **options)
 
 
-def trained(case: Case, rng: np.random.Generator, **options: int) -> None:
+def trained(case: Case, rng: np.random.Generator, **options: Any) -> None:
     recompute = bool(rng.integers(2))
     outputs, pullback = call_vjp(case, recompute=recompute, dropout=0.5, **options)
     pullback(*outputs)
 
 
-def trained_in_a_pool(case: Case, rng: np.random.Generator, **options: int) -> None:
+def trained_in_a_pool(case: Case, rng: np.random.Generator, **options: Any) -> None:
     with POOL:
         trained(case, rng, **options)
     if rng.integers(8) == 0:
         POOL.clear()
 
 
-def trained_operator(case: Case, _rng: np.random.Generator, **options: int) -> None:
+def trained_operator(case: Case, _rng: np.random.Generator, **options: Any) -> None:
     """The operator, its gradients at once and in halves."""
     flat = flat_weight(case)
     results = operator_for(case, 0.5)(case.x, case.h0, case.c0, flat, **options)
@@ -82,7 +83,7 @@ def trained_operator(case: Case, _rng: np.random.Generator, **options: int) -> N
     gradient.weights(case.x, reserve, workspace, state, **options)
 
 
-def streamed(case: Case, _rng: np.random.Generator, **options: int) -> None:
+def streamed(case: Case, _rng: np.random.Generator, **options: Any) -> None:
     if case.shape.bidirectional:
         return
     stream = lstm_native.Stream(pack(case), case.shape.batch, **options)

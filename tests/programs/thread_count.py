@@ -1,6 +1,7 @@
 """Prints how many threads a call has made: python thread_count.py CALL THREADS."""
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from shapes import Shape, make_case
 name, threads = sys.argv[1], int(sys.argv[2])
 case = make_case(Shape("rows", 50, 64, 64, 64), np.float32)
 net, flat = operator_for(case), flat_weight(case)
-given = {"num_threads": threads}
+given: dict[str, Any] = {"num_threads": threads}
 if "default" in name:
     lstm_native.set_num_threads(threads)
     given = {}
