@@ -8,6 +8,7 @@ import pytest
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
 from fresh_interpreter import ask
+from lstm_native import config
 from shapes import Shape, fading_case, make_case
 
 DTYPES = [np.float32, np.float64]
@@ -105,13 +106,19 @@ def test_what_is_only_copied_keeps_its_bits():
 @pytest.mark.parametrize(
     ("given", "expected"), [("", True), ("1", True), (" 1 ", True), ("0", False)]
 )
-def test_the_environment(given, expected):
-    code, output, error = ask("imported.py", LSTM_NATIVE_FLUSH_SUBNORMALS=given)
+def test_the_environment(given, expected, monkeypatch):
+    monkeypatch.setenv("LSTM_NATIVE_FLUSH_SUBNORMALS", given)
+    assert config._flushes_by_default() == expected
+
+
+def test_a_wrong_environment_variable_is_named(monkeypatch):
+    monkeypatch.setenv("LSTM_NATIVE_FLUSH_SUBNORMALS", "off")
+    said = "environment variable LSTM_NATIVE_FLUSH_SUBNORMALS: expected 0 or 1, got 'off'"
+    with pytest.raises(ValueError, match=said):
+        config._flushes_by_default()
+
+
+def test_an_import_finds_the_environment():
+    code, output, error = ask("imported.py", LSTM_NATIVE_FLUSH_SUBNORMALS="0")
     assert code == 0, error
-    assert json.loads(output)["flush"] == expected
-
-
-def test_a_wrong_environment_variable_is_named():
-    code, _, error = ask("imported.py", LSTM_NATIVE_FLUSH_SUBNORMALS="off")
-    assert code != 0
-    assert "environment variable LSTM_NATIVE_FLUSH_SUBNORMALS: expected 0 or 1, got 'off'" in error
+    assert not json.loads(output)["flush"]

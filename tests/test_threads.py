@@ -28,6 +28,9 @@ from lstm_native._core import forward
 from shapes import Shape, make_case, shapes_by_name
 
 THREADS = (1, 2, 3, 8)
+every_dtype = pytest.mark.parametrize(
+    "dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.thorough)]
+)
 SHAPES = [
     *(
         shapes_by_name()[n]
@@ -38,7 +41,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_dtype
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_same_bits(shape, dtype):
     case = make_case(shape, dtype, seed=1)
@@ -97,7 +100,7 @@ def explained(case, weights, **options):
     return lstm_native.explain(*arguments, shape.bidirectional, **options)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_dtype
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
 @pytest.mark.parametrize(("shape", "threads", "split"), SPLITS, ids=name_of)
 def test_same_bits_for_each_split_that_is_chosen(shape, threads, split, packed, dtype):
@@ -120,7 +123,7 @@ WAVEFRONTS = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_dtype
 @pytest.mark.parametrize("threads", [2, 3, 4])
 @pytest.mark.parametrize("shape", WAVEFRONTS, ids=lambda shape: shape.name)
 def test_same_bits_with_layers_in_a_wavefront(shape, threads, dtype):
@@ -192,13 +195,17 @@ def every_split(shape):
             yield split
 
 
-@pytest.mark.parametrize("kind", ["dense", "lengths", "batch_sizes"])
-@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
-@pytest.mark.parametrize(
-    ("shape", "split"),
-    [(shape, split) for shape in FORCED for split in every_split(shape)],
-    ids=name_of,
-)
+KINDS = ("dense", "lengths", "batch_sizes")
+SPLITS_BY_KIND = [
+    pytest.param(shape, split, packed, kind, marks=[] if turn % 6 == way else pytest.mark.thorough)
+    for shape in FORCED
+    for turn, split in enumerate(every_split(shape))
+    for way, (packed, kind) in enumerate(itertools.product((False, True), KINDS))
+]
+
+
+# By default each split is tried in one way.
+@pytest.mark.parametrize(("shape", "split", "packed", "kind"), SPLITS_BY_KIND, ids=name_of)
 def test_same_bits_for_every_split_there_is(shape, split, packed, kind):
     # Also those that no estimate would choose, with groups that have no rows.
     case = make_case(shape, np.float32, seed=5)
@@ -246,7 +253,7 @@ def call_on_path(name, dtype, threads, seen=None):
     return call_lstm(case, input=x, all_weights=weights, num_threads=threads, **options)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_dtype
 @pytest.mark.parametrize("name", PATHS)
 def test_same_bits_however_weights_are_read(name, dtype):
     expected = call_on_path(name, dtype, 1)
@@ -339,8 +346,20 @@ def test_set_num_threads():
     ],
     ids=str,
 )
-def test_default_threads(environment, expected):
-    assert imported(**environment)["threads"] == expected
+def test_default_threads(environment, expected, monkeypatch):
+    for variable in ("LSTM_NATIVE_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert config._default_threads() == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "100000"])
+def test_a_wrong_environment_variable_is_named(value, monkeypatch):
+    monkeypatch.setenv("LSTM_NATIVE_NUM_THREADS", value)
+    expected = "environment variable LSTM_NATIVE_NUM_THREADS: expected an int from 1 to 128"
+    with pytest.raises(ValueError, match=f"^{expected}, got '{value}'$"):
+        config._default_threads()
 
 
 def imported(*arguments, **environment):
@@ -349,16 +368,12 @@ def imported(*arguments, **environment):
     return json.loads(output)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "100000"])
-def test_a_wrong_environment_variable_is_named(value):
-    code, _, error = ask("imported.py", LSTM_NATIVE_NUM_THREADS=value)
-    assert code != 0
-    expected = "environment variable LSTM_NATIVE_NUM_THREADS: expected an int from 1 to 128"
-    assert f"{expected}, got {value!r}" in error
-
-
-def test_affinity_is_respected():
+def test_an_import_finds_the_environment_and_the_affinity():
+    assert imported(LSTM_NATIVE_NUM_THREADS="5")["threads"] == 5
     assert imported("one core")["threads"] == 1
+    code, _, error = ask("imported.py", LSTM_NATIVE_NUM_THREADS="0")
+    assert code != 0
+    assert "environment variable LSTM_NATIVE_NUM_THREADS" in error
 
 
 @pytest.mark.parametrize("environment", [{}, {"OPENBLAS_NUM_THREADS": "3"}])

@@ -101,7 +101,7 @@ def test_what_calls_take_is_what_is_said(tmp_path):
     code, output, error = ask("working_memory.py", LD_PRELOAD=shim)
     assert code == 0, error
     rows = json.loads(output)
-    assert len(rows) == 3 * 36 + 2 * 4 + 1 + 2 + 2
+    assert len(rows) == 3 * 24 + 2 * 4 + 1 + 2 + 2
     for way, used, said, call, shape in rows:
         seq_len, batch, _, _, layers, directions = shape
         # The plan, views of weights, what threads meet at; and lists, where lengths differ.
