@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ import numpy as np
 import lstm_native
 from reference_lstm import Answer, reference
 from shapes import Case
+
+DTYPES = (np.float32, np.float64)
+BIASES = tuple(itertools.product((True, False), repeat=2))  # has_ih_bias, has_hh_bias
+THREADS = (1, 2, 3, 8)
 
 
 def call_lstm(case: Case, **changes: Any) -> tuple[Any, Any, Any]:
@@ -63,11 +68,49 @@ def pack(case: Case, transposed: bool = False, **options: Any) -> lstm_native.Pa
     )
 
 
-def flat_weight(case: Case) -> Any:
-    """The operator's default layout: all matrices, then all biases."""
+def flat_weight(case: Case, weight_layout: str = "mindspore_gpu") -> Any:
+    """The operator's weights, matrices before biases; "mindspore_cpu" adds a cell's biases."""
     matrices = [w.ravel() for w in case.all_weights if w.ndim == 2]
     biases = [w for w in case.all_weights if w.ndim == 1]
+    if weight_layout == "mindspore_cpu":
+        matrices = matrices[::2] + matrices[1::2]
+        biases = [b_ih + b_hh for b_ih, b_hh in zip(biases[::2], biases[1::2], strict=True)]
     return np.concatenate([*matrices, *biases])
+
+
+def weights_of_flat(case: Case, flat: Any, weight_layout: str = "mindspore_gpu") -> list[Any]:
+    """The gradient of flat weights, cut into the gradients of the weights."""
+    step = 4 if case.has_ih_bias else 2
+    places = list(range(len(case.all_weights)))
+    matrices = [place for place in places if place % step < 2]
+    biases = [place for place in places if place % step >= 2]
+    if weight_layout == "mindspore_cpu":
+        matrices, biases = matrices[::2] + matrices[1::2], biases[::2]
+    arrays: dict[int, Any] = {}
+    start = 0
+    for place in (*matrices, *biases):
+        shape = case.all_weights[place].shape
+        arrays[place] = flat.ravel()[start : start + np.prod(shape)].reshape(shape)
+        start += arrays[place].size
+    assert start == flat.size
+    # Both biases of a cell have the gradient of their sum.
+    return [arrays[place if place in arrays else place - 1] for place in places]
+
+
+def turned(array: Any) -> Any:
+    """Time first made batch first, or the other way round."""
+    return np.ascontiguousarray(array.swapaxes(0, 1))
+
+
+def draw_like(arrays: Any, seed: int = 5) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(a.shape).astype(a.dtype) for a in arrays]
+
+
+def flat_gradients(gradients: Any) -> list[Any]:
+    """A pullback's results as one list; those that were not asked for are left out."""
+    d_input, (d_h, d_c), d_weights = gradients
+    return [a for a in (d_input, d_h, d_c, *(d_weights or ())) if a is not None]
 
 
 def operator_for(case: Case, dropout: float = 0.0, **options: Any) -> lstm_native.LSTM:
@@ -87,7 +130,8 @@ def gradient_arguments(case: Case, flat: Any, results: Any) -> tuple[Any, ...]:
 def _operator_arguments(case: Case, dropout: float) -> tuple[Any, ...]:
     shape = case.shape
     sizes = (shape.input_size, shape.hidden_size, shape.num_layers)
-    return (*sizes, case.has_ih_bias, shape.bidirectional, dropout)
+    has_bias = case.has_ih_bias or case.has_hh_bias
+    return (*sizes, has_bias, shape.bidirectional, dropout)
 
 
 def assert_same_bits(got: Any, expected: Any) -> None:

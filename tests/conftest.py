@@ -10,16 +10,20 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]  # bench, and the tests' own helpers
 
 # Machines under test are shared and slow at times: a deadline would fail by chance.
-settings.register_profile("default", deadline=None, max_examples=60)
+settings.register_profile("default", deadline=None, max_examples=40)
 settings.register_profile(
-    "thorough", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck)
+    "thorough", deadline=None, max_examples=300, suppress_health_check=list(HealthCheck)
 )
-settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="also run cross products")
     parser.addoption("--runslow", action="store_true", help="also run tests that take minutes")
     parser.addoption("--cuda", help="the CUDA module for tests/cuda: a file, or 'device'")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("thorough" if config.getoption("--thorough") else "default")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -29,6 +33,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     if config.getoption("--runslow"):
         return
     for item in items:

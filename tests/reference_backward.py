@@ -27,30 +27,26 @@ def direction_backward(x, h_0, c_0, weights, gates, cells, reverse, d_hidden, d_
     """One sequence through one direction: gradients of x, h_0, c_0, w_ih, w_hh and the bias."""
     w_ih, w_hh = weights[:2]
     order = range(len(x))[:: -1 if reverse else 1]
-    d_x, d_ih, d_hh = np.zeros_like(x), np.zeros_like(w_ih), np.zeros_like(w_hh)
-    d_bias = np.zeros(len(w_ih))
+    d_pre = np.zeros((len(x), len(w_ih)))  # gradients of the four gates' pre-activations
+    h_before = np.zeros(d_hidden.shape)
     for place in reversed(range(len(order))):
         t = order[place]
         i, f, g, o = gates[t]
         before = cells[order[place - 1]] if place else c_0
-        h_before = gates[order[place - 1]][3] * np.tanh(before) if place else h_0
-        squashed = np.tanh(cells[t])
+        h_before[t] = gates[order[place - 1]][3] * np.tanh(before) if place else h_0
+        tanh_c = np.tanh(cells[t])
         d_h = d_h + d_hidden[t]
-        d_c = d_c + d_h * o * (1 - squashed**2)
-        d_pre = np.concatenate(
+        d_c = d_c + d_h * o * (1 - tanh_c**2)
+        d_pre[t] = np.concatenate(
             [
                 d_c * g * i * (1 - i),
                 d_c * before * f * (1 - f),
                 d_c * i * (1 - g**2),
-                d_h * squashed * o * (1 - o),
+                d_h * tanh_c * o * (1 - o),
             ]
         )
-        d_x[t] = w_ih.T @ d_pre
-        d_ih += np.outer(d_pre, x[t])
-        d_hh += np.outer(d_pre, h_before)
-        d_bias += d_pre
-        d_h, d_c = w_hh.T @ d_pre, d_c * f
-    return d_x, d_h, d_c, d_ih, d_hh, d_bias
+        d_h, d_c = w_hh.T @ d_pre[t], d_c * f
+    return d_pre @ w_ih, d_h, d_c, d_pre.T @ x, d_pre.T @ h_before, d_pre.sum(axis=0)
 
 
 def backward_packed(

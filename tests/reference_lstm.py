@@ -40,12 +40,11 @@ def run_direction(
     hidden = np.zeros((steps, hidden_size))
     cells = np.zeros((steps, hidden_size))
     gates = np.zeros((steps, 4, hidden_size))
+    of_input = x @ w_ih.T
+    for bias in (b_ih, b_hh):
+        of_input = of_input if bias is None else of_input + bias
     for t in reversed(range(steps)) if reverse else range(steps):
-        pre = w_ih @ x[t] + w_hh @ h
-        if b_ih is not None:
-            pre = pre + b_ih
-        if b_hh is not None:
-            pre = pre + b_hh
+        pre = of_input[t] + w_hh @ h
         i, f, g, o = np.split(pre, 4)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
         c = f * c + i * g
@@ -56,7 +55,7 @@ def run_direction(
 
 def rows_of_sequences(batch_sizes: Sequence[int]) -> list[list[int]]:
     """Which packed rows belong to each sequence, in time order."""
-    rows: list[list[int]] = [[] for _ in range(batch_sizes[0])]
+    rows: list[list[int]] = [[] for _ in range(max(batch_sizes, default=0))]
     start = 0
     for size in batch_sizes:
         for sequence in range(size):

@@ -177,6 +177,12 @@ def shapes_by_name(shapes: Iterable[Shape] = BENCH_SHAPES + TEST_SHAPES) -> dict
     return {shape.name: shape for shape in shapes}
 
 
+# For what depends on the kind of call rather than on sizes: every size at its minimum, one row,
+# all that a stack can be, and tiles and vectors with rests.
+FEW_NAMES = ("ones", "one_step_one_row", "h17", "bi_two_layers", "batch_33")
+FEW_SHAPES = tuple(shapes_by_name()[name] for name in FEW_NAMES)
+
+
 def make_case(
     shape: Shape,
     dtype: DTypeLike = np.float32,

@@ -1,4 +1,4 @@
-"""Gradients: against the float64 reference, finite differences, and themselves."""
+"""Gradients: finite differences, threads, recomputed gates, needs, and the operator's tapes."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 import lstm_native
 from calls import (
+    THREADS,
     assert_same_bits,
     call_lstm,
     call_vjp,
+    draw_like,
+    flat_gradients,
     flat_weight,
     gradient_for,
     operator_for,
@@ -17,121 +20,18 @@ from calls import (
     transposed_weights,
 )
 from reference_backward import backward_packed
-from reference_dropout import drop_with
-from shapes import TEST_SHAPES, Shape, make_case
-from tolerances import TOLERANCES
-
-RELATIVE = {dtype: TOLERANCES["gradient"].of(dtype) for dtype in (np.float32, np.float64)}
-THREADS = (1, 2, 3, 8)
+from shapes import Shape, make_case
+from tolerances import assert_gradients_close
 
 
-def draw_like(arrays, seed=5):
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal(a.shape).astype(a.dtype) for a in arrays]
-
-
-def flat(gradients):
-    d_input, (d_h, d_c), d_weights = gradients
-    return [d_input, d_h, d_c, *d_weights]
-
-
-def assert_gradients(got, expected, relative):
-    for ours, theirs in zip(got, expected, strict=True):
-        assert ours.shape == theirs.shape
-        scale = np.abs(theirs).max(initial=1e-30)
-        assert np.abs(ours - theirs).max(initial=0) <= relative * scale
-
-
-def expected_gradients(case, batch_sizes, rows, given, drop=None):
+def expected_gradients(case, given):
+    shape = case.shape
+    d_rows = given[0].reshape(shape.seq_len * shape.batch, -1)
     answer = backward_packed(
-        rows, case.h0, case.c0, case.all_weights, case.shape.bidirectional, batch_sizes, *given,
-        (case.has_ih_bias, case.has_hh_bias), drop,
+        case.x.reshape(-1, shape.input_size), case.h0, case.c0, case.all_weights,
+        shape.bidirectional, [shape.batch] * shape.seq_len, d_rows, *given[1:],
     )  # fmt: skip
-    return [answer.input, answer.h_0, answer.c_0, *answer.weights]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", TEST_SHAPES, ids=lambda shape: shape.name)
-def test_against_the_reference(shape, dtype):
-    case = make_case(shape, dtype, seed=3)
-    outputs, pullback = call_vjp(case)
-    assert_same_bits(outputs, call_lstm(case))
-    given = draw_like(outputs)
-    rows = case.x.reshape(-1, shape.input_size)
-    d_rows = given[0].reshape(len(rows), -1)
-    expected = expected_gradients(case, [shape.batch] * shape.seq_len, rows, (d_rows, *given[1:]))
-    expected[0] = expected[0].reshape(case.x.shape)
-    assert_gradients(flat(pullback(*given)), expected, RELATIVE[dtype])
-
-
-@settings(max_examples=40)
-@given(
-    st.lists(st.integers(0, 7), min_size=1, max_size=9),
-    st.integers(1, 20),
-    st.integers(1, 35),
-    st.integers(1, 3),
-    st.booleans(),
-    st.tuples(st.booleans(), st.booleans()),
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from([0.0, 0.4]),
-    st.integers(0, 1000),
-)
-def test_ragged(lengths, features, hidden, layers, bi, bias, batch_first, transposed, rate, seed):
-    steps = max(*lengths, 1)
-    shape = Shape("ragged", steps, len(lengths), features, hidden, layers, bi)
-    case = make_case(shape, np.float64, seed, bias)
-    order = np.argsort([-n for n in lengths], kind="stable")
-    sizes = [sum(n > t for n in lengths) for t in range(steps)]
-    options = {
-        "dropout": rate if layers > 1 else 0.0,
-        "seed": seed,
-        "weights_transposed": transposed,
-        "all_weights": transposed_weights(case) if transposed else case.all_weights,
-        "num_threads": 3,
-    }
-    turned = (lambda a: a.swapaxes(0, 1)) if batch_first else (lambda a: a)
-    outputs, pullback = call_vjp(
-        case, input=turned(case.x), lengths=lengths, batch_first=batch_first, **options
-    )
-    given = draw_like(outputs, seed)
-    got = flat(pullback(*given))
-    got[0] = turned(got[0])
-    if transposed:
-        got = [*got[:3], *(a.T if a.ndim == 2 else a for a in got[3:])]
-    mask = np.arange(steps)[:, None] < np.array(lengths)
-    assert not got[0][~mask].any()
-    # The same sequences as a packed batch, longest first, those without steps left out.
-    kept = [n for n in order if lengths[n] > 0]
-    d_out = turned(given[0])
-    if kept:
-        rows = np.concatenate([case.x[t, order[: sizes[t]]] for t in range(steps) if sizes[t]])
-        d_rows = np.concatenate([d_out[t, order[: sizes[t]]] for t in range(steps) if sizes[t]])
-        sub = type(case)(shape, rows, case.h0[:, kept], case.c0[:, kept], case.all_weights, *bias)
-        drop = drop_with(rate, seed, 0) if options["dropout"] else None
-        wanted = expected_gradients(
-            sub, [s for s in sizes if s], rows,
-            (d_rows, given[1][:, kept], given[2][:, kept]), drop,
-        )  # fmt: skip
-        ours = [
-            np.concatenate([got[0][t, order[: sizes[t]]] for t in range(steps) if sizes[t]]),
-            got[1][:, kept],
-            got[2][:, kept],
-            *got[3:],
-        ]
-        assert_gradients(ours, wanted, 1e-11)
-        packed_options = {**options, "input": rows, "batch_sizes": [s for s in sizes if s]}
-        states = (case.h0[:, kept], case.c0[:, kept])
-        _, packed_pullback = call_vjp(sub, initial_states=states, **packed_options)
-        again = flat(packed_pullback(d_rows, given[1][:, kept], given[2][:, kept]))
-        if transposed:
-            again = [*again[:3], *(a.T if a.ndim == 2 else a for a in again[3:])]
-        assert_gradients(again, wanted, 1e-11)
-    empty = [n for n in range(len(lengths)) if lengths[n] == 0]
-    np.testing.assert_array_equal(got[1][:, empty], given[1][:, empty])
-    np.testing.assert_array_equal(got[2][:, empty], given[2][:, empty])
-    if not kept:
-        assert not any(a.any() for a in got[3:])
+    return [answer.input.reshape(case.x.shape), answer.h_0, answer.c_0, *answer.weights]
 
 
 def test_finite_differences():
@@ -145,7 +45,7 @@ def test_finite_differences():
 
     arrays = [case.x, case.h0, case.c0, *case.all_weights]
     step = 1e-5
-    for array, gradient in zip(arrays, flat(pullback(*given)), strict=True):
+    for array, gradient in zip(arrays, flat_gradients(pullback(*given)), strict=True):
         for index in np.ndindex(array.shape):
             kept = array[index]
             array[index] = kept + step
@@ -177,7 +77,7 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
             if (shape.num_layers > 1)
             else call_vjp(case, num_threads=threads)
         )
-        results.append(flat(pullback(*draw_like(outputs))))
+        results.append(flat_gradients(pullback(*draw_like(outputs))))
     for got in results[1:]:
         assert_same_bits(got, results[0])
 
@@ -202,15 +102,11 @@ def test_packed_products_over_rows(shape, transposed):
             case, weights_transposed=transposed, all_weights=weights, num_threads=threads
         )
         given = draw_like(outputs)
-        results.append(flat(pullback(*given)))
+        results.append(flat_gradients(pullback(*given)))
     for got in results[1:]:
         assert_same_bits(got, results[0])
     got = [*results[0][:3], *(a.T if transposed and a.ndim == 2 else a for a in results[0][3:])]
-    rows = case.x.reshape(-1, shape.input_size)
-    d_rows = given[0].reshape(len(rows), -1)
-    expected = expected_gradients(case, [shape.batch] * shape.seq_len, rows, (d_rows, *given[1:]))
-    expected[0] = expected[0].reshape(case.x.shape)
-    assert_gradients(got, expected, RELATIVE[np.float64])
+    assert_gradients_close(got, expected_gradients(case, given))
 
 
 def test_needs_and_absent_gradients():
@@ -223,8 +119,10 @@ def test_needs_and_absent_gradients():
     assert_same_bits(pullback(*given, needs={"states"})[1], everything[1])
     assert_same_bits(pullback(*given, needs=("weights",))[2], everything[2])
     zeros = [np.zeros_like(a) for a in given]
-    assert_same_bits(flat(pullback(given[0])), flat(pullback(given[0], *zeros[1:])))
-    assert not any(a.any() for a in flat(pullback()))
+    assert_same_bits(
+        flat_gradients(pullback(given[0])), flat_gradients(pullback(given[0], *zeros[1:]))
+    )
+    assert not any(a.any() for a in flat_gradients(pullback()))
 
 
 @pytest.mark.parametrize("steps", [1, 2**40])
@@ -245,13 +143,13 @@ def test_packed_weights_are_unpacked():
     outputs, pullback = call_vjp(case)
     same, other = call_vjp(case, all_weights=pack(case))
     assert_same_bits(outputs, same)
-    assert_same_bits(flat(pullback(*outputs)), flat(other(*outputs)))
+    assert_same_bits(flat_gradients(pullback(*outputs)), flat_gradients(other(*outputs)))
 
 
 def test_an_empty_batch():
     case = make_case(Shape("empty", 4, 0, 5, 6, 2), np.float32)
     outputs, pullback = call_vjp(case)
-    got = flat(pullback(*outputs))
+    got = flat_gradients(pullback(*outputs))
     assert got[0].shape == (4, 0, 5)
     assert not any(a.any() for a in got[3:])
 
@@ -292,7 +190,7 @@ def test_recomputed_gates_give_the_same_bits(
     again, short = call_vjp(case, recompute=True, num_threads=seed % 3 + 1, **options)
     assert_same_bits(again, outputs)
     given = draw_like(outputs)
-    assert_same_bits(flat(short(*given)), flat(pullback(*given)))
+    assert_same_bits(flat_gradients(short(*given)), flat_gradients(pullback(*given)))
     rows = sum(lengths) if way in ("packed", "lengths") else lengths[0] * len(lengths)
     cells = layers * (2 if bi else 1)
     assert short.nbytes == np.dtype(dtype).itemsize * (32 + cells * rows * 2 * hidden)

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import assert_same_bits, call_lstm, call_reference, flat_weight, operator_for
-from reference_dropout import drop_with
+from calls import assert_same_bits, call_lstm, flat_weight, operator_for
 from shapes import Shape, make_case, shapes_by_name
 from test_reference import DOCUMENTED_OUTPUT
-from tolerances import assert_close
 
 SHAPES = [shapes_by_name()[name] for name in ("h9", "two_layers", "bi_two_layers", "ones")]
 HEADER = 32
@@ -39,33 +37,14 @@ def test_documented_example():
     assert state.shape == (2, 1)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_is_lstm_with_another_weight_layout(shape, has_bias, dtype):
-    case = make_case(shape, dtype, seed=1, bias=(has_bias, has_bias))
+def test_is_lstm_with_another_weight_layout(shape, has_bias):
+    case = make_case(shape, np.float32, seed=1, bias=(has_bias, has_bias))
     net = operator_for(case)
     w = flat_weight(case)
     assert net.weight_size == w.size
     assert_same_bits(net(case.x, case.h0, case.c0, w)[:3], call_lstm(case))
-
-
-@pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_mindspore_cpu_layout(shape, has_bias):
-    case = make_case(shape, np.float64, seed=2, bias=(has_bias, has_bias))
-    step = 4 if has_bias else 2
-    weights = case.all_weights
-    parts = [w.ravel() for w in weights[0::step]] + [w.ravel() for w in weights[1::step]]
-    if has_bias:
-        parts += [b_ih + b_hh for b_ih, b_hh in zip(weights[2::4], weights[3::4], strict=True)]
-    w = np.concatenate(parts)
-    net = operator_for(case, weight_layout="mindspore_cpu")
-    assert net.weight_size == w.size
-    got = net(case.x, case.h0, case.c0, w)
-    expected = call_reference(case)
-    assert_close(got[0], expected.output, "value")
-    assert_close(got[2], expected.c_n, "value")
 
 
 @pytest.mark.parametrize("shape", [(-1,), (1, -1), (-1, 1, 1)])
@@ -89,31 +68,10 @@ def test_batch_first():
     assert_same_bits((turned[0].swapaxes(0, 1), *turned[1:4]), plain[:4])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_reserve_holds_gates_and_cells(shape, dtype):
-    case = make_case(shape, dtype, seed=3)
-    dropout = 0.5 if shape.num_layers > 1 else 0.0
-    net = operator_for(case, dropout)
-    lstm_native.manual_seed(8)
-    output, h_n, c_n, reserve, _ = net(case.x, case.h0, case.c0, flat_weight(case))
-    drop = drop_with(0.5, 8, 0) if dropout else None
-    expected = call_reference(case, drop=drop)
-    assert reserve.dtype == dtype
-    assert reserve.shape == (net.reserve_size(shape.seq_len, shape.batch), 1)
-    rows, units = shape.seq_len * shape.batch, shape.hidden_size
-    body = reserve[HEADER:].reshape(len(expected.gates), rows * 5 * units)
-    for kept, gates, cells in zip(body, expected.gates, expected.cells, strict=True):
-        assert_close(kept[: rows * 4 * units].reshape(rows, 4, units), gates, "value")
-        assert_close(kept[rows * 4 * units :].reshape(rows, units), cells, "value")
-    assert_close(output, expected.output, "value")
-    assert_close(h_n, expected.h_n, "value")
-    assert_close(c_n, expected.c_n, "value")
-
-
 def test_reserve_begins_with_a_header():
     case = make_case(SHAPES[1], np.float32)
     reserve = run(case)[3]
+    assert reserve.shape == (operator_for(case).reserve_size(5, 3), 1)
     header = reserve[:HEADER].tobytes()
     assert header[:8] == b"LSTMTAPE"
     assert np.frombuffer(header[8:16], np.uint32).tolist() == [1, 4]

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from calls import assert_same_bits, call_lstm
+from calls import DTYPES, assert_same_bits, call_lstm
 from reference_lstm import reference_packed
 from shapes import Shape, make_case
 from tolerances import assert_close
@@ -29,27 +27,14 @@ def assert_packed(batch_sizes, dtype, seed=0, **options):
         assert_close(ours, theirs, "value")
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize(
     "batch_sizes",
     [[1], [1, 1, 1], [3, 3, 3], [4, 3, 1], [40, 33, 17, 16, 9, 1], [9, 1, 1, 1, 1]],
     ids=str,
 )
-def test_batch_sizes(batch_sizes, num_layers, bidirectional, dtype):
-    assert_packed(batch_sizes, dtype, num_layers=num_layers, bidirectional=bidirectional)
-
-
-@given(
-    st.lists(st.integers(1, 40), min_size=1, max_size=12).map(lambda s: sorted(s, reverse=True)),
-    st.integers(1, 3),
-    st.booleans(),
-    st.sampled_from([np.float32, np.float64]),
-    st.integers(0, 2**32 - 1),
-)
-def test_random_batch_sizes(batch_sizes, num_layers, bidirectional, dtype, seed):
-    assert_packed(batch_sizes, dtype, seed, num_layers=num_layers, bidirectional=bidirectional)
+def test_batch_sizes(batch_sizes):
+    for dtype in DTYPES:
+        assert_packed(batch_sizes, dtype, num_layers=2, bidirectional=True)
 
 
 def test_each_sequence_is_what_it_would_be_alone():

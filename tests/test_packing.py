@@ -1,4 +1,4 @@
-"""Weights packed once: the same values as plain ones, kept bit for bit, in 16 bits if told so."""
+"""Packed weights: kept bit for bit, in 16 bits if told so, and the same bits for any threads."""
 
 import copy
 import itertools
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 import lstm_native
 from calls import (
+    BIASES,
+    DTYPES,
+    THREADS,
     assert_same_bits,
     call_lstm,
     call_reference,
@@ -24,25 +27,19 @@ from calls import (
 from drawn_shapes import drawn_shapes
 from fresh_interpreter import ask
 from reference_dropout import drop_with
-from shapes import TEST_SHAPES, Shape, make_case, shapes_by_name
-from tolerances import assert_close
+from shapes import FEW_NAMES, FEW_SHAPES, Shape, make_case, shapes_by_name
+from tolerances import assert_all_close
 
-DTYPES = (np.float32, np.float64)
-BIASES = tuple(itertools.product((True, False), repeat=2))
 HALVES = ("float16", "bfloat16")
 # What calls compute in, and what matrices are stored in where that is not the same.
 KINDS = ((np.float32, None), (np.float32, "float16"), (np.float32, "bfloat16"), (np.float64, None))
-THREADS = (1, 2, 3, 8)
 ISAS = lstm_native.get_config()["isa"]["supported"]
-HEADER = 32  # elements of a reserve, before the gates
-# Where a property depends on the kind of layer rather than on sizes.
-NAMES = ("ones", "h17", "two_layers", "bi_two_layers", "one_step_one_row", "batch_33")
 
-every_shape = pytest.mark.parametrize("shape", TEST_SHAPES, ids=lambda shape: shape.name)
+few_shapes = pytest.mark.parametrize("shape", FEW_SHAPES, ids=lambda shape: shape.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 every_half = pytest.mark.parametrize("weight_dtype", HALVES)
 every_kind = pytest.mark.parametrize(("dtype", "stored"), KINDS)
-some_shapes = pytest.mark.parametrize("name", NAMES)
+few_names = pytest.mark.parametrize("name", FEW_NAMES)
 
 random_shapes = drawn_shapes(seq_len=12, batch=(0, 20), input_size=40, hidden_size=40)
 
@@ -51,104 +48,30 @@ def make(name, dtype=np.float32, seed=1, bias=(True, True)):
     return make_case(shapes_by_name()[name], dtype, seed, bias)
 
 
-def assert_answer(got, expected):
-    for ours, theirs in zip(got, (expected.output, expected.h_n, expected.c_n), strict=True):
-        assert_close(ours, theirs, "value")
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("bias", BIASES)
+def test_packed_weights_know_their_flags(bias, transposed):
+    # A call may leave them at the defaults, and so may the layout of the operator's flat weights.
+    case = make("bi_two_layers", bias=bias)
+    packed = pack(case, transposed)
+    expected = call_lstm(case, all_weights=packed)
+    flags = {"weights_transposed": False, "has_ih_bias": True, "has_hh_bias": True}
+    assert_same_bits(call_lstm(case, all_weights=packed, **flags), expected)
+    for layout in ("mindspore_gpu", "mindspore_cpu"):
+        for training in (False, True):
+            net = operator_for(case, weight_layout=layout, training=training)
+            assert_same_bits(net(case.x, case.h0, case.c0, packed)[:3], expected)
 
 
-# --- results ----------------------------------------------------------------------------------
+def test_dropout():
+    case = make("bi_two_layers")
+    reference = call_reference(case, drop=drop_with(0.4, 21, 0))
+    expected = (reference.output, reference.h_n, reference.c_n)
+    options = {"dropout": 0.4, "train": True, "seed": 21}
+    assert_all_close(call_lstm(case, all_weights=pack(case), **options), expected, "value")
 
 
-@every_dtype
-@every_shape
-def test_results(shape, dtype):
-    for bias in BIASES:
-        case = make_case(shape, dtype, seed=1, bias=bias)
-        expected = call_reference(case)
-        for transposed in (False, True):
-            packed = pack(case, transposed)
-            got = call_lstm(case, all_weights=packed, weights_transposed=transposed)
-            assert all(ours.dtype == dtype for ours in got)
-            assert_answer(got, expected)
-
-
-@every_dtype
-@every_shape
-def test_results_of_the_operator(shape, dtype):
-    # The layout is one of flat weights, so it has nothing to say about packed ones.
-    for bias, layout in itertools.product(BIASES, ("mindspore_gpu", "mindspore_cpu")):
-        case = make_case(shape, dtype, seed=1, bias=bias)
-        packed = pack(case)
-        net = lstm_native.LSTM(
-            shape.input_size,
-            shape.hidden_size,
-            shape.num_layers,
-            any(bias),  # one bias or the other, or both
-            shape.bidirectional,
-            0.0,
-            weight_layout=layout,
-        )
-        expected = call_reference(case)
-        trained = net(case.x, case.h0, case.c0, packed)
-        assert_answer(trained[:3], expected)
-        assert_reserve(trained[3], expected, shape)
-        inferred = net(case.x, case.h0, case.c0, packed, training=False)
-        assert inferred[3].shape == (0, 1)
-        assert_same_bits(inferred[:3], trained[:3])
-        assert_same_bits(inferred[:3], call_lstm(case, all_weights=packed))
-
-
-def assert_reserve(reserve, expected, shape):
-    rows, units = shape.seq_len * shape.batch, shape.hidden_size
-    body = reserve[HEADER:].reshape(len(expected.gates), rows * 5 * units)
-    for kept, gates, cells in zip(body, expected.gates, expected.cells, strict=True):
-        assert_close(kept[: rows * 4 * units].reshape(rows, 4, units), gates, "value")
-        assert_close(kept[rows * 4 * units :].reshape(rows, units), cells, "value")
-
-
-@every_dtype
-@pytest.mark.parametrize("name", ["two_layers", "bi_two_layers", "three_layers"])
-def test_dropout(name, dtype):
-    case = make(name, dtype)
-    packed = pack(case)
-    expected = call_reference(case, drop=drop_with(0.4, 21, 0))
-    assert_answer(
-        call_lstm(case, all_weights=packed, dropout=0.4, train=True, seed=21),
-        expected,
-    )
-    lstm_native.manual_seed(21)
-    trained = operator_for(case, 0.4)(case.x, case.h0, case.c0, packed)
-    assert_answer(trained[:3], expected)
-    assert_reserve(trained[3], expected, case.shape)
-
-
-@given(
-    random_shapes,
-    st.sampled_from(DTYPES),
-    st.sampled_from(BIASES),
-    st.booleans(),
-    st.booleans(),
-    st.integers(1, 4),
-    st.integers(0, 2**32 - 1),
-)
-def test_random_shapes_and_flags(shape, dtype, bias, batch_first, transposed, threads, seed):
-    case = make_case(shape, dtype, seed, bias)
-    output, h_n, c_n = call_lstm(
-        case,
-        input=case.x.swapaxes(0, 1) if batch_first else case.x,
-        batch_first=batch_first,
-        all_weights=pack(case, transposed),
-        num_threads=threads,
-        # Packed weights know their flags; a call may leave them at the defaults.
-        weights_transposed=False,
-        has_ih_bias=True,
-        has_hh_bias=True,
-    )
-    got = (output.swapaxes(0, 1) if batch_first else output, h_n, c_n)
-    assert_answer(got, call_reference(case))
-
-
-@some_shapes
+@few_names
 def test_a_call_with_nothing_to_convert_gives_the_same_bits_as_any_other(name):
     # Such a call takes a way of its own through the library.
     case = make(name)
@@ -172,7 +95,7 @@ def test_a_call_with_nothing_to_convert_gives_the_same_bits_as_any_other(name):
 
 
 @every_kind
-@some_shapes
+@few_names
 def test_a_row_does_not_depend_on_its_company(name, dtype, stored):
     case = make(name, dtype)
     assert_rows_alone(case, pack(case, weight_dtype=stored))
@@ -201,7 +124,7 @@ def assert_rows_alone(case, packed):
 
 
 @every_kind
-@some_shapes
+@few_names
 def test_same_bits_for_any_number_of_threads(name, dtype, stored):
     case = make(name, dtype)
     packed = pack(case, weight_dtype=stored)
@@ -258,20 +181,19 @@ def with_special_values(case, dtype):
     return replace(case, all_weights=tuple(arrays))
 
 
-@every_dtype
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("transposed", [False, True])
-@every_shape
-def test_unpack_gives_back_every_bit(shape, transposed, bias, dtype):
-    case = with_special_values(make_case(shape, dtype, bias=bias), dtype)
-    weights = transposed_weights(case) if transposed else case.all_weights
-    unpacked = pack(case, transposed).unpack()
-    assert isinstance(unpacked, tuple)
-    assert_same_bits(unpacked, weights)
-    assert all(array.flags.c_contiguous and array.flags.writeable for array in unpacked)
+@few_shapes
+def test_unpack_gives_back_every_bit(shape, bias):
+    for dtype, transposed in itertools.product(DTYPES, (False, True)):
+        case = with_special_values(make_case(shape, dtype, bias=bias), dtype)
+        weights = transposed_weights(case) if transposed else case.all_weights
+        unpacked = pack(case, transposed).unpack()
+        assert isinstance(unpacked, tuple)
+        assert_same_bits(unpacked, weights)
+        assert all(array.flags.c_contiguous and array.flags.writeable for array in unpacked)
 
 
-@some_shapes
+@few_names
 def test_unpack_after_arrays_of_other_layouts(name):
     case = make(name)
     expected = pack(case)
@@ -324,7 +246,7 @@ def test_attributes(dtype, stored, bias):
 
 
 @every_kind
-@every_shape
+@few_shapes
 def test_nbytes(shape, dtype, stored):
     case = make_case(shape, dtype)
     nbytes = pack(case, weight_dtype=stored).nbytes
@@ -400,27 +322,6 @@ def test_a_pickle_is_for_any_instruction_set(isa, tmp_path):
 
 
 # --- 16 bits ----------------------------------------------------------------------------------
-
-
-@every_half
-@every_shape
-def test_results_with_narrow_weights(shape, weight_dtype):
-    for bias in BIASES:
-        case = make_case(shape, np.float32, seed=1, bias=bias)
-        packed = pack(case, weight_dtype=weight_dtype)
-        rounded = replace(case, all_weights=packed.unpack())
-        got = call_lstm(case, all_weights=packed)
-        assert all(ours.dtype == np.float32 for ours in got)
-        expected = call_reference(rounded)
-        assert_answer(got, expected)
-        unrounded = call_reference(case)
-        wanted = (unrounded.output, unrounded.h_n, unrounded.c_n)
-        for ours, theirs in zip(got, wanted, strict=True):
-            assert_close(ours, theirs, f"{weight_dtype} weights")
-        if bias != (True, True):
-            continue
-        reserve = operator_for(case)(case.x, case.h0, case.c0, packed)[3]
-        assert_reserve(reserve, expected, shape)
 
 
 @every_half
@@ -604,7 +505,7 @@ def test_every_instruction_set_widens_every_number(isa, weight_dtype, tmp_path):
             held = pack(case, weight_dtype=weight_dtype).unpack()
             assert_same_bits(held[:1], case.all_weights[:1])
             expected = call_reference(replace(case, all_weights=held))
-        assert_answer(got, expected)
+        assert_all_close(got, (expected.output, expected.h_n, expected.c_n), "value")
         # The reference would not show it if nothing came of the weights.
         assert len(np.unique(got[0][0, 0])) > len(tiny)
 

@@ -88,3 +88,17 @@ def assert_close(got: Any, expected: Any, quantity: str, dtype: Any = None) -> N
     got = np.asarray(got)
     atol = tolerance.of(got.dtype if dtype is None else dtype)
     np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=tolerance.reason)
+
+
+def assert_all_close(got: Any, expected: Any, quantity: str) -> None:
+    for ours, theirs in zip(got, expected, strict=True):
+        assert_close(ours, theirs, quantity)
+
+
+def assert_gradients_close(got: Any, expected: Any) -> None:
+    """Compare gradients, each relative to the largest magnitude in its array."""
+    tolerance = TOLERANCES["gradient"]
+    for ours, theirs in zip(got, expected, strict=True):
+        assert ours.shape == theirs.shape
+        atol = tolerance.of(ours.dtype) * np.abs(theirs).max(initial=1e-30)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol, err_msg=tolerance.reason)
