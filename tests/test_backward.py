@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lstm_native
@@ -19,6 +19,7 @@ from calls import (
     pack,
     transposed_weights,
 )
+from few_and_all import few_of
 from reference_backward import backward_packed
 from shapes import Shape, make_case
 from tolerances import assert_gradients_close
@@ -92,7 +93,7 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
     ],
     ids=lambda shape: shape.name,
 )
-@pytest.mark.parametrize("transposed", [False, True])
+@few_of("transposed", [False, True], [False])
 def test_packed_products_over_rows(shape, transposed):
     case = make_case(shape, np.float64, seed=4)
     weights = transposed_weights(case) if transposed else case.all_weights
@@ -160,7 +161,6 @@ def test_bytes_of_the_tape():
     assert pullback.nbytes == 4 * (32 + 2 * 2 * 4 * 3 * 5 * 6)
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=9),
     st.integers(1, 40),

@@ -14,14 +14,16 @@ import lstm_native
 from calls import assert_same_bits, call_lstm, pack, transposed_weights
 from drawn_shapes import drawn_shapes
 from fresh_interpreter import ask
-from shapes import BENCH_SHAPES, TEST_SHAPES, Shape, make_case
+from shapes import BENCH_SHAPES, FEW_SHAPES, Shape, make_case
 
 DTYPES = ("float32", "float64")
 ISAS = lstm_native.get_config()["isa"]["supported"]
-SHAPES = BENCH_SHAPES + TEST_SHAPES
 PATHS = {"packed", "packed_per_call", "in_place", "blas"}
 
-every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+# Of the bench shapes are those that threads split, and that a wavefront runs.
+every_shape = pytest.mark.parametrize(
+    "shape", FEW_SHAPES + BENCH_SHAPES, ids=lambda shape: shape.name
+)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -73,19 +75,17 @@ SMALL = Shape("small", 6, 3, 5, 16, 2)  # full vectors of every instruction set
 # --- agreement --------------------------------------------------------------------------------
 
 
-@every_dtype
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("threads", [1, 2, 8])
-@every_shape
-def test_sizes_and_arguments_agree(shape, threads, packed, dtype):
-    for batch_first in (False, True):
-        options = {"num_threads": threads, "batch_first": batch_first}
+@pytest.mark.parametrize("shape", FEW_SHAPES, ids=lambda shape: shape.name)
+def test_sizes_and_arguments_agree(shape):
+    flags = (False, True)
+    for threads, packed, dtype, turned in itertools.product((1, 2, 8), flags, DTYPES, flags):
+        options = {"num_threads": threads, "batch_first": turned}
         sized = by_sizes(shape, packed=packed, dtype=dtype, **options)
         assert sized == by_arguments(shape, dtype, packed, **options)
 
 
 @pytest.mark.parametrize("weight_dtype", ["float16", "bfloat16"])
-@every_shape
+@pytest.mark.parametrize("shape", FEW_SHAPES, ids=lambda shape: shape.name)
 def test_sizes_and_arguments_agree_on_narrow_weights(shape, weight_dtype):
     about = by_sizes(shape, weight_dtype=weight_dtype)
     assert about == by_arguments(shape, packed=True, weight_dtype=weight_dtype)
@@ -189,17 +189,16 @@ def assert_consistent(about, shape, threads):
     assert about.workspace_bytes >= 0
 
 
-@every_dtype
-@pytest.mark.parametrize("threads", [1, 2, 4, 8, 128])
 @every_shape
-def test_its_parts_fit_each_other(shape, threads, dtype):
-    for packed in (False, True):
+def test_its_parts_fit_each_other(shape):
+    threads_of = (1, 2, 4, 8, 128)
+    for threads, dtype, packed in itertools.product(threads_of, DTYPES, (False, True)):
         about = by_sizes(shape, dtype=dtype, packed=packed, num_threads=threads)
         assert_consistent(about, shape, threads)
 
 
 @every_dtype
-@every_shape
+@pytest.mark.parametrize("shape", FEW_SHAPES, ids=lambda shape: shape.name)
 def test_operations_and_bytes(shape, dtype):
     # Each row of a step, in each direction: 4 H sums of as many products as the layer has inputs
     # and hidden units, two operations per product.
@@ -268,10 +267,9 @@ def test_is_a_value():
 # --- the report -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
 @every_shape
-def test_the_report_mentions_everything(shape, threads):
-    for packed in (False, True):
+def test_the_report_mentions_everything(shape):
+    for threads, packed in itertools.product((1, 2, 8), (False, True)):
         about = by_sizes(shape, packed=packed, num_threads=threads)
         first, second, *lines = str(about).splitlines()
         assert first.startswith(f"{about.isa} kernels, {about.lanes} units per vector, float32")
@@ -340,18 +338,18 @@ def test_what_is_not_copied_is_not_named():
 
 
 @every_dtype
-@pytest.mark.parametrize("hidden", [1, 3, 8, 9, 16, 17, 24, 31, 32, 100])
-def test_idle_lanes_are_named(hidden, dtype):
-    about = by_sizes(Shape("some", 6, 3, 5, hidden), dtype=dtype)
-    idle = -hidden % about.lanes
-    if idle == 0:
-        assert about.slow_paths == ALWAYS
-        return
-    share = f"{idle / (hidden + idle):.0%}"
-    assert about.slow_paths[0] == (
-        f"hidden_size {hidden} is no multiple of {about.lanes}: {share} of the vector lanes "
-        "compute nothing"
-    )
+def test_idle_lanes_are_named(dtype):
+    for hidden in (1, 3, 8, 9, 16, 17, 24, 31, 32, 100):
+        about = by_sizes(Shape("some", 6, 3, 5, hidden), dtype=dtype)
+        idle = -hidden % about.lanes
+        if idle == 0:
+            assert about.slow_paths == ALWAYS
+            continue
+        share = f"{idle / (hidden + idle):.0%}"
+        assert about.slow_paths[0] == (
+            f"hidden_size {hidden} is no multiple of {about.lanes}: {share} of the vector lanes "
+            "compute nothing"
+        )
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 import lstm_native
-from calls import call_lstm, call_vjp
+from calls import call_lstm, call_vjp, draw_like, flat_gradients
 from tolerances import TOLERANCES
 
 # A plan's steps run at once, then they are captured, then the graph is launched again.
 RUNS = 3
-DTYPES = (np.float32, np.float64)
 
 
 def assert_same(got: Any, expected: Any) -> None:
@@ -32,25 +31,15 @@ def assert_lstm_agrees(case: Any, runs: int = RUNS, **changes: Any) -> None:
         assert_same(call_lstm(case, device="cuda", **changes), expected)
 
 
-def draw_like(arrays: Any, seed: int = 5) -> list[Any]:
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal(a.shape).astype(a.dtype) for a in arrays]
-
-
-def flat(gradients: Any) -> list[Any]:
-    d_input, (d_h, d_c), d_weights = gradients
-    return [a for a in (d_input, d_h, d_c, *(d_weights or ())) if a is not None]
-
-
 def assert_vjp_agrees(case: Any, runs: int = RUNS, needs: Any = None, **changes: Any) -> None:
     options = {} if needs is None else {"needs": needs}
     outputs, pullback = call_vjp(case, **changes)
     given = draw_like(outputs)
-    expected = flat(pullback(*given, **options))
+    expected = flat_gradients(pullback(*given, **options))
     for _ in range(runs):
         outputs_there, pullback_there = call_vjp(case, device="cuda", **changes)
         assert_same(outputs_there, outputs)
-        assert_same(flat(pullback_there(*given, **options)), expected)
+        assert_same(flat_gradients(pullback_there(*given, **options)), expected)
 
 
 def on_device(*arrays: Any) -> list[Any]:

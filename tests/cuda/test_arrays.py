@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import call_lstm, call_vjp, flat_weight, operator_for
-from comparison import assert_same, draw_like, flat, on_device, to_host
+from calls import call_lstm, call_vjp, draw_like, flat_gradients, flat_weight, operator_for
+from comparison import assert_same, on_device, to_host
 from lstm_native.cuda import Device, DeviceArray, to_device
 from shapes import Shape, make_case
 
@@ -52,11 +52,11 @@ def test_gradients_stay_on_the_device(case):
     outputs, pullback = call_vjp(case)
     given = draw_like(outputs)
     _, pullback_there = call_vjp(case, **there(case))
-    gradients = flat(pullback_there(*map(to_device, given)))
+    gradients = flat_gradients(pullback_there(*map(to_device, given)))
     assert all(isinstance(array, DeviceArray) for array in gradients)
-    assert_same(to_host(gradients), flat(pullback(*given)))
-    mixed = flat(pullback_there(given[0], to_device(given[1]), None))
-    assert_same(to_host(mixed), flat(pullback(given[0], given[1], None)))
+    assert_same(to_host(gradients), flat_gradients(pullback(*given)))
+    mixed = flat_gradients(pullback_there(given[0], to_device(given[1]), None))
+    assert_same(to_host(mixed), flat_gradients(pullback(given[0], given[1], None)))
 
 
 def test_the_operator_on_the_device(case):

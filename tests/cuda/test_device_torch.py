@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import call_lstm, call_vjp
-from comparison import assert_same, draw_like, flat
+from calls import call_lstm, call_vjp, draw_like, flat_gradients
+from comparison import assert_same
 from shapes import Shape, make_case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -17,7 +17,7 @@ def test_tensors(dtype, stream):
     case = make_case(Shape("torch", 30, 4, 8, 16, 2), dtype, seed=1)
     outputs, pullback = call_vjp(case)
     given = draw_like(outputs)
-    expected = flat(pullback(*given))
+    expected = flat_gradients(pullback(*given))
     streams = {"default": torch.cuda.current_stream(), "own": torch.cuda.Stream()}
     with torch.cuda.stream(streams[stream]):
         there = [torch.from_numpy(a).cuda() for a in (case.x, case.h0, case.c0, *case.all_weights)]
@@ -33,7 +33,9 @@ def test_tensors(dtype, stream):
             tensors = [torch.from_dlpack(array) for array in got]
             assert tensors[0].data_ptr() == got[0].pointer
             assert_same([tensor.cpu().numpy() for tensor in tensors], outputs)
-            back = [torch.from_dlpack(array) for array in flat(pullback_there(*gradients))]
+            back = [
+                torch.from_dlpack(array) for array in flat_gradients(pullback_there(*gradients))
+            ]
             assert_same([tensor.cpu().numpy() for tensor in back], expected)
 
 

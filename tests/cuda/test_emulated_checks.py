@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import call_lstm, call_vjp
-from comparison import assert_same, draw_like, on_device
+from calls import call_lstm, call_vjp, draw_like
+from comparison import assert_same, on_device
 from shapes import Shape, make_case
 
 INVALID_CONFIGURATION, INVALID_VALUE, INVALID_HANDLE = 9, 1, 400
