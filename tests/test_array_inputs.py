@@ -514,11 +514,10 @@ TENSORS = {
 
 
 @pytest.mark.parity
-@every_dtype
-@few_of("kind", TENSORS, ["contiguous", "transposed", "expanded"])
-@every_argument
-def test_torch_tensors(argument, kind, dtype, torch):
-    case = make(dtype)
+@pytest.mark.parametrize("kind", TENSORS)
+@pytest.mark.parametrize("argument", FEW_ARGUMENTS, ids=str)
+def test_torch_tensors(argument, kind, torch):
+    case = make()
 
     def tensor(value):
         return TENSORS[kind](torch.from_numpy(value.copy()))
@@ -534,7 +533,7 @@ def test_torch_tensors(argument, kind, dtype, torch):
 
 
 @pytest.mark.parity
-@every_argument
+@pytest.mark.parametrize("argument", FEW_ARGUMENTS, ids=str)
 def test_torch_tensors_that_are_refused(argument, torch):
     for make, reason in (
         (lambda value: torch.from_numpy(value.copy()).requires_grad_(), "requires grad"),
