@@ -50,6 +50,8 @@ def _default_settings():
     import lstm_native  # noqa: PLC0415
 
     flush = lstm_native.get_flush_subnormals()
+    # As many threads as a test asks for, whatever else the machine does.
+    lstm_native.set_adaptive_threads(False)
     yield
     lstm_native.set_num_threads(None)
     lstm_native.set_flush_subnormals(flush)

@@ -126,6 +126,7 @@ def test_the_table_covers_every_interface():
     covered = {interface.split("(")[0] for interface in APPLICABLE}
     without_arguments = {
         "get_config",
+        "get_adaptive_threads",
         "get_flush_subnormals",
         "get_num_threads",
         "MemoryPool",

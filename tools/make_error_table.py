@@ -49,6 +49,7 @@ TITLES = {
     RESERVE_SIZE: "`LSTM.reserve_size`",
     "manual_seed": "`manual_seed`",
     "set_num_threads": "`set_num_threads`",
+    "set_adaptive_threads": "`set_adaptive_threads`",
     "set_flush_subnormals": "`set_flush_subnormals`",
     "pack_weights": "`pack_weights`",
     STREAM: "`Stream`: the constructor",

@@ -9,7 +9,7 @@
 #include "common/default_threads.hpp"
 #include "common/float_control.hpp"
 #include "common/team.hpp"
-#include "common/thread_grant.hpp"
+#include "common/thread_budget.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace py = pybind11;
@@ -63,6 +63,8 @@ void register_info(py::module_& module) {
   module.def("set_fallback_threads", &set_fallback_threads, py::arg("threads"));
   module.def("flushes_subnormals", &flushes_subnormals, "Whether calls count subnormal numbers as zeros.");
   module.def("set_flush_subnormals", &set_flush_subnormals, py::arg("flush"));
+  module.def("adapts_threads", &adapts_threads, "Whether calls use fewer threads while others use the cores.");
+  module.def("set_adapts_threads", &set_adapts_threads, py::arg("adapts"));
   module.def("blas", &blas_info);
   module.def("isa", &isa_info);
 }

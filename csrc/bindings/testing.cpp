@@ -85,6 +85,7 @@ void register_testing(py::module_& module) {
       "set_hook", &set_hook, py::arg("hook"),
       "hook(place, work) then runs wherever a call that this thread makes could be cancelled, and cancels it by "
       "raising. None: no hook.");
+  register_testing_team(testing);
   testing.def("philox4x32_10", &rng::philox4x32_10, py::arg("counter"), py::arg("key_low"), py::arg("key_high"));
 }
 

@@ -1,5 +1,7 @@
 #include <sched.h>
 
+#include <utility>
+
 #include "common/team.hpp"
 
 namespace lstm_native {
@@ -18,23 +20,35 @@ inline void pause() {
 #endif
 }
 
-// Returns once holds() does; false: the call is to end.
+thread_local TeamTimes::Clock::duration long_waits{0};
+
+// Returns once holds() does; false: cancelled.
 template <class Condition>
-bool spin_until(const Condition& holds, Watch& watch) {
-  for (int spins = 0; !holds(); ++spins) {
-    if (spins < spins_before_yielding) {
-      if (watch.stops(0)) return false;
-      pause();
-    } else {
-      if (watch.stops_after_a_pause()) return false;
-      sched_yield();
-      spins = spins_before_yielding;
-    }
+bool yield_until(const Condition& holds, Watch& watch) {
+  while (!holds()) {
+    if (watch.stops_after_a_pause()) return false;
+    sched_yield();
   }
   return true;
 }
 
+// The same, for a wait that is mostly short.
+template <class Condition>
+bool spin_until(const Condition& holds, Watch& watch) {
+  for (int spins = 0; spins < spins_before_yielding; ++spins) {
+    if (holds()) return true;
+    if (watch.stops(0)) return false;
+    pause();
+  }
+  const auto begin = TeamTimes::Clock::now();
+  const bool goes_on = yield_until(holds, watch);
+  long_waits += TeamTimes::Clock::now() - begin;
+  return goes_on;
+}
+
 }  // namespace
+
+TeamTimes::Clock::duration take_long_waits() { return std::exchange(long_waits, TeamTimes::Clock::duration{0}); }
 
 bool Barrier::wait_for_others(int members, Watch& watch) {
   const unsigned phase = phase_.load(std::memory_order_acquire);

@@ -2,12 +2,14 @@
 // travel as arguments (num_threads clauses), so that no call changes OpenMP's settings.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "common/aligned_buffer.hpp"
 #include "common/float_control.hpp"
 #include "common/interruption.hpp"
-#include "common/thread_grant.hpp"
+#include "common/team_sizer.hpp"
+#include "common/thread_budget.hpp"
 #include "common/types.hpp"
 
 #ifdef _OPENMP
@@ -21,6 +23,10 @@ inline constexpr int openmp_version = _OPENMP;
 #else
 inline constexpr int openmp_version = 0;
 #endif
+
+// How long the calling thread has waited at barriers and for progress, beyond what threads drift apart while each has
+// its core; since it was last asked.
+TeamTimes::Clock::duration take_long_waits();
 
 // Threads that arrive wait until `members` of them have. Spins at first, since a step is a matter of microseconds, then
 // yields, since a thread that others wait for may have lost its core to another process. Waiting also ends where the
@@ -80,21 +86,62 @@ inline void end_openmp_threads() {
 #endif
 }
 
+// The times of one parallel region, for the sizer of the thread that opens it.
+class RegionTimes {
+ public:
+  RegionTimes() { take_long_waits(); }
+  void started(const Team& team) {
+    if (team.index == 0) {
+      threads_ = team.size;
+      return;
+    }
+    const Ticks now = ticks();
+    Ticks last = last_start_.load(std::memory_order_relaxed);
+    while (last < now && !last_start_.compare_exchange_weak(last, now, std::memory_order_relaxed)) {
+    }
+  }
+  void body_ended(const Team& team) {
+    if (team.index == 0) times_.body_end = TeamTimes::Clock::now();
+  }
+  // After the region.
+  void report_to(TeamSizer& sizer) {
+    times_.close = TeamTimes::Clock::now();
+    times_.last_start = std::max(times_.open, TeamTimes::Clock::time_point{TeamTimes::Clock::duration{last_start_}});
+    times_.barrier_waits = take_long_waits();
+    if (threads_ > 1) sizer.ended(threads_, times_);
+  }
+
+ private:
+  using Ticks = TeamTimes::Clock::rep;
+  static Ticks ticks() { return TeamTimes::Clock::now().time_since_epoch().count(); }
+
+  TeamTimes times_{TeamTimes::Clock::now(), {}, {}, {}, {}};
+  std::atomic<Ticks> last_start_{0};
+  int threads_ = 1;
+};
+
 // Calls body(Team) on each of at most `threads` threads, all at once; index 0 is the calling one. body must not throw.
-// Where the call is to end before it has a thread, body isn't called.
+// Where the call is cancelled before it has a thread, body isn't called.
 template <class Body>
 void with_team(int threads, Interruption& interruption, const Body& body) {
-  const ThreadGrant grant(threads, interruption);
-  if (grant.threads() == 0) return;
+  TeamSizer* sizer = threads > 1 && adapts_threads() ? &team_sizer() : nullptr;
+  if (sizer != nullptr) threads = sizer->threads_for(threads, TeamTimes::Clock::now());
+  const ThreadBudget budget(threads, interruption);
+  if (budget.threads() == 0) return;
   const bool flush = flushes_subnormals();
 #ifdef _OPENMP
-  if (grant.threads() > 1) {
-#pragma omp parallel num_threads(grant.threads())
+  if (budget.threads() > 1) {
+    RegionTimes times;
+#pragma omp parallel num_threads(budget.threads())
     {
+      const Team team{omp_get_thread_num(), omp_get_num_threads()};
+      times.started(team);
       const FloatControl control(flush);
-      if (omp_get_thread_num() == 0) ThreadGrant::opened(omp_get_num_threads());
-      body(Team{omp_get_thread_num(), omp_get_num_threads()});
+      if (team.index == 0) ThreadBudget::opened(team.size);
+      body(team);
+      times.body_ended(team);
     }
+    if (sizer != nullptr) times.report_to(*sizer);
     return;
   }
 #endif

@@ -12,9 +12,11 @@ from lstm_native._extension import core as _loaded_core  # before NumPy: it refu
 # isort: split
 from lstm_native import cuda
 from lstm_native.config import (
+    get_adaptive_threads,
     get_config,
     get_flush_subnormals,
     get_num_threads,
+    set_adaptive_threads,
     set_flush_subnormals,
     set_num_threads,
     show_config,
@@ -43,6 +45,7 @@ __all__ = [
     "__version__",
     "cuda",
     "explain",
+    "get_adaptive_threads",
     "get_config",
     "get_flush_subnormals",
     "get_num_threads",
@@ -50,6 +53,7 @@ __all__ = [
     "lstm_vjp",
     "manual_seed",
     "pack_weights",
+    "set_adaptive_threads",
     "set_flush_subnormals",
     "set_num_threads",
     "show_config",

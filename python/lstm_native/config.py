@@ -13,6 +13,7 @@ from lstm_native._extension import core
 
 _ENVIRONMENT = "LSTM_NATIVE_NUM_THREADS"
 _FLUSH = "LSTM_NATIVE_FLUSH_SUBNORMALS"
+_ADAPT = "LSTM_NATIVE_ADAPTIVE_THREADS"
 _MOST_THREADS = core.most_threads()
 
 
@@ -48,6 +49,34 @@ def get_num_threads() -> int:
 def threads_for_call(num_threads: Any) -> int:
     """Return the threads of one call from its `num_threads=` argument."""
     return get_num_threads() if num_threads is None else _check(num_threads)
+
+
+def set_adaptive_threads(adapt: bool) -> None:
+    """Set whether calls use fewer threads while others use the cores: in this process, from now on.
+
+    A call with several threads ends when the last of them does. A thread that waits for a core
+    behind another process, or another thread of this one, would delay it by milliseconds. So a call
+    looks, at most every few milliseconds, how many tasks of the system are runnable, and how long
+    recent calls waited for their threads. `num_threads` stays an upper bound; results have the same
+    bits.
+
+    Parameters
+    ----------
+    adapt : bool
+        True is the default, unless the environment variable LSTM_NATIVE_ADAPTIVE_THREADS was 0 at
+        import. False: each call uses as many threads as it may and its sizes are worth.
+
+    Raises
+    ------
+    TypeError
+        If `adapt` is not a bool.
+    """
+    core.set_adapts_threads(_validate.boolean(adapt, "adapt"))
+
+
+def get_adaptive_threads() -> bool:
+    """Return whether calls use fewer threads while others use the cores."""
+    return core.adapts_threads()
 
 
 def set_flush_subnormals(flush: bool) -> None:
@@ -87,6 +116,7 @@ def get_config() -> dict[str, Any]:
         "openmp": core.openmp_version(),
         "isa": core.isa(),
         "threads": get_num_threads(),
+        "adaptive_threads": get_adaptive_threads(),
         "flush_subnormals": get_flush_subnormals(),
     }
 
@@ -107,7 +137,8 @@ def show_config() -> None:
         "ISA built": ", ".join(isa["built"]),
         "ISA supported": ", ".join(isa["supported"]),
         "ISA in use": f"{isa['in_use']} ({8 * isa['vector_bytes']}-bit vectors)",
-        "threads": str(config["threads"]),
+        "threads": f"{config['threads']}"
+        + (", fewer while others use the cores" if config["adaptive_threads"] else ""),
         "subnormals": "count as zero" if config["flush_subnormals"] else "kept",
     }
     for name, value in lines.items():
@@ -198,12 +229,13 @@ def _ratio(quota: str, period: str) -> float | None:
     return None
 
 
-def _flushes_by_default() -> bool:
-    given = os.environ.get(_FLUSH, "").strip()
+def _on_by_default(name: str) -> bool:
+    given = os.environ.get(name, "").strip()
     if given not in ("", "0", "1"):
-        raise ValueError(f"environment variable {_FLUSH}: expected 0 or 1, got {given!r}")
+        raise ValueError(f"environment variable {name}: expected 0 or 1, got {given!r}")
     return given != "0"
 
 
 core.set_fallback_threads(_default_threads())
-core.set_flush_subnormals(_flushes_by_default())
+core.set_flush_subnormals(_on_by_default(_FLUSH))
+core.set_adapts_threads(_on_by_default(_ADAPT))

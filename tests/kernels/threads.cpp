@@ -11,7 +11,7 @@
 #include "common/fork_aware_lock.hpp"
 #include "common/interruption.hpp"
 #include "common/team.hpp"
-#include "common/thread_grant.hpp"
+#include "common/thread_budget.hpp"
 
 namespace lstm_native::tests {
 namespace {
@@ -87,16 +87,16 @@ void check_grants(Checks& checks) {
   std::atomic<int> taken{0};
   std::atomic<bool> leave{false};
   std::thread other([&] {
-    const ThreadGrant all(most_threads, interruption);
+    const ThreadBudget all(most_threads, interruption);
     {
-      const ThreadGrant nested(2, interruption);  // as a signal's handler may ask for
+      const ThreadBudget nested(2, interruption);  // as a signal's handler may ask for
       checks.that(nested.threads() == 1, "a nested call has " + std::to_string(nested.threads()) + " threads");
     }
     taken = all.threads();
     while (!leave) std::this_thread::yield();
   });
   while (taken == 0) std::this_thread::yield();
-  const ThreadGrant rest(1, interruption);
+  const ThreadBudget rest(1, interruption);
   // The system may not let so many be started; then there is nothing to wait for.
   checks.that(rest.threads() == (taken == most_threads ? 0 : 1), "a grant where the call is to end");
   leave = true;

@@ -1,4 +1,4 @@
-#include "common/thread_grant.hpp"
+#include "common/thread_budget.hpp"
 
 #include <pthread.h>
 #include <sched.h>
@@ -25,6 +25,8 @@ std::atomic<bool> closed{false};
 // What the call has that this thread is in the middle of. Another one can then come from the handler of a signal: it
 // must not wait for threads that only the first one gives back, and has this one in any case.
 thread_local int own_threads = 0;
+
+thread_local int last_threads_granted = 0;
 
 // The threads that OpenMP keeps for this one's next region, itself included. GCC's runtime lets go of those that a
 // smaller region has no use for, and of all that a region inside of another one had.
@@ -108,7 +110,7 @@ int startable(int wanted) {
 
 }  // namespace
 
-ThreadGrant::ThreadGrant(int wanted, Interruption& interruption) : nested_(own_threads > 0) {
+ThreadBudget::ThreadBudget(int wanted, Interruption& interruption) : nested_(own_threads > 0) {
   if (nested_) {
     granted_ = 1;
     return;
@@ -131,12 +133,14 @@ ThreadGrant::ThreadGrant(int wanted, Interruption& interruption) : nested_(own_t
     threads_in_use -= granted_;
     wait_for_the_end();
   }
-  own_threads = granted_;
+  own_threads = last_threads_granted = granted_;
 }
 
-void ThreadGrant::opened(int threads) { kept_threads = openmp_level() > 1 ? 1 : threads; }
+int ThreadBudget::last_threads() { return last_threads_granted; }
 
-ThreadGrant::~ThreadGrant() {
+void ThreadBudget::opened(int threads) { kept_threads = openmp_level() > 1 ? 1 : threads; }
+
+ThreadBudget::~ThreadBudget() {
   if (nested_ || granted_ == 0) return;
   threads_in_use -= granted_;
   own_threads = 0;

@@ -12,17 +12,20 @@ inline constexpr int most_threads = 128;
 
 // Holds between 1 and `wanted` threads for as long as it lives, no more than the system lets be started; waits while
 // all are taken. Where the call is to end before there is any, it holds none.
-class ThreadGrant {
+class ThreadBudget {
  public:
-  ThreadGrant(int wanted, Interruption& interruption);
-  ~ThreadGrant();
-  ThreadGrant(const ThreadGrant&) = delete;
-  ThreadGrant& operator=(const ThreadGrant&) = delete;
+  ThreadBudget(int wanted, Interruption& interruption);
+  ~ThreadBudget();
+  ThreadBudget(const ThreadBudget&) = delete;
+  ThreadBudget& operator=(const ThreadBudget&) = delete;
 
   int threads() const { return granted_; }
 
-  // Said by the thread with the grant, in the region that it opened: how many threads OpenMP gave.
+  // To be called by the thread with the budget, in the region that it opened: how many threads OpenMP gave.
   static void opened(int threads);
+
+  // The threads of the calling thread's last budget that was not nested; 0: there was none.
+  static int last_threads();
 
  private:
   int granted_ = 0;
