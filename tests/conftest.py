@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 PROJECT = Path(__file__).resolve().parents[1]
+# Calls have as many threads as a test asks for, whatever else the machine does; in programs, too.
+os.environ["LSTM_NATIVE_ADAPTIVE_THREADS"] = "0"
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]  # bench, and the tests' own helpers
 
 # Machines under test are shared and slow at times: a deadline would fail by chance.
@@ -50,8 +53,7 @@ def _default_settings():
     import lstm_native  # noqa: PLC0415
 
     flush = lstm_native.get_flush_subnormals()
-    # As many threads as a test asks for, whatever else the machine does.
-    lstm_native.set_adaptive_threads(False)
     yield
+    lstm_native.set_adaptive_threads(False)
     lstm_native.set_num_threads(None)
     lstm_native.set_flush_subnormals(flush)

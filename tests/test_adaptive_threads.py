@@ -1,4 +1,4 @@
-"""Calls use fewer threads while others use the cores; the sizer is tried on made-up times and loads."""
+"""Calls use fewer threads while others use the cores; tried on made-up times and loads."""
 
 import pytest
 
@@ -154,8 +154,7 @@ def test_a_call_that_starts_threads_is_not_judged():
 
 @pytest.fixture
 def runnable():
-    """Sets how many runnable tasks a call finds; they stay until the next look."""
-    lstm_native.set_adaptive_threads(True)
+    """Sets how many runnable tasks a look finds."""
     yield testing.pretend_runnable_tasks
     testing.pretend_runnable_tasks(0)
 
@@ -179,7 +178,6 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_call_among_others_computes_the_same_bits_on_one_thread(way, runnable):
-    lstm_native.set_adaptive_threads(False)
     expected = WAYS[way](2)
     assert testing.last_threads() == 2
     lstm_native.set_adaptive_threads(True)
