@@ -20,10 +20,13 @@ def _switches() -> dict[str, tuple[bool, int]]:
     for task in _TASKS.iterdir():
         if int(task.name) == threading.get_native_id():
             continue
-        lines = (line.split(":") for line in (task / "status").read_text().splitlines())
-        status = {name: value.strip() for name, value in lines if name}
+        try:
+            text = (task / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            continue
+        status = dict(line.split(":", 1) for line in text.splitlines())
         left = sum(int(status[f"{kind}_ctxt_switches"]) for kind in ("voluntary", "nonvoluntary"))
-        found[task.name] = status["State"].startswith("S"), left
+        found[task.name] = status["State"].strip().startswith("S"), left
     return found
 
 
