@@ -14,6 +14,15 @@ def threads_of_process() -> int:
     return len(list(_TASKS.iterdir()))
 
 
+def threads_left(most: int) -> int:
+    """Return how many threads there are. The kernel lists one for a while after it was joined."""
+    for _ in range(10_000):
+        if threads_of_process() <= most:
+            break
+        os.sched_yield()
+    return threads_of_process()
+
+
 def _switches() -> dict[str, tuple[bool, int]]:
     """Of all threads but this one: whether they sleep, and how often they have left a core."""
     found = {}

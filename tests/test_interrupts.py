@@ -18,7 +18,7 @@ from calls import (
 )
 from cancellation import WAITING, CancelledError, cancel_at, checks, hook
 from fresh_interpreter import ask
-from own_threads import threads_of_process
+from own_threads import threads_left, threads_of_process
 from public_calls import PROJECTED_BY_BLAS, arrays, public_calls
 from shapes import Shape, make_case
 
@@ -62,7 +62,7 @@ def cancel_everywhere(threads, thorough):
                     calls.begin()
             # No mask was drawn, no stream has moved, weights and tapes are as they were.
             assert_same_bits(arrays(call()), expected)
-        assert threads_of_process() <= before, name
+        assert threads_left(before) <= before, name
     return places
 
 

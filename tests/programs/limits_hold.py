@@ -15,7 +15,7 @@ from calls import (
     operator_for,
     pack,
 )
-from own_threads import threads_of_process
+from own_threads import threads_left, threads_of_process
 from shapes import Shape, make_case
 
 case = make_case(Shape("wide", 50, 64, 64, 64), np.float32)
@@ -43,9 +43,9 @@ def limited() -> None:
             assert earlier.tobytes() == later.tobytes()
         net(case.x, case.h0, case.c0, flat)
         gradient(*gradient_arguments(case, flat, called))
-        assert threads_of_process() == start
+        assert threads_left(start) == start
         call_lstm(case, num_threads=3)  # as told
-        assert threads_of_process() == start + 2
+        assert threads_left(start + 2) == start + 2
 
 
 with ThreadPoolExecutor(1) as pool:  # a thread that OpenMP has given no others yet
