@@ -190,12 +190,11 @@ def test_a_call_among_others_computes_the_same_bits_on_one_thread(way, runnable)
 
 @pytest.mark.parametrize(("value", "expected"), [("0", "False"), ("1", "True"), ("", "True")])
 def test_the_environment_decides_at_import(value, expected):
-    program = "import lstm_native; print(lstm_native.get_config()['adaptive_threads'])"
-    code, output, error = ask(program, LSTM_NATIVE_ADAPTIVE_THREADS=value)
+    code, output, error = ask("adaptive_threads.py", LSTM_NATIVE_ADAPTIVE_THREADS=value)
     assert (code, output) == (0, expected), error
 
 
 def test_another_value_in_the_environment_is_an_error():
-    code, _, error = ask("import lstm_native", LSTM_NATIVE_ADAPTIVE_THREADS="yes")
+    code, _, error = ask("adaptive_threads.py", LSTM_NATIVE_ADAPTIVE_THREADS="yes")
     assert code == 1
     assert "LSTM_NATIVE_ADAPTIVE_THREADS: expected 0 or 1, got 'yes'" in error

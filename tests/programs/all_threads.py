@@ -44,7 +44,7 @@ other.start()
 inside.wait()
 for check in range(3):
     try:
-        cancel_at(lambda: call(2), check, "ThreadGrant")
+        cancel_at(lambda: call(2), check, "ThreadBudget")
     except CancelledError:
         print("cancelled", end=" ")
 leave.set()
