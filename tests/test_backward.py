@@ -19,7 +19,6 @@ from calls import (
     pack,
     transposed_weights,
 )
-from few_and_all import few_of
 from reference_backward import backward_packed
 from shapes import Shape, make_case
 from tolerances import assert_gradients_close
@@ -93,7 +92,7 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
     ],
     ids=lambda shape: shape.name,
 )
-@few_of("transposed", [False, True], [False])
+@pytest.mark.parametrize("transposed", [False, True])
 def test_packed_products_over_rows(shape, transposed):
     case = make_case(shape, np.float64, seed=4)
     weights = transposed_weights(case) if transposed else case.all_weights
