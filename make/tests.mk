@@ -12,6 +12,9 @@ test-thorough: $(VENV)/.installed ## the test suite with its cross products, and
 
 environments: $(PARITY_VENV)/.installed $(SANITIZE_VENV)-quick/.installed $(EMULATION)/.built
 
+# Under the sanitizers, which are not optimised, the matrix takes a minute without its two largest sizes.
+sanitize-quick: PYTEST_ARGS += tests/test_against_reference.py -k 'not large_input_matrix and not promise'
+
 # With PyTorch, for the module that adapts to it, and with the CUDA target emulated. Tests that measure memory or time may
 # fail beside the instruments: the table is printed all the same.
 coverage: $(COVERAGE_VENV)/.installed ## line coverage of python/ and csrc/ by the test suite

@@ -19,20 +19,19 @@ from calls import (
 )
 from comparison import assert_lstm_agrees, assert_same, assert_vjp_agrees
 from drawn_shapes import drawn_shapes
-from few_and_all import few_of
 from shapes import TEST_SHAPES, Case, Shape, make_case, shapes_by_name
 
 # The one with the large matrix is there for a path of the CPU's.
 SHAPES = [shape for shape in TEST_SHAPES if shape.name != "large_input_matrix"]
 
 
-@few_of("dtype", DTYPES, [np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_shapes(shape, dtype):
     assert_lstm_agrees(make_case(shape, dtype, seed=1))
 
 
-@few_of("dtype", DTYPES, [np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_gradients_of_shapes(shape, dtype):
     assert_vjp_agrees(make_case(shape, dtype, seed=3))
