@@ -71,9 +71,7 @@ def shared_symbols(file: Path) -> set[str]:
     lines = run("nm", "-C", "--defined-only", file).splitlines()
     symbols = (line.split(maxsplit=2)[1:] for line in lines)
     return {
-        f"{file}: {name}"
-        for kind, name in symbols
-        if kind in "TWVu" and not name.startswith(own)
+        f"{file}: {name}" for kind, name in symbols if kind in "TWVu" and not name.startswith(own)
     }
 
 

@@ -210,7 +210,7 @@ void hand_down(const Call<Real>& call, index_t index, const Team& team, Watch& w
 // Whether the products of input and hidden state are computed without a pass through memory in between, which changes
 // no order of sums: where a block's weights for both leave room in L2 for a chunk's rows (25,64,1024 with
 // recompute=True took 1.37 instead of 1.34 times as long as without, and 200,8,32 takes 1.29 instead of 1.36, on one
-// core of an AMD EPYC Zen 5, whose L2 has 1 MB; `python -m bench.measure.training`).
+// core of an AMD EPYC Zen 5, whose L2 has 1 MB; `make training`).
 template <class Real>
 bool computes_gates_in_one_go(const plan::Plan& plan, const DirectionForward<Real>& direction) {
   constexpr index_t most_bytes = index_t{1} << 18;

@@ -8,8 +8,8 @@
 namespace lstm_native::plan {
 namespace {
 
-// Two cores of an AMD EPYC (Zen 3), AVX2: multiply-adds and bytes by `python -m bench.measure.limits`, the others fitted by
-// hand to `python -m bench.measure.splits`. Other machines differ by factors that seldom change which split is the fastest.
+// Two cores of an AMD EPYC (Zen 3), AVX2: multiply-adds and bytes by `make limits`, the others fitted by
+// hand to `make splits`. Other machines differ by factors that seldom change which split is the fastest.
 constexpr double vector_multiply_add = 0.16e-9;  // of seconds, 32 bytes of lanes
 constexpr double one_row_excess = 1.15;          // a row alone loads every weight for a single multiply-add
 constexpr double l2_byte = 1.0 / 90e9;

@@ -161,7 +161,7 @@ index_t run_groups(const StepBackward<Real>& step, index_t group, const Finish& 
 
 // So few groups of one row take W_hh as several rows do, group by group, with their sums in registers: backward of
 // 100,1,128 took 442 us and takes 325, of 100,1,256 2.0 and 1.9 ms, on one core of an AMD EPYC (Zen 5)
-// (`python -m bench.measure.training`).
+// (`make training`).
 constexpr index_t few_groups = 8;
 
 template <class Real, class Finish>
