@@ -108,14 +108,14 @@ def test_what_is_only_copied_keeps_its_bits():
 )
 def test_the_environment(given, expected, monkeypatch):
     monkeypatch.setenv("LSTM_NATIVE_FLUSH_SUBNORMALS", given)
-    assert config._flushes_by_default() == expected
+    assert config._on_by_default("LSTM_NATIVE_FLUSH_SUBNORMALS") == expected
 
 
 def test_a_wrong_environment_variable_is_named(monkeypatch):
     monkeypatch.setenv("LSTM_NATIVE_FLUSH_SUBNORMALS", "off")
     said = "environment variable LSTM_NATIVE_FLUSH_SUBNORMALS: expected 0 or 1, got 'off'"
     with pytest.raises(ValueError, match=said):
-        config._flushes_by_default()
+        config._on_by_default("LSTM_NATIVE_FLUSH_SUBNORMALS")
 
 
 def test_an_import_finds_the_environment():
