@@ -8,8 +8,9 @@
 ## subnormals: what states cost that have faded into subnormal numbers
 ## memory-pool: what a MemoryPool saves
 ## concurrency: two Python threads at once beside one after the other
+## estimates: the least times by explain beside what calls take
 ## accuracy: errors against float64, and the steps of rounding in the activations
-limits streams ragged splits subnormals memory-pool concurrency accuracy: $(VENV)/.installed
+limits streams ragged splits subnormals memory-pool concurrency estimates accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
 ## alternating: calls between those of PyTorch beside ours alone
@@ -18,7 +19,7 @@ training alternating: $(BENCH_VENV)/.installed
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := limits streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
+BENCHMARKS := limits estimates streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
 .PHONY: bench bench-quick $(BENCHMARKS) concurrency-no-gil
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)

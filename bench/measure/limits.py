@@ -19,7 +19,7 @@ from bench.measure.machine import default_threads, describe_machine
 from bench.measure.results import Bandwidth, Limits
 from bench.measure.working_sets import WorkingSet, parse_sizes, working_sets
 from bench.report.tables import render_limits
-from lstm_native._core import testing
+from lstm_native._extension import core
 
 # Threads start some 50 us apart; a repetition is long enough for that not to matter.
 _REPETITION_S = 4e-3
@@ -46,7 +46,7 @@ def measure_limits(threads: int) -> Limits:
 
 def fma_gflops(isa: str, threads: int) -> float:
     def multiply_adds(rounds: int) -> float:
-        return float(testing.multiply_adds(rounds, isa))
+        return float(core.probe_multiply_adds(rounds, isa))
 
     rounds = _rounds_for(multiply_adds)
     operations = threads * multiply_adds(rounds)
@@ -67,7 +67,7 @@ def _reader(isa: str, working_set: WorkingSet) -> Work:
     line, items = 64, working_set.num_bytes // 4
     memory = np.ones(items + line // 4, np.float32)
     array = memory[-memory.ctypes.data % line // 4 :][:items]
-    return lambda rounds: float(testing.read(array, rounds, isa))
+    return lambda rounds: float(core.probe_read(array, rounds, isa))
 
 
 def _rounds_for(work: Work) -> int:

@@ -52,7 +52,8 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
     described["direction_groups"] = split.directions;
     described["row_groups"] = split.rows;
     described["unit_groups"] = split.units;
-    described["seconds"] = plan::estimated_seconds(plan.work(layer), split);
+    const plan::LayerWork work = plan.work(layer);
+    described["step_columns"] = work.fused_input ? work.hidden_size + work.input_size : work.hidden_size;
     described["bound"] = plan::bound_by_reading(plan.work(layer), split) ? "reading weights" : "multiply-adds";
     layers.append(described);
   }
@@ -65,8 +66,6 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
   explained["rows"] = plan.rows.total();
   explained["chunk_steps"] = plan.chunk_steps;
   explained["workspace_bytes"] = scratch.elements * static_cast<index_t>(sizeof(Real));
-  explained["seconds"] = plan.wavefront ? plan.estimated_wavefront_seconds(plan.threads)
-                                        : plan.estimated_layer_by_layer_seconds(plan.threads);
   explained["layers"] = layers;
   return explained;
 }

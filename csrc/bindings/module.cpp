@@ -20,5 +20,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used(), pybind11::multiple_
   lstm_native::bindings::register_stream(module);
   lstm_native::bindings::register_explain(module);
   lstm_native::bindings::register_info(module);
+  lstm_native::bindings::register_probes(module);
   lstm_native::bindings::register_testing(module);
 }

@@ -13,6 +13,7 @@ void register_explain(pybind11::module_& module);
 void register_weights(pybind11::module_& module);
 void register_usual_call(pybind11::module_& module);
 void register_info(pybind11::module_& module);
+void register_probes(pybind11::module_& module);
 void register_testing(pybind11::module_& module);
 void register_testing_team(pybind11::module_& testing);
 

@@ -47,25 +47,6 @@ void define_activation(py::module_& module, const char* name,
       py::arg("values").noconvert(), py::arg("isa"));
 }
 
-index_t multiply_adds(index_t rounds, const std::string& isa) {
-  const kernels::KernelTable& table = kernels::find(isa);
-  const py::gil_scoped_release release;
-  [[maybe_unused]] volatile const float result = table.multiply_adds(rounds);
-  return rounds * 2 * kernels::probe_accumulators * table.vector_bytes / static_cast<index_t>(sizeof(float));
-}
-
-float read(const py::array_t<float, py::array::c_style>& array, index_t rounds, const std::string& isa) {
-  const kernels::KernelTable& table = kernels::find(isa);
-  constexpr index_t whole = 256;
-  if (array.size() % whole != 0) throw std::invalid_argument("array: a multiple of 256 elements is needed");
-  const float* from = array.data();
-  const index_t count = array.size();
-  const py::gil_scoped_release release;
-  float sum = 0.0F;
-  for (index_t round = 0; round < rounds; ++round) sum += table.read(from, count);
-  return sum;
-}
-
 }  // namespace
 
 void register_testing(py::module_& module) {
@@ -74,10 +55,6 @@ void register_testing(py::module_& module) {
   define_activation<double>(testing, "sigmoid", &kernels::KernelsOf<double>::sigmoid);
   define_activation<float>(testing, "tanh", &kernels::KernelsOf<float>::tanh);
   define_activation<double>(testing, "tanh", &kernels::KernelsOf<double>::tanh);
-  testing.def("multiply_adds", &multiply_adds, py::arg("rounds"), py::arg("isa"),
-              "Does rounds of float32 multiply-adds on all accumulators; returns the floating-point operations done.");
-  testing.def("read", &read, py::arg("array").noconvert(), py::arg("rounds"), py::arg("isa"),
-              "Reads the whole array `rounds` times; returns the sum of what was read.");
   testing.def(
       "float_control", [] { return FloatControl::get(); },
       "The floating-point unit's settings of the calling thread, as the CPU has them.");

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_native import _validate, config
+from lstm_native import _limits, _validate, config
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
 from lstm_native._run import ForwardCall, has_gaps
@@ -43,7 +43,8 @@ class LayerExplanation:
     bound: str
     """What a step waits for: "multiply-adds" or "reading weights"."""
     seconds: float
-    """The estimate by which the split was chosen, of figures measured on an AMD EPYC (Zen 3)."""
+    """What the layer takes at least: its multiply-adds, or reading its recurrent weights at each
+    step, whichever takes longer at the best speed of this machine, measured once per process."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ class Explanation:
     workspace_bytes: int
     """Working memory that the call allocates beside its results, and frees."""
     seconds: float
-    """The layers' estimates together (in a wavefront, over the threads): the roofline for the
-    machine that they were measured on."""
+    """What the call takes at least: its layers together (in a wavefront, over the threads)."""
     slow_paths: tuple[str, ...]
     """Whatever keeps the call from being as fast as it could, and what would help."""
 
@@ -101,10 +101,19 @@ class Explanation:
                 f"layer {layer.layer}: W_ih {_PATHS[layer.input_weights]}, "
                 f"W_hh {_PATHS[layer.recurrent_weights]}; "
                 + (f"split into {' x '.join(split)}; " if split else "not split; ")
-                + f"bound by {layer.bound}; about {layer.seconds * 1e6:.3g} us"
+                + f"bound by {layer.bound}; at least {_time(layer.seconds)}"
             )
         lines.extend(f"slow: {reason}" for reason in self.slow_paths)
         return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    """Return the time in the unit that suits it: `37 us`, `3.9 ms`, `1.2 s`."""
+    unit, scale = next(
+        ((unit, scale) for unit, scale in (("s", 1.0), ("ms", 1e3)) if seconds * scale >= 1.0),
+        ("us", 1e6),
+    )
+    return f"{seconds * scale:.2g} {unit}" if seconds * scale < 100 else f"{seconds * scale:.0f} {unit}"
 
 
 def explain(*arguments: Any, **keywords: Any) -> Explanation:
@@ -295,6 +304,35 @@ def _readable(matrix: RealArray, path: str) -> bool:
 _PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What all layers of a call have in common."""
+
+    isa: str
+    element_bytes: int
+    weight_bytes: int
+    steps: int
+    rows: int
+    hidden_size: int
+    directions: int
+
+
+def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> float:
+    """Return what a layer takes at least.
+
+    step_columns: of its weights, those that each step reads.
+    """
+    gates = 4 * work.hidden_size
+    threads = layer["direction_groups"] * layer["row_groups"] * layer["unit_groups"]
+    multiply_adds = work.directions * work.rows * gates * (work.hidden_size + layer["input_size"])
+    share = gates * step_columns * work.weight_bytes / layer["unit_groups"]
+    turns = -(-work.directions // layer["direction_groups"])
+    return max(
+        multiply_adds / threads * _limits.multiply_add_seconds(work.isa, work.element_bytes),
+        work.steps * turns * _limits.read_seconds(work.isa, share),
+    )
+
+
 def _explanation(
     *,
     dtype: str,
@@ -314,9 +352,24 @@ def _explanation(
     )
     hidden = sizes["hidden_size"]
     directions = 2 if sizes["bidirectional"] else 1
-    layers = tuple(
-        LayerExplanation(layer=index, **described) for index, described in enumerate(plan["layers"])
+    work = _Work(
+        isa=plan["isa"],
+        element_bytes=element_bytes,
+        weight_bytes=2 if weight_dtype else element_bytes,
+        steps=sizes["seq_len"],
+        rows=plan["rows"],
+        hidden_size=hidden,
+        directions=directions,
     )
+    layers = tuple(
+        LayerExplanation(
+            layer=index, seconds=_least_seconds(work, step_columns, described), **described
+        )
+        for index, (step_columns, described) in enumerate(
+            (described.pop("step_columns"), described) for described in plan["layers"]
+        )
+    )
+    seconds = sum(layer.seconds for layer in layers)
     columns = sum(layer.input_size + hidden for layer in layers) * directions
     idle = -hidden % plan["lanes"]
     slow = list(slow_paths)
@@ -340,6 +393,6 @@ def _explanation(
         operations=8 * hidden * columns * plan["rows"],
         weight_bytes=4 * hidden * columns * (2 if weight_dtype else element_bytes),
         workspace_bytes=plan["workspace_bytes"],
-        seconds=plan["seconds"],
+        seconds=seconds / plan["threads"] if plan["wavefront"] else seconds,
         slow_paths=tuple(slow),
     )

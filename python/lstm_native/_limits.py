@@ -1,0 +1,78 @@
+"""What the machine can do at most on one core, measured when `explain` first asks."""
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from lstm_native._extension import core
+
+# Where the system does not tell: L1 data, L2, L3.
+_USUAL_CACHE_BYTES = (32 << 10, 512 << 10, 32 << 20)
+# The largest working set that is read to measure memory.
+_MOST_BYTES = 64 << 20
+_BURSTS = 10
+_BURST_SECONDS = 3e-4
+
+
+def multiply_add_seconds(isa: str, element_bytes: int) -> float:
+    """Return the time of one multiply-add, among as many as fit into vectors."""
+    return _float32_multiply_add_seconds(isa) * element_bytes / 4
+
+
+def read_seconds(isa: str, num_bytes: float) -> float:
+    """Return the time of reading so many bytes again and again.
+
+    Of each cache, its whole size counts as still there from the last time.
+    """
+    seconds, left = 0.0, num_bytes
+    for level, size in enumerate(_cache_bytes()):
+        here = min(left, size)
+        seconds += here * _byte_seconds(isa, level)
+        left -= here
+        if left <= 0:
+            return seconds
+    return seconds + left * _byte_seconds(isa, len(_cache_bytes()))
+
+
+@cache
+def _cache_bytes() -> tuple[int, ...]:
+    told = core.cache_bytes()
+    return tuple(
+        size if size > 0 else usual for size, usual in zip(told, _USUAL_CACHE_BYTES, strict=True)
+    )
+
+
+@cache
+def _float32_multiply_add_seconds(isa: str) -> float:
+    operations = core.probe_multiply_adds(1, isa)
+    return 2 * _least_seconds(lambda rounds: core.probe_multiply_adds(rounds, isa)) / operations
+
+
+@cache
+def _byte_seconds(isa: str, level: int) -> float:
+    """Return the time per byte of a working set that fits into this level and not into the last."""
+    caches = _cache_bytes()
+    if level < len(caches):
+        smaller = caches[level - 1] if level > 0 else 0
+        num_bytes = min(max(2 * smaller, caches[level] // 2), _MOST_BYTES)
+    else:
+        num_bytes = min(2 * caches[-1], _MOST_BYTES)
+    # Ones: pages that were never written are one page of zeros.
+    array = np.ones(num_bytes // 1024 * 256, np.float32)
+    return _least_seconds(lambda rounds: core.probe_read(array, rounds, isa)) / array.nbytes
+
+
+def _least_seconds(work: Callable[[int], object]) -> float:
+    """Return the least time of one round: others may use the core in some of the bursts."""
+    rounds = 1
+    while _seconds_of(work, rounds) < _BURST_SECONDS:
+        rounds *= 2
+    return min(_seconds_of(work, rounds) for _ in range(_BURSTS)) / rounds
+
+
+def _seconds_of(work: Callable[[int], object], rounds: int) -> float:
+    begin = time.perf_counter()
+    work(rounds)
+    return time.perf_counter() - begin
