@@ -24,7 +24,6 @@ SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists
 NO_GIL_TESTS := $(addprefix tests/test_,concurrency.py forks.py interrupts.py threads.py usual_call.py memory_pool.py \
   stream.py settings.py stateful.py program_end.py)
 
-include make/*.mk
 
 comma := ,
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check install --quiet
