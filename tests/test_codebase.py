@@ -42,7 +42,7 @@ PYTHON_LAYERS = [
     {"_weights"},
     {"_backward", "_reserve"},
     {"_validate", "_run"},
-    {"memory"},
+    {"memory", "_limits"},
     {"_sizes", "_arrays", "_extension", "_cuda_run"},
     {"_core", "_device"},
     {"_cuda_extension"},

@@ -89,8 +89,8 @@ inline void end_openmp_threads() {
 // The times of one parallel region, for the sizer of the thread that opens it.
 class RegionTimes {
  public:
-  RegionTimes() { take_long_waits(); }
   void started(const Team& team) {
+    take_long_waits();  // on every thread, so that a later wait does not allocate the thread's own variables
     if (team.index == 0) {
       threads_ = team.size;
       return;
