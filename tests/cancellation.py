@@ -19,7 +19,8 @@ class Check(NamedTuple):
     work: int  # what has been done since the check before: multiply-adds, or what takes as long
 
 
-WAITING = {"spin_until", "wait_for_others"}  # for the other threads of a call, any number of times
+# For the other threads of a call, any number of times.
+WAITING = {"spin_until", "yield_until", "wait_for_others"}
 
 
 @contextmanager

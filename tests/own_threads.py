@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,16 @@ def threads_left(most: int) -> int:
             break
         os.sched_yield()
     return threads_of_process()
+
+
+def end_if_a_thread_fails() -> None:
+    """End the process where a thread does, or others may wait for it for ever."""
+
+    def fail(error: threading.ExceptHookArgs) -> None:
+        traceback.print_exception(error.exc_type, error.exc_value, error.exc_traceback)
+        os._exit(1)
+
+    threading.excepthook = fail
 
 
 def _switches() -> dict[str, tuple[bool, int]]:

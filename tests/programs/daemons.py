@@ -1,9 +1,7 @@
 """Ends while daemon threads compute: python daemons.py WORK THREADS."""
 
-import os
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 import lstm_native
 from calls import call_lstm, call_vjp, pack
 from lstm_native._core import testing
+from own_threads import end_if_a_thread_fails
 from public_calls import MULTIPLIED_BACK_BY_BLAS, PROJECTED_BY_BLAS
 from shapes import Shape, make_case
 
@@ -50,11 +49,6 @@ WORK = {"short": short, "long": long, "by BLAS": by_blas, "gradients": gradients
 inside = threading.Semaphore(0)
 
 
-def fail(error: threading.ExceptHookArgs) -> None:
-    traceback.print_exception(error.exc_value)
-    os._exit(1)  # or the main thread would wait for ever
-
-
 def repeat(work: Callable[[], object]) -> None:
     def tell(_place: str, _work: int) -> None:
         testing.set_hook(None)
@@ -65,7 +59,7 @@ def repeat(work: Callable[[], object]) -> None:
         work()
 
 
-threading.excepthook = fail
+end_if_a_thread_fails()
 for _ in range(2):
     threading.Thread(target=repeat, args=(WORK[NAME](),), daemon=True).start()
 for _ in range(2):

@@ -28,7 +28,7 @@ from calls import (
 )
 from cancellation import hook
 from lstm_native.random import generator
-from own_threads import threads_left, threads_of_process
+from own_threads import end_if_a_thread_fails, threads_left, threads_of_process
 from public_calls import arrays
 from shapes import Shape, make_case
 
@@ -238,4 +238,5 @@ SITUATIONS: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
+    end_if_a_thread_fails()
     SITUATIONS[sys.argv[1]]()

@@ -15,6 +15,7 @@ import numpy as np
 
 import lstm_native
 from lstm_native._core import testing
+from own_threads import end_if_a_thread_fails
 from process_settings import round_upward
 
 STEPS, UNITS = 1_000_000, 264
@@ -77,6 +78,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job sta
 expected = call_again()
 round_upward()
 callers = testing.float_control() & SETTINGS
+end_if_a_thread_fails()
 sender = threading.Thread(target=send)
 sender.start()
 try:
