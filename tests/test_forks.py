@@ -22,7 +22,7 @@ def team(tmp_path_factory):
     ],
 )
 def test_fork(situation, team):
-    code, _, error = ask("forks.py", situation, team, 10)
+    code, _, error = ask("forks.py", situation, team, 5)
     assert code == 0, error
 
 

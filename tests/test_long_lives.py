@@ -7,7 +7,7 @@ from native_libraries import compiled
 
 
 @pytest.mark.parametrize("kind", ["random", "new"])
-@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [100, pytest.param(5000, marks=pytest.mark.slow)])
 def test_many_calls_leave_nothing(kind, count, tmp_path):
     shim = str(compiled("allocations", tmp_path))
     code, output, error = ask("long_lives.py", kind, count, LD_PRELOAD=shim)
