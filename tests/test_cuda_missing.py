@@ -1,5 +1,6 @@
 """`device=` in a build without the CUDA target, and where the target can't be loaded."""
 
+import ctypes
 import importlib
 
 import numpy as np
@@ -51,6 +52,25 @@ def test_a_target_that_cannot_be_loaded(case, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(RuntimeError, match=r"can't be loaded: libcublas\.so\.13"):
         call_lstm(case, device="cuda")
+
+
+def test_cublas_of_another_folder_is_loaded_first(tmp_path, monkeypatch):
+    """An environment on top of the one that has PyPI's cuBLAS: the two folders are apart."""
+    library = tmp_path / "nvidia" / "cu13" / "lib" / "libcublas.so.13"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    events = []
+
+    def import_module(name):
+        if not events:
+            raise ImportError("libcublas.so.13: cannot open shared object file: No such file")
+        events.append(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setattr(ctypes, "CDLL", events.append)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lstm_native._cuda_extension.load()
+    assert events == [str(library), "lstm_native._cuda"]
 
 
 def test_the_cpu_is_the_default_and_can_be_named(case):

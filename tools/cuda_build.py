@@ -12,12 +12,17 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections import defaultdict
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUILD = PROJECT / "build" / "cuda"
-CUBLAS_PACKAGES = {12: "nvidia-cublas-cu12", 13: "nvidia-cublas>=13,<14"}
+# PyPI's package for each version of CUDA, and its folder among Python's packages.
+CUBLAS_PACKAGES = {
+    12: ("nvidia-cublas-cu12", "nvidia/cublas"),
+    13: ("nvidia-cublas>=13,<14", "nvidia/cu13"),
+}
 RESOURCES = re.compile(
     r"Compiling entry function '(?P<kernel>\w+)' for 'sm_(?P<architecture>\d+)'\n"
     r".*Function properties for .*\n"
@@ -30,10 +35,7 @@ RESOURCES = re.compile(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.parse_args()
-    nvcc = shutil.which("nvcc") or sys.exit("nvcc is not on the PATH; CUDA 12 or later is needed")
-    version = run([nvcc, "--version"])
-    major = int(re.search(r"release (\d+)\.", version)[1])
-    provide_cublas(Path(nvcc).resolve().parents[1], major)
+    provide_cublas()
     # The environment's own programs come first.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     pybind11 = run([sys.executable, "-m", "pybind11", "--cmakedir"]).strip()
@@ -67,14 +69,19 @@ def run(command: list[str]) -> str:
     return done.stdout
 
 
-def provide_cublas(toolkit: Path, major: int) -> None:
-    """Install PyPI's cuBLAS where nvcc's toolkit, or the system's, has none."""
+def provide_cublas() -> Path | None:
+    """Install PyPI's cuBLAS where nvcc's toolkit has none; return its folder, or None."""
+    nvcc = shutil.which("nvcc") or sys.exit("nvcc is not on the PATH; CUDA 12 or later is needed")
+    major = int(re.search(r"release (\d+)\.", run([nvcc, "--version"]))[1])
+    toolkit = Path(nvcc).resolve().parents[1]
     patterns = ("lib*/libcublas.so*", "targets/*/lib/libcublas.so*")
     if any(found for pattern in patterns for found in toolkit.glob(pattern)):
-        return
+        return None
     if major not in CUBLAS_PACKAGES:
         sys.exit(f"CUDA {major} is not known here; install its cuBLAS beside nvcc")
-    run([sys.executable, "-m", "pip", "install", "--quiet", CUBLAS_PACKAGES[major]])
+    package, folder = CUBLAS_PACKAGES[major]
+    run([sys.executable, "-m", "pip", "install", "--quiet", package])
+    return Path(sysconfig.get_path("platlib")) / folder
 
 
 def resources_of(log: str) -> dict[str, list[tuple[int, int, int]]]:

@@ -1,6 +1,10 @@
 """Finds the CUDA target, which most builds do not have, when somebody asks for it."""
 
+import ctypes
 import importlib
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 _NAME = "lstm_native._cuda"
@@ -9,7 +13,7 @@ _NAME = "lstm_native._cuda"
 def load() -> Any:
     """Return the extension module; RuntimeError says why there is none."""
     try:
-        return importlib.import_module(_NAME)
+        return _import()
     except ModuleNotFoundError as reason:
         if reason.name != _NAME:
             raise
@@ -30,3 +34,27 @@ def load_with_device() -> Any:
     if count == 0:
         raise RuntimeError(f'device="cuda": this machine has no CUDA device: {reason}')
     return module
+
+
+def _import() -> Any:
+    try:
+        return importlib.import_module(_NAME)
+    except ImportError as reason:
+        library = _cublas_elsewhere(str(reason))
+        if library is None:
+            raise
+        ctypes.CDLL(str(library))  # by its name, the module then finds what is loaded
+        return importlib.import_module(_NAME)
+
+
+def _cublas_elsewhere(reason: str) -> Path | None:
+    """Return PyPI's cuBLAS that a failed import lacks, where it is installed in another folder.
+
+    The module itself knows of the one beside this package. In an environment on top of another one
+    the two are apart.
+    """
+    name = re.match(r"libcublas\.so\.\d+(?=: cannot open)", reason)
+    if name is None:
+        return None
+    found = (path for entry in sys.path for path in Path(entry).glob(f"nvidia/*/lib/{name[0]}"))
+    return next(found, None)

@@ -1,7 +1,7 @@
 """Tests of `device="cuda"`: on a real device, or on an emulated one that checks more.
 
 `pytest tests/cuda --cuda=FILE` takes the emulated module from that file (`make test-cuda` builds
-it); `--cuda=device` takes the installed one (`bench/gpu_check.py`).
+it); `--cuda=device` takes the installed one (`tools/gpu_check.sh`).
 """
 
 from __future__ import annotations

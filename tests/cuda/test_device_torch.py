@@ -1,5 +1,7 @@
 """PyTorch's tensors on a real device, in and out without a copy."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,11 @@ from calls import call_lstm, call_vjp, draw_like, flat_gradients
 from comparison import assert_same
 from shapes import Shape, make_case
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+with warnings.catch_warnings():  # of packages that PyTorch imports
+    warnings.simplefilter("ignore")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch sees no CUDA device", allow_module_level=True)
 
 
 @pytest.mark.parametrize("stream", ["default", "own"])

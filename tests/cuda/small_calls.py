@@ -1,0 +1,59 @@
+"""A program of small calls on the device, each compared with the CPU: for tools that slow it down.
+
+python tests/cuda/small_calls.py [--one]
+
+It covers every kernel of the CUDA target: both passes, both dtypes, ragged batches, dropout,
+layers that overlap, both forms of the tape, and steps issued one by one, captured and replayed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import lstm_native
+from comparison import DTYPES, RUNS, assert_lstm_agrees, assert_vjp_agrees
+from shapes import Shape, make_case
+
+BOTH_DIRECTIONS = Shape("both_directions", 6, 3, 5, 9, 2, True)
+# More steps than a wavefront's chunk has.
+WAVEFRONT = Shape("wavefront", 20, 3, 5, 9, 3)
+
+
+def one_call() -> int:
+    """Run one call; return the number of calls compared."""
+    assert_lstm_agrees(make_case(BOTH_DIRECTIONS, np.float32), runs=1)
+    return 1
+
+
+def all_calls() -> int:
+    """Run every kind of call; return the number of calls compared."""
+    compared = 0
+    options = {"dropout": 0.3, "seed": 8}
+    for dtype in DTYPES:
+        for shape in (BOTH_DIRECTIONS, WAVEFRONT):
+            case = make_case(shape, dtype)
+            lengths = [shape.seq_len, 2, 4]
+            assert_lstm_agrees(case)
+            assert_vjp_agrees(case, **options)
+            assert_vjp_agrees(case, lengths=lengths, **options)
+            assert_vjp_agrees(case, lengths=lengths, recompute=True, **options)
+            compared += RUNS + 3 * 2 * RUNS
+    lstm_native.cuda.clear_plans()
+    return compared
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--one", action="store_true", help="one call, forward")
+    compared = one_call() if parser.parse_args().one else all_calls()
+    print(f"{compared} calls agree with the CPU")
+
+
+if __name__ == "__main__":
+    main()
