@@ -1,8 +1,10 @@
 # Defines _cuda, the extension module of the CUDA target: with nvcc, cuBLAS and the CUDA runtime, or, for tests, with the
 # C++ compiler and the stand-ins of tests/cuda_emulation in their place.
 
-set(cuda_sources csrc/cuda/backward.cu csrc/cuda/backward_steps.cu csrc/cuda/forward.cu csrc/cuda/device_plan.cu)
+set(cuda_sources csrc/cuda/backward.cu csrc/cuda/backward_steps.cu csrc/cuda/forward.cu csrc/cuda/device_plan.cu
+  csrc/cuda/persistent.cu)
 set(cuda_bindings
+  csrc/cuda/persistent_split.cpp
   csrc/cuda/bindings/exchange.cpp
   csrc/cuda/bindings/memory.cpp
   csrc/cuda/bindings/module.cpp
@@ -18,7 +20,7 @@ if(LSTM_NATIVE_CUDA_EMULATION)
   target_include_directories(_cuda BEFORE PRIVATE tests/cuda_emulation)
   target_compile_definitions(_cuda PRIVATE LSTM_NATIVE_CUDA_TESTING LSTM_NATIVE_CUDA_TOOLKIT=0)
   # Optimised, but with the checks that NDEBUG would leave out.
-  target_compile_options(_cuda PRIVATE -O2 -UNDEBUG)
+  target_compile_options(_cuda PRIVATE -O2 -UNDEBUG -Wno-unknown-pragmas)
   target_link_libraries(_cuda PRIVATE lstm_native_options lstm_native_blas)
   set_target_properties(_cuda PROPERTIES BUILD_RPATH "$ORIGIN")
   return()

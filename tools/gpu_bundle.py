@@ -73,18 +73,20 @@ def main() -> None:
     parser.add_argument("--python", default="3.12", help="the version there (default: 3.12)")
     help_text = "as CMAKE_CUDA_ARCHITECTURES (default: 90, machine code for Hopper and PTX)"
     parser.add_argument("--architecture", default="90", help=help_text)
+    parser.add_argument("--folder", type=Path, default=BUNDLE, help="where the bundle goes")
     options = parser.parse_args()
     python = interpreter(options.python)
     cublas = provide_cublas()
-    for folder in (BUNDLE, WORK):
+    bundle = options.folder.resolve()
+    for folder in (bundle, WORK):
         shutil.rmtree(folder, ignore_errors=True)
-    wheels = BUNDLE / "wheels"
+    wheels = bundle / "wheels"
     wheels.mkdir(parents=True)
     run(python, "-m", "pip", "wheel", "--only-binary=:all:", "--wheel-dir", wheels, *TEST_PACKAGES)
     shutil.copy(build_wheel(python, options.architecture, cublas), wheels)
-    copy_sources(BUNDLE)
-    size = sum(path.stat().st_size for path in BUNDLE.rglob("*") if path.is_file())
-    print(f"{BUNDLE.relative_to(PROJECT)}: {size / 2**20:.1f} MiB")
+    copy_sources(bundle)
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    print(f"{bundle}: {size / 2**20:.1f} MiB")
     for wheel in sorted(wheels.iterdir()):
         print(f"  {wheel.name}: {wheel.stat().st_size / 2**20:.1f} MiB")
     if size > MOST_BYTES:

@@ -134,11 +134,11 @@ def parts(check: Check, tests: Sequence[str]) -> list[Part]:
     return [
         Part("smoke", [*calls, "--one"], 40, [AGREED]),
         Part("correctness", pytest, 120, [r"\b(\d+) passed"]),
-        Part("memcheck", [*sanitizer, "memcheck", *calls], 35, [AGREED, MEMORY_SUMMARY], tool),
+        Part("memcheck", [*sanitizer, "memcheck", *calls], 45, [AGREED, MEMORY_SUMMARY], tool),
         Part(
-            "racecheck", [*sanitizer, "racecheck", *ours, *calls], 35, [AGREED, RACE_SUMMARY], tool
+            "racecheck", [*sanitizer, "racecheck", *ours, *calls], 45, [AGREED, RACE_SUMMARY], tool
         ),
-        Part("initcheck", [*sanitizer, "initcheck", *calls], 35, [AGREED, MEMORY_SUMMARY], tool),
+        Part("initcheck", [*sanitizer, "initcheck", *calls], 45, [AGREED, MEMORY_SUMMARY], tool),
         Part(TIMES, times, 110, [r"(\d+) rows timed"]),
     ]
 

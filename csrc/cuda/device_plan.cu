@@ -23,12 +23,27 @@ void require_int(index_t size) {
   if (size > INT_MAX) throw std::length_error("a size of this call is more than cuBLAS can count");
 }
 
+// None where a layer's steps are launches of their own.
+std::optional<PersistentSplit> split_of(const Options& options) {
+  if (options.pass != Pass::forward || options.step_loop == StepLoop::launches) return std::nullopt;
+  const plan::Problem& problem = options.problem;
+  const PersistentSizes sizes{
+      problem.seq_len, problem.batch, problem.cell_size, problem.num_directions, static_cast<int>(options.dtype),
+      options.tf32};
+  const DeviceLimits limits = limits_of(options.device);
+  double clocks = 0;
+  const std::optional<PersistentSplit> split = best_split(sizes, limits, clocks);
+  const bool wanted = options.step_loop == StepLoop::persistent || clocks < clocks_of_launches(sizes, limits);
+  return wanted ? split : std::nullopt;
+}
+
 }  // namespace
 
 DevicePlan::DevicePlan(const Options& options)
     : options_(checked(options)),
       rows_(options_.problem),
-      wavefront_(options_.problem.num_directions == 1 && options_.problem.num_layers > 1 &&
+      split_(split_of(options_)),
+      wavefront_(!split_.has_value() && options_.problem.num_directions == 1 && options_.problem.num_layers > 1 &&
                  options_.problem.seq_len > wavefront_steps) {
   const plan::Problem& problem = options_.problem;
   require_int(checked_product({problem.batch, problem.cell_size}));
@@ -38,7 +53,8 @@ DevicePlan::DevicePlan(const Options& options)
   offsets_ = arena_.reserve<index_t>({problem.seq_len + 1});
   order_ = arena_.reserve<index_t>({problem.batch});
   call_place_ = arena_.reserve<std::uint64_t>({call_words});
-  const index_t wanted = wavefront_ ? problem.num_layers : strands().size() > 1 ? 2 : 1;
+  if (split_.has_value()) arrivals_place_ = arena_.reserve<unsigned>({states(), split_->row_blocks});
+  const index_t wanted = wavefront_ ? problem.num_layers : !split_.has_value() && strands().size() > 1 ? 2 : 1;
   for (index_t k = 0; k < std::min(wanted, most_lanes); ++k) lanes_.push_back(lane_pool().take(options_.device));
   if (wavefront_) {
     for (index_t layer = 0; layer < problem.num_layers; ++layer) chunk_ends_.push_back(make_event());
@@ -67,6 +83,7 @@ void DevicePlan::allocate() {
   for (index_t row = 0; row < problem().batch; ++row) order.push_back(rows_.callers_row(row));
   device_rows_ = {arena_.at(offsets_), arena_.at(order_), problem().seq_len};
   call_ = arena_.at(call_place_);
+  arrivals_ = arena_.at(arrivals_place_);
   const auto upload = [&](const DeviceSpan<index_t>& to, const std::vector<index_t>& from) {
     check(cudaMemcpyAsync(to.data, from.data(), from.size() * sizeof(index_t), cudaMemcpyHostToDevice, stream),
           "cudaMemcpyAsync");
@@ -78,8 +95,11 @@ void DevicePlan::allocate() {
 
 namespace {
 
-__global__ void set_call(DeviceSpan<std::uint64_t> call, std::uint64_t tape, std::uint64_t key, std::uint64_t counter) {
-  if (column_of_thread() != 0) return;
+__global__ void set_call(DeviceSpan<std::uint64_t> call, DeviceSpan<unsigned> arrivals, std::uint64_t tape,
+                         std::uint64_t key, std::uint64_t counter) {
+  const index_t column = column_of_thread();
+  if (column < arrivals.size) arrivals.store(column, 0U);
+  if (column != 0) return;
   call.store(tape_address, tape);
   call.store(dropout_key, key);
   call.store(dropout_counter, counter);
@@ -92,8 +112,8 @@ void DevicePlan::begin(cudaStream_t stream, const void* tape, const rng::Dropout
   check(cudaStreamWaitEvent(stream, used_.get(), 0), "cudaStreamWaitEvent");
   lanes_[0].bind(stream);
   for (std::size_t k = 1; k < lanes_.size(); ++k) lanes_[k].bind(lanes_[k].stream.get());
-  launch(stream, 1, 1, 1, set_call, call_, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(tape)),
-         dropout.key, dropout.counter);
+  launch(stream, std::max<index_t>(1, arrivals_.size), 1, 1, set_call, call_, arrivals_,
+         static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(tape)), dropout.key, dropout.counter);
 }
 
 void DevicePlan::end() { check(cudaEventRecord(used_.get(), caller_), "cudaEventRecord"); }

@@ -8,6 +8,7 @@
 #include "cuda/gates.cuh"
 #include "cuda/lanes.hpp"
 #include "cuda/options.hpp"
+#include "cuda/persistent_split.hpp"
 #include "cuda/products.hpp"
 #include "plan/active_rows.hpp"
 #include "plan/tape.hpp"
@@ -140,9 +141,11 @@ class DevicePlan {
 
   Options options_;
   plan::ActiveRows rows_;
+  std::optional<PersistentSplit> split_;  // of each layer whose steps are one launch
   Arena arena_;
   DeviceRows device_rows_;
   DeviceSpan<std::uint64_t> call_;
+  DeviceSpan<unsigned> arrivals_;  // of each layer, direction and row block: zero when the steps begin
 
  private:
   void begin_capture();
@@ -159,6 +162,7 @@ class DevicePlan {
   long runs_ = 0;
   Place<index_t> offsets_, order_;
   Place<std::uint64_t> call_place_;
+  Place<unsigned> arrivals_place_;
 };
 
 }  // namespace lstm_native::cuda

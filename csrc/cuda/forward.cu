@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "cuda/forward.hpp"
+#include "cuda/persistent.hpp"
 #include "cuda/plan_cache.hpp"
 #include "cuda/tape.cuh"
 
@@ -18,6 +19,10 @@ ForwardPlan<Real>::ForwardPlan(const Options& options)
   bias_ = arena_.reserve<Real>({states(), gates()});
   hidden_ = arena_.reserve<Real>({states(), p.batch, units()});
   cell_ = arena_.reserve<Real>({states(), p.batch, units()});
+  if (split_.has_value()) {
+    hidden_final_ = arena_.reserve<Real>({states(), p.batch, units()});
+    exchange_ = arena_.reserve<Real>({p.num_directions, 2, p.batch, units()});
+  }
   first_projection_ = arena_.reserve<Real>({p.num_directions, rows, gates()});
   if (p.num_layers > 1) {
     projection_ =
@@ -36,7 +41,7 @@ void ForwardPlan<Real>::run(const ForwardCall<Real>& call, cudaStream_t stream) 
   take_in(call);
   project(0, {0, problem().seq_len}, 0);
   run_steps([&] { issue_steps(); });
-  copy<false>(call.hidden_final, arena_.at(hidden_));
+  copy<false>(call.hidden_final, arena_.at(split_.has_value() ? hidden_final_ : hidden_));
   copy<false>(call.cell_final, arena_.at(cell_));
   copy<false>(call.output, arena_.at(outputs_[(problem().num_layers - 1) % 2]), problem().layer_output_size());
   end();
@@ -101,6 +106,10 @@ void ForwardPlan<Real>::issue_steps() {
   const Chunk all{0, problem().seq_len};
   for (index_t layer = 0; layer < problem().num_layers; ++layer) {
     if (layer > 0) project(layer, all, 0);
+    if (split_.has_value()) {
+      run_layer(layer);
+      continue;
+    }
     fork();
     for (const Strand& strand : strands()) run_strand(layer, strand, all);
     join();
@@ -137,47 +146,84 @@ void ForwardPlan<Real>::run_strand(index_t layer, const Strand& strand, Chunk st
 }
 
 template <class Real>
-void ForwardPlan<Real>::step(index_t layer, const Strand& strand, const Projection& projection, index_t k) {
+ForwardStep<Real> ForwardPlan<Real>::step_of_layer(index_t layer) const {
+  ForwardStep<Real> step{};
+  step.output = arena_.at(outputs_[layer % 2]);
+  step.call = call_;
+  step.units = units();
+  step.output_width = problem().layer_output_size();
+  step.tape_elements = tape_.elements();
+  step.dropout = dropout_of(layer);
+  return step;
+}
+
+template <class Real>
+ForwardDirection<Real> ForwardPlan<Real>::direction_of_layer(index_t layer, index_t d) const {
   const index_t state_size = problem().batch * units();
-  ForwardStep<Real> arguments{};
+  const index_t state = state_of(layer, d);
+  ForwardDirection<Real> direction{};
+  direction.bias = arena_.at(bias_, state * gates(), gates());
+  direction.hidden = arena_.at(hidden_, state * state_size, state_size);
+  direction.cell = arena_.at(cell_, state * state_size, state_size);
+  direction.first_feature = d * units();
+  direction.gates_on_tape = direction.hidden_on_tape = direction.cells_on_tape = -1;
+  if (options().has_tape) {
+    const bool keeps_gates = options().tape_form == plan::TapeForm::gates;
+    (keeps_gates ? direction.gates_on_tape : direction.hidden_on_tape) = tape_.gates(layer, d);
+    direction.cells_on_tape = tape_.cells(layer, d);
+  }
+  return direction;
+}
+
+template <class Real>
+void ForwardPlan<Real>::step(index_t layer, const Strand& strand, const Projection& projection, index_t k) {
+  ForwardStep<Real> arguments = step_of_layer(layer);
   for (index_t n = 0; n < strand.directions; ++n) {
     const index_t d = strand.first_direction + n;
     const index_t at = step_of(d, k);
-    const index_t state = state_of(layer, d);
     const index_t row = rows_.offset(at);
     ForwardDirection<Real>& direction = arguments.directions[n];
+    direction = direction_of_layer(layer, d);
     direction.active = rows_.count(at);
+    direction.stored_row = row;
     direction.pre_activations = {
         projection.memory.data + d * projection.of_direction + (row - projection.first_row) * gates(),
         direction.active * gates()};
-    direction.bias = arena_.at(bias_, state * gates(), gates());
-    direction.hidden = arena_.at(hidden_, state * state_size, state_size);
-    direction.cell = arena_.at(cell_, state * state_size, state_size);
-    direction.stored_row = row;
-    direction.first_feature = d * units();
-    direction.gates_on_tape = direction.hidden_on_tape = direction.cells_on_tape = -1;
-    if (options().has_tape) {
-      const bool keeps_gates = options().tape_form == plan::TapeForm::gates;
-      (keeps_gates ? direction.gates_on_tape : direction.hidden_on_tape) = tape_.gates(layer, d);
-      direction.cells_on_tape = tape_.cells(layer, d);
-    }
   }
-  arguments.output = arena_.at(outputs_[layer % 2]);
-  arguments.call = call_;
-  arguments.units = units();
-  arguments.output_width = problem().layer_output_size();
-  arguments.tape_elements = tape_.elements();
-  arguments.dropout = dropout_of(layer);
 
   const ForwardDirection<Real>& first = arguments.directions[0];
   const index_t state = state_of(layer, strand.first_direction);
   const index_t apart =
       strand.directions == 2 ? arguments.directions[1].pre_activations.data - first.pre_activations.data : 0;
   multiply<Real>(blas(strand.lane), options().tf32, {first.active, gates(), units(), strand.directions},
-                 {first.hidden.data, units(), state_size}, false,
+                 {first.hidden.data, units(), problem().batch * units()}, false,
                  {arena_.at(hidden_weights_, state * gates() * units(), 0).data, units(), gates() * units()}, true,
                  {first.pre_activations.data, gates(), apart}, true);
   launch(stream(strand.lane), first.active * units(), 1, strand.directions, gates_forward<Real>, arguments);
+}
+
+// All steps of both directions in one launch.
+template <class Real>
+void ForwardPlan<Real>::run_layer(index_t layer) {
+  const Projection projection = projection_of(layer, {0, problem().seq_len});
+  const index_t state_size = problem().batch * units();
+  PersistentLayer<Real> arguments{};
+  arguments.step = step_of_layer(layer);
+  arguments.rows = device_rows_;
+  arguments.batch = problem().batch;
+  arguments.split = *split_;
+  for (index_t d = 0; d < problem().num_directions; ++d) {
+    const index_t state = state_of(layer, d);
+    ForwardDirection<Real>& direction = arguments.step.directions[d];
+    direction = direction_of_layer(layer, d);
+    direction.pre_activations = {projection.memory.data + d * projection.of_direction, rows_.total() * gates()};
+    arguments.directions[d] = {arena_.at(hidden_weights_, state * gates() * units(), gates() * units()),
+                               arena_.at(hidden_final_, state * state_size, state_size),
+                               arena_.at(exchange_, d * 2 * state_size, 2 * state_size),
+                               {arrivals_.data + state * split_->row_blocks, split_->row_blocks},
+                               d == 1};
+  }
+  launch_layer(stream(0), arguments, problem().num_directions);
 }
 
 template <class Real>

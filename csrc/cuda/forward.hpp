@@ -29,12 +29,18 @@ class ForwardPlan : public DevicePlan {
   void issue_wavefront();
   void run_strand(index_t layer, const Strand& strand, Chunk steps);
   void step(index_t layer, const Strand& strand, const Projection& projection, index_t k);
+  void run_layer(index_t layer);
+  // What is the same at all of a layer's steps.
+  ForwardStep<Real> step_of_layer(index_t layer) const;
+  ForwardDirection<Real> direction_of_layer(index_t layer, index_t d) const;
 
   plan::TapeLayout tape_;
   InputWidths widths_;
   Place<Real> input_;          // (rows, input size)
   Place<Real> input_weights_;  // laid out as widths_ says
   Place<Real> hidden_weights_, bias_, hidden_, cell_;
+  Place<Real> hidden_final_;      // where the steps leave hidden_ as it is
+  Place<Real> exchange_;          // of a layer whose steps are one launch: (directions, 2, batch, units)
   Place<Real> first_projection_;  // (directions, rows, 4, units)
   Place<Real> projection_;  // (layers above the first in a wavefront, else 1; directions, rows of chunk, 4, units)
   Place<Real> outputs_[2];  // of even and odd layers, dropout applied: (rows, directions * units)

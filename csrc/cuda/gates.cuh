@@ -83,6 +83,39 @@ __device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpa
              : value * static_cast<Real>(dropout.rule.scale);
 }
 
+template <class Real>
+struct UnitState {
+  Real hidden, cell;
+};
+
+// One unit's step: from its pre-activations, biases added, and its cell state to its next state. Writes output and
+// tape. stored: the row in storage.
+template <class Real>
+__device__ UnitState<Real> advance(const ForwardStep<Real>& step, const ForwardDirection<Real>& direction,
+                                   index_t stored, index_t unit, const Real (&gates)[gate_count], Real cell_before) {
+  const Real i = sigmoid(gates[input_gate]);
+  const Real f = sigmoid(gates[forget_gate]);
+  const Real g = std::tanh(gates[cell_candidate]);
+  const Real o = sigmoid(gates[output_gate]);
+  const Real cell = f * cell_before + i * g;
+  const Real hidden = o * std::tanh(cell);
+  const index_t at = stored * step.output_width + direction.first_feature + unit;
+  step.output.store(at, dropped(hidden, step.dropout, step.call, at));
+  if (direction.cells_on_tape < 0) return {hidden, cell};
+  const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
+  tape.store(direction.cells_on_tape + stored * step.units + unit, cell);
+  if (direction.hidden_on_tape >= 0) {
+    tape.store(direction.hidden_on_tape + stored * step.units + unit, hidden);
+    return {hidden, cell};
+  }
+  const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
+  tape.store(first + input_gate * step.units, i);
+  tape.store(first + forget_gate * step.units, f);
+  tape.store(first + cell_candidate * step.units, g);
+  tape.store(first + output_gate * step.units, o);
+  return {hidden, cell};
+}
+
 // columns: rows times units; layers: directions.
 template <class Real>
 __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real> step) {
@@ -97,29 +130,10 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
     gates[gate] = direction.pre_activations.load((row * gate_count + gate) * step.units + unit) +
                   direction.bias.load(gate * step.units + unit);
   }
-  const Real i = sigmoid(gates[input_gate]);
-  const Real f = sigmoid(gates[forget_gate]);
-  const Real g = std::tanh(gates[cell_candidate]);
-  const Real o = sigmoid(gates[output_gate]);
-  const Real cell = f * direction.cell.load(column) + i * g;
-  const Real hidden = o * std::tanh(cell);
-  direction.cell.store(column, cell);
-  direction.hidden.store(column, hidden);
-  const index_t stored = direction.stored_row + row;
-  const index_t at = stored * step.output_width + direction.first_feature + unit;
-  step.output.store(at, dropped(hidden, step.dropout, step.call, at));
-  if (direction.cells_on_tape < 0) return;
-  const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
-  tape.store(direction.cells_on_tape + stored * step.units + unit, cell);
-  if (direction.hidden_on_tape >= 0) {
-    tape.store(direction.hidden_on_tape + stored * step.units + unit, hidden);
-    return;
-  }
-  const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
-  tape.store(first + input_gate * step.units, i);
-  tape.store(first + forget_gate * step.units, f);
-  tape.store(first + cell_candidate * step.units, g);
-  tape.store(first + output_gate * step.units, o);
+  const UnitState<Real> next =
+      advance(step, direction, direction.stored_row + row, unit, gates, direction.cell.load(column));
+  direction.cell.store(column, next.cell);
+  direction.hidden.store(column, next.hidden);
 }
 
 // columns: rows times units; layers: directions.

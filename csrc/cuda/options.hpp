@@ -12,6 +12,9 @@ namespace lstm_native::cuda {
 
 enum class Pass : std::int64_t { forward, backward };
 
+// How a layer's steps run: each as a product and a launch, or all in one launch where the device has room for that.
+enum class StepLoop : std::int64_t { automatic, launches, persistent };
+
 struct Options {
   Pass pass = Pass::forward;
   plan::Problem problem;
@@ -20,6 +23,7 @@ struct Options {
   bool tf32 = false;
   bool has_tape = false;
   plan::TapeForm tape_form = plan::TapeForm::gates;
+  StepLoop step_loop = StepLoop::automatic;
   // Of a backward pass.
   bool runs_steps = false;  // else only the weights' gradients are left to do
   bool has_output_gradient = false;
@@ -45,6 +49,7 @@ struct Options {
                                   tf32,
                                   has_tape,
                                   static_cast<std::int64_t>(tape_form),
+                                  static_cast<std::int64_t>(step_loop),
                                   runs_steps,
                                   has_output_gradient,
                                   wants_input,

@@ -49,7 +49,8 @@ def machine():
 
 @pytest.fixture(autouse=True)
 def _fresh_plans():
-    """Each test meets its shapes for the first time, and leaves no memory behind."""
+    """Each test meets its shapes for the first time, and leaves no memory or setting behind."""
     lstm_native.cuda.clear_plans()
     yield
     lstm_native.cuda.clear_plans()
+    lstm_native._cuda_extension.load().set_step_loop("automatic")

@@ -9,6 +9,7 @@ layers that overlap, both forms of the tape, and steps issued one by one, captur
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from shapes import Shape, make_case
 BOTH_DIRECTIONS = Shape("both_directions", 6, 3, 5, 9, 2, True)
 # More steps than a wavefront's chunk has.
 WAVEFRONT = Shape("wavefront", 20, 3, 5, 9, 3)
+# Several blocks have some units of each row, and wait for each other.
+SHARED_ROWS = Shape("shared_rows", 5, 9, 4, 130)
+SHAPES = (BOTH_DIRECTIONS, WAVEFRONT, SHARED_ROWS)
 
 
 def one_call() -> int:
@@ -35,15 +39,15 @@ def all_calls() -> int:
     """Run every kind of call; return the number of calls compared."""
     compared = 0
     options = {"dropout": 0.3, "seed": 8}
-    for dtype in DTYPES:
-        for shape in (BOTH_DIRECTIONS, WAVEFRONT):
-            case = make_case(shape, dtype)
-            lengths = [shape.seq_len, 2, 4]
-            assert_lstm_agrees(case)
-            assert_vjp_agrees(case, **options)
-            assert_vjp_agrees(case, lengths=lengths, **options)
-            assert_vjp_agrees(case, lengths=lengths, recompute=True, **options)
-            compared += RUNS + 3 * 2 * RUNS
+    for dtype, shape, loop in itertools.product(DTYPES, SHAPES, ("launches", "persistent")):
+        lstm_native._cuda_extension.load().set_step_loop(loop)
+        case = make_case(shape, dtype)
+        lengths = [shape.seq_len, 2, 4] * (shape.batch // 3)
+        assert_lstm_agrees(case)
+        assert_vjp_agrees(case, **options)
+        assert_vjp_agrees(case, lengths=lengths, **options)
+        assert_vjp_agrees(case, lengths=lengths, recompute=True, **options)
+        compared += RUNS + 3 * 2 * RUNS
     lstm_native.cuda.clear_plans()
     return compared
 

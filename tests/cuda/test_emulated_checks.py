@@ -11,7 +11,7 @@ from comparison import assert_same, on_device
 from shapes import Shape, make_case
 
 INVALID_CONFIGURATION, INVALID_VALUE, INVALID_HANDLE = 9, 1, 400
-ILLEGAL, NOT_WHILE_CAPTURING, UNJOINED = 700, 900, 904
+ILLEGAL, TOO_MANY_AT_ONCE, NOT_WHILE_CAPTURING, UNJOINED = 700, 720, 900, 904
 BLAS_INVALID, BLAS_FAILED = 7, 13
 
 # The code that the call gives, and words of the reason.
@@ -38,9 +38,17 @@ FAULTS = {
     "product_beyond_the_allocation": (BLAS_FAILED, "out of bounds"),
     "product_onto_its_operand": (BLAS_FAILED, "threads of one launch"),
     "product_with_rows_that_overlap": (BLAS_INVALID, ""),
+    "shared_memory_without_a_barrier": (ILLEGAL, "shared memory without a barrier"),
+    "shared_memory_never_written": (ILLEGAL, "never written"),
+    "shared_memory_beyond_the_launch": (ILLEGAL, "beyond what the launch asked for"),
+    "more_shared_memory_than_allowed": (INVALID_VALUE, ""),
+    "barrier_that_some_never_reach": (ILLEGAL, "wait for what never comes"),
+    "barrier_in_an_ordinary_launch": (ILLEGAL, "a barrier in a launch"),
+    "more_blocks_than_run_at_once": (TOO_MANY_AT_ONCE, ""),
+    "blocks_that_do_not_wait": (ILLEGAL, "unordered read"),
 }
 # Calls beside them that must be let through.
-RIGHT = ("ordered_by_an_event", "allocation_beside_a_capture")
+RIGHT = ("ordered_by_an_event", "allocation_beside_a_capture", "blocks_that_wait")
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -61,6 +69,18 @@ def test_every_fault_is_listed(machine):
     assert defined == {*FAULTS, *RIGHT}
 
 
+@pytest.fixture
+def launches(machine):
+    """Steps are launches of their own, also where all of them could be one."""
+    lstm_native._cuda_extension.load().set_step_loop("launches")
+
+
+@pytest.fixture
+def persistent(machine):
+    """All steps of a layer are one launch."""
+    lstm_native._cuda_extension.load().set_step_loop("persistent")
+
+
 @pytest.mark.parametrize("calls_before", [0, 1, 2], ids=["at once", "captured", "launched again"])
 @pytest.mark.parametrize(
     ("shape", "options"),
@@ -72,7 +92,7 @@ def test_every_fault_is_listed(machine):
     ],
     ids=lambda value: value.name if isinstance(value, Shape) else "",
 )
-def test_every_wait_is_needed(machine, shape, options, calls_before):
+def test_every_wait_is_needed(launches, machine, shape, options, calls_before):
     """With any one of them left out, the emulated machine finds the race that a device might show.
 
     Two streams take turns, and nothing waits for the host, so that calls of one plan meet, too.
@@ -118,7 +138,7 @@ def test_every_wait_is_needed(machine, shape, options, calls_before):
         waits(k)
 
 
-def test_the_step_loop_becomes_a_graph_that_is_used_again(machine):
+def test_the_step_loop_becomes_a_graph_that_is_used_again(launches, machine):
     case = make_case(Shape("graph", 12, 2, 3, 4, 2), np.float32)
     launches = []
     for run in range(4):
@@ -130,7 +150,7 @@ def test_the_step_loop_becomes_a_graph_that_is_used_again(machine):
     assert len(set(launches)) == 1
 
 
-def test_launches_are_as_many_as_steps_say(machine):
+def test_launches_are_as_many_as_steps_say(launches, machine):
     def launches(**sizes):
         lstm_native.cuda.clear_plans()
         case = make_case(Shape("count", 10, 2, 3, 4, **sizes), np.float32)
@@ -145,6 +165,61 @@ def test_launches_are_as_many_as_steps_say(machine):
     assert launches() == (7 + 3 + 10, 1 + 10)
     assert launches(bidirectional=True) == (7 + 6 + 10, 1 + 10)
     assert launches(num_layers=2, bidirectional=True) == (7 + 12 + 20, 2 + 20)
+
+
+SHARED_ROWS = Shape("shared rows", 3, 2, 4, 130)
+OWN_ROWS = Shape("own rows", 3, 2, 4, 8, bidirectional=True)
+
+
+@pytest.mark.parametrize("shape", [SHARED_ROWS, OWN_ROWS], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("lengths", [None, [3, 1]], ids=["even", "ragged"])
+def test_every_barrier_of_a_layer_is_needed(persistent, machine, shape, lengths):
+    """With any one of them left out, the emulated machine finds the race that a device might show.
+
+    Of those between blocks, too: a block has some units of a row, and needs all of them.
+    """
+    case = make_case(shape, np.float32, seed=1)
+    options = {"device": "cuda", "lengths": lengths}
+    call_lstm(case, **options)
+    counts = machine.counts()
+    assert counts["barriers"] >= 2 * shape.seq_len
+    assert counts["block_waits"] == (shape.seq_len - 1 if shape is SHARED_ROWS else 0)
+    for k in range(counts["barriers"]):
+        lstm_native.cuda.clear_plans()
+        machine.skip_barrier(k)
+        with pytest.raises(
+            RuntimeError, match=r"without a barrier|unordered|threads of one|never written"
+        ):
+            call_lstm(case, **options)
+    machine.skip_barrier(-1)
+    for k in range(counts["block_waits"]):
+        lstm_native.cuda.clear_plans()
+        machine.skip_block_wait(k)
+        with pytest.raises(RuntimeError, match="unordered"):
+            call_lstm(case, **options)
+    machine.reset()
+    assert_same(call_lstm(case, **options), call_lstm(case, lengths=lengths))
+
+
+def test_a_layer_is_one_launch_where_it_fits(persistent, machine):
+    """Otherwise its steps are launches, as many as the test above says."""
+
+    def launches(hidden, **sizes):
+        lstm_native.cuda.clear_plans()
+        case = make_case(Shape("count", 10, 2, 3, hidden, **sizes), np.float32)
+        machine.reset()
+        call_lstm(case, device="cuda")
+        counts = machine.counts()
+        return counts["launches"], counts["products"]
+
+    assert launches(4) == (7 + 3 + 1, 1)
+    assert launches(4, num_layers=2, bidirectional=True) == (7 + 12 + 2, 2)
+    assert launches(300) == (7 + 3 + 10, 1 + 10)
+
+
+def test_an_unknown_step_loop_is_refused():
+    with pytest.raises(ValueError, match="expected 'automatic', 'launches' or 'persistent', got"):
+        lstm_native._cuda_extension.load().set_step_loop("fast")
 
 
 def test_arrays_on_the_device_stay_there(machine):
@@ -172,7 +247,7 @@ def test_arrays_on_the_device_stay_there(machine):
     [Shape("1", 40, 8, 5, 6), Shape("3", 40, 8, 5, 6, 3), Shape("bi", 40, 8, 5, 6, 2, True)],
     ids=lambda shape: shape.name,
 )
-def test_plans_take_what_the_page_says(machine, shape, recompute):
+def test_plans_take_what_the_page_says(launches, machine, shape, recompute):
     case = make_case(shape, np.float64)
     rows = shape.seq_len * shape.batch
     i, h, layers, d = shape.input_size, shape.hidden_size, shape.num_layers, shape.num_directions

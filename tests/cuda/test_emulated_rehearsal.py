@@ -145,7 +145,8 @@ def test_the_whole_check(bundle, clean_python, tmp_path):
     # Times of an emulated device tell nothing, but the tables are there; cuDNN's are not here.
     rows = content["times"]["rows"]
     assert [row["tf32"] for row in rows] == [False, True]
-    assert [list(row["times"]["training"]) for row in rows] == [["ours"], ["ours"]]
+    assert all("cuDNN" not in row["times"]["training"] for row in rows)
+    assert all("ours" in row["times"]["training"] for row in rows)
     assert "without PyTorch" in content["times"]["about"]
     table = (folder / "gpu_check.md").read_text()
     assert "| racecheck | not here | 0.0 | the device is emulated |" in table

@@ -25,6 +25,12 @@ from shapes import TEST_SHAPES, Case, Shape, make_case, shapes_by_name
 SHAPES = [shape for shape in TEST_SHAPES if shape.name != "large_input_matrix"]
 
 
+@pytest.fixture(autouse=True, params=["launches", "persistent"])
+def _step_loop(request):
+    """Each step a launch, or where that fits all steps of a layer one."""
+    lstm_native._cuda_extension.load().set_step_loop(request.param)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_shapes(shape, dtype):

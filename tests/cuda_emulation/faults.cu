@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "cuda/block.cuh"
 #include "cuda/device_span.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/resources.hpp"
@@ -226,5 +227,67 @@ int product_with_rows_that_overlap() {
   const Numbers a, b, c;
   return product(a.span.data, b.span.data, c.span.data, 10, 9);
 }
+
+namespace {
+
+constexpr int threads = 64;
+
+// What two blocks do, one thread of each with another one of the other.
+enum class Together { share_without_a_barrier, read_unwritten, leave_the_span, miss_a_barrier, do_not_wait, wait };
+
+__global__ void meet(DeviceSpan<float> numbers, DeviceSpan<unsigned> counters, Together what) {
+  const SharedSpan<float> shared = shared_memory<float>(threads + 1);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int other = thread == 0 ? 0 : thread - 1;
+  if (what == Together::read_unwritten) numbers.store(column_of_thread(), shared.load(thread));
+  if (what == Together::leave_the_span) shared.store(threads, 1.0F);
+  if (what == Together::miss_a_barrier && thread > 0) synchronize_block();
+  if (what == Together::share_without_a_barrier) {
+    shared.store(thread, 1.0F);
+    numbers.store(column_of_thread(), shared.load(other));
+  }
+  if (what != Together::do_not_wait && what != Together::wait) return;
+  const BlockCounter arrivals{counters, 0};
+  numbers.store(column_of_thread(), 1.0F);
+  synchronize_block();
+  if (thread == 0) {
+    arrivals.arrive();
+    if (what == Together::wait) arrivals.wait_for(2);
+  }
+  synchronize_block();
+  shared.store(thread, load_of_other_block(numbers, (1 - static_cast<int>(blockIdx.x)) * threads + thread));
+}
+
+__global__ void clear(DeviceSpan<unsigned> counters) { counters.store(0, 0U); }
+
+cudaError_t run_together(Together what, unsigned blocks, std::size_t shared_bytes = threads * sizeof(float),
+                         int cooperative = 1) {
+  const Numbers numbers;
+  const DeviceMemory memory = allocate(sizeof(unsigned));
+  const DeviceSpan<unsigned> counters{static_cast<unsigned*>(memory.get()), 1};
+  check(run(nullptr, dim3(1), dim3(1), clear, counters), "clear");
+  cudaLaunchAttribute together = {};
+  together.id = cudaLaunchAttributeCooperative;
+  together.val.cooperative = cooperative;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(blocks);
+  config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = shared_bytes;
+  config.attrs = &together;
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, meet, numbers.span, counters, what);
+}
+
+}  // namespace
+
+int shared_memory_without_a_barrier() { return run_together(Together::share_without_a_barrier, 1); }
+int shared_memory_never_written() { return run_together(Together::read_unwritten, 1); }
+int shared_memory_beyond_the_launch() { return run_together(Together::leave_the_span, 1); }
+int more_shared_memory_than_allowed() { return run_together(Together::wait, 2, std::size_t{49} << 10U); }
+int barrier_that_some_never_reach() { return run_together(Together::miss_a_barrier, 1); }
+int barrier_in_an_ordinary_launch() { return run_together(Together::wait, 2, threads * sizeof(float), 0); }
+int more_blocks_than_run_at_once() { return run_together(Together::wait, 7); }
+int blocks_that_do_not_wait() { return run_together(Together::do_not_wait, 2); }
+int blocks_that_wait() { return run_together(Together::wait, 2); }
 
 }  // namespace lstm_native::cuda::faults

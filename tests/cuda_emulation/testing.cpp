@@ -18,6 +18,8 @@ void register_testing(py::module_& module) {
   testing.def("counts", [] {
     const auto& seen = machine().injected;
     return std::map<std::string, long>{{"waits", seen.waits},
+                                       {"barriers", seen.barriers},
+                                       {"block_waits", seen.block_waits},
                                        {"launches", seen.launches},
                                        {"graph_launches", seen.graph_launches},
                                        {"products", seen.products},
@@ -34,6 +36,12 @@ void register_testing(py::module_& module) {
   testing.def(
       "skip_wait", [](long k) { machine().injected.skip_wait = k; },
       "The so-manieth wait for an event from now on is left out; -1: none.");
+  testing.def(
+      "skip_barrier", [](long k) { machine().injected.skip_barrier = k; },
+      "Every thread leaves out its so-manieth barrier in a launch whose blocks run at once; -1: none.");
+  testing.def(
+      "skip_block_wait", [](long k) { machine().injected.skip_block_wait = k; },
+      "Every block leaves out its so-manieth wait for others in such a launch; -1: none.");
   testing.def(
       "fail_allocation", [](long k) { machine().injected.fail_allocation = k; },
       "The so-manieth allocation from now on fails; -1: none.");

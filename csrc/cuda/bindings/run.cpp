@@ -1,6 +1,7 @@
 // cuda/bindings: the calls that compute.
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "cuda/bindings/arrays.hpp"
 #include "cuda/bindings/register.hpp"
 #include "cuda/calls.hpp"
+#include "cuda/persistent_split.hpp"
+#include "cuda/resources.hpp"
 #include "plan/active_rows.hpp"
 
 namespace lstm_native::cuda::bindings {
@@ -27,6 +30,41 @@ struct Target {
   std::uintptr_t stream;
   bool tf32;
 };
+
+// For benchmarks and tests; each gives the same results.
+std::atomic<StepLoop> step_loop{StepLoop::automatic};
+
+void set_step_loop(const std::string& name) {
+  for (const auto& [known, value] : {std::pair<const char*, StepLoop>{"automatic", StepLoop::automatic},
+                                     {"launches", StepLoop::launches},
+                                     {"persistent", StepLoop::persistent}}) {
+    if (name != known) continue;
+    step_loop = value;
+    return;
+  }
+  throw py::value_error("step loop: expected 'automatic', 'launches' or 'persistent', got '" + name + "'");
+}
+
+// The split that a layer's steps have where they are one launch, with both estimates; None: it fits no device like
+// this.
+py::object persistent_split(const PersistentSizes& sizes, int device) {
+  const CurrentDevice current(device);
+  const DeviceLimits limits = limits_of(device);
+  double clocks = 0;
+  const std::optional<PersistentSplit> split = best_split(sizes, limits, clocks);
+  if (!split.has_value()) return py::none();
+  py::dict result;
+  result["units"] = split->units;
+  result["rows_per_thread"] = split->rows_per_thread;
+  result["row_groups"] = split->row_groups;
+  result["slices"] = split->slices;
+  result["unit_blocks"] = split->unit_blocks;
+  result["row_blocks"] = split->row_blocks;
+  result["shared_bytes"] = split->shared_elements() * sizes.element_bytes;
+  result["clocks"] = clocks;
+  result["clocks_of_launches"] = clocks_of_launches(sizes, limits);
+  return result;
+}
 
 plan::TapeForm form_of(bool recompute) { return recompute ? plan::TapeForm::hidden : plan::TapeForm::gates; }
 
@@ -51,6 +89,7 @@ Options options_of(const Array& input, index_t hidden_size, index_t num_layers, 
   options.device = target.device;
   options.tf32 = target.tf32;
   options.tape_form = form_of(recompute);
+  options.step_loop = step_loop;
   return options;
 }
 
@@ -189,6 +228,7 @@ void run_backward(Options options, const BackwardArrays& arrays, bool accumulate
     const StateView<Real> view = states(object, name);
     return {view.data, view.layer_stride, view.row_stride, view.unit_stride};
   };
+  options.pass = Pass::backward;
   options.runs_steps = !has_steps;
   options.has_output_gradient = arrays.output_gradient.has_value();
   options.wants_input = arrays.input_gradient.has_value();
@@ -251,6 +291,15 @@ void backward(const py::object& input, const py::object& hidden_initial, const p
 
 void register_run(py::module_& module) {
   using namespace py::literals;
+  module.def(
+      "persistent_split",
+      [](index_t steps, index_t batch, index_t units, index_t directions, int element_bytes, bool tf32, int device) {
+        return persistent_split({steps, batch, units, directions, element_bytes, tf32}, device);
+      },
+      py::kw_only(), "steps"_a, "batch"_a, "units"_a, "directions"_a, "element_bytes"_a, "tf32"_a, "device"_a,
+      "How a layer's steps are split over blocks where they are one launch, and the estimates that decide whether.");
+  module.def("set_step_loop", &set_step_loop, "name"_a,
+             "How the steps of calls from now on run: 'automatic', 'launches' or 'persistent' where that fits.");
   module.def(
       "forward", &forward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "output"_a, "hidden_final"_a,
       "cell_final"_a, py::kw_only(), "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "dropout"_a, "dropout_key"_a,

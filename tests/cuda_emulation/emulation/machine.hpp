@@ -66,8 +66,12 @@ struct ExecutableGraph {
 struct Injected {
   long skip_wait = -1;        // the so-manieth cudaStreamWaitEvent from now does nothing
   long fail_allocation = -1;  // the so-manieth allocation from now finds no memory
+  long skip_barrier = -1;     // each thread's so-manieth barrier in a launch of blocks that run at once
+  long skip_block_wait = -1;  // each block's so-manieth wait for others in such a launch
   long waits = 0;
-  long launches = 0;  // of kernels, graphs' included
+  long barriers = 0;     // of the first thread of such launches
+  long block_waits = 0;  // of their first block
+  long launches = 0;     // of kernels, graphs' included
   long graph_launches = 0;
   long products = 0;
   long bytes_to_device = 0;

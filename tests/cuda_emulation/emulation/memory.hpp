@@ -77,11 +77,12 @@ class Memory {
     const std::size_t bytes = found->second.bytes;
     for (Word& word : words_of(place, bytes)) {
       if (word.state == 0) continue;  // never touched
-      for (const std::uint32_t operation : {word.writer, word.readers[0], word.readers[1]}) {
-        if (!everything && !order_.is_before(operation, strand)) {
-          throw Violation("memory is freed while " + order_.describe(operation) + " may still use it");
-        }
-      }
+      const auto require_before = [&](std::uint32_t operation) {
+        if (everything || order_.is_before(operation, strand)) return;
+        throw Violation("memory is freed while " + order_.describe(operation) + " may still use it");
+      };
+      require_before(word.writer);
+      for (const std::uint32_t reader : word.readers) require_before(reader);
       word = {};
     }
     freed_.push_back({place, bytes});
@@ -106,6 +107,17 @@ class Memory {
     for (Word& word : words_of(place, bytes)) check_write(word);
     return contents_ + place;
   }
+  // Of atomic operations on a word, any order is right as long as they are behind what was done to it otherwise.
+  template <class Use>
+  void use_atomically(void* address, const Use& use) {
+    const std::size_t place = offset_of(address, "atomic operation");
+    Word& word = words_[place / word_bytes];
+    if (word.state == 0) enter(word, "atomic operation out of bounds");
+    if ((word.state & unwritten) != 0) throw Violation(where("atomic operation on what was never written", place));
+    if (!word.atomic) check_write(word);
+    word.atomic = true;
+    use(contents_ + place);
+  }
 
  private:
   static constexpr std::size_t region_bytes = std::size_t{16} << 30U;
@@ -114,12 +126,14 @@ class Memory {
   static constexpr std::uint32_t allocated = 1;
   static constexpr std::uint32_t unwritten = 2;
   static constexpr std::uint32_t several = 0xFFFFFFFFU;  // threads
+  static constexpr int strands = 4;                      // whose reads a word remembers
 
   struct Word {
     std::uint32_t state;
     std::uint32_t writer, writing_thread;
-    std::uint32_t readers[2];  // the latest of two strands
-    std::uint32_t reading_threads[2];
+    std::uint32_t readers[strands];  // the latest of each strand
+    std::uint32_t reading_threads[strands];
+    bool atomic;  // used so since it was written
   };
   struct Span {
     Word* first;
@@ -179,7 +193,9 @@ class Memory {
     if (after == live_.begin()) throw Violation(where(what, place));
     const auto& [begin, allocation] = *std::prev(after);
     if (place >= begin + allocation.bytes) throw Violation(where(what, place));
-    word = {allocated | unwritten, allocation.operation, 0, {0, 0}, {0, 0}};
+    word = {};
+    word.state = allocated | unwritten;
+    word.writer = allocation.operation;
   }
 
   void check_read(Word& word, std::size_t place) {
@@ -192,32 +208,38 @@ class Memory {
     if (word.writer == running.operation && word.writing_thread != running.thread) {
       throw Violation("threads of one launch read what others of it write: " + order_.describe(running.operation));
     }
-    for (int k = 0; k < 2; ++k) {
+    for (int k = 0; k < strands; ++k) {
       if (word.readers[k] == running.operation) {
         if (word.reading_threads[k] != running.thread) word.reading_threads[k] = several;
         return;
       }
     }
-    const int k = order_.is_before(word.readers[0], running.strand) ? 0 : 1;
+    int k = 0;
+    while (k < strands - 1 && !order_.is_before(word.readers[k], running.strand)) ++k;
     word.readers[k] = running.operation;
     word.reading_threads[k] = running.thread;
   }
 
   void check_write(Word& word) {
     if (word.state == 0) enter(word, "write out of bounds");
-    for (const std::uint32_t earlier : {word.writer, word.readers[0], word.readers[1]}) {
-      if (!order_.is_before(earlier, running.strand)) {
-        throw Violation("unordered write: to what " + order_.describe(earlier) + " uses, by " +
-                        order_.describe(running.operation));
-      }
+    const auto require_before = [&](std::uint32_t earlier) {
+      if (order_.is_before(earlier, running.strand)) return;
+      throw Violation("unordered write: to what " + order_.describe(earlier) + " uses, by " +
+                      order_.describe(running.operation));
+    };
+    require_before(word.writer);
+    bool conflicts = word.writer == running.operation && word.writing_thread != running.thread;
+    for (int k = 0; k < strands; ++k) {
+      require_before(word.readers[k]);
+      conflicts = conflicts || (word.readers[k] == running.operation && word.reading_threads[k] != running.thread);
     }
-    const bool conflicts = (word.writer == running.operation && word.writing_thread != running.thread) ||
-                           (word.readers[0] == running.operation && word.reading_threads[0] != running.thread) ||
-                           (word.readers[1] == running.operation && word.reading_threads[1] != running.thread);
     if (conflicts) {
       throw Violation("threads of one launch write what others of it use: " + order_.describe(running.operation));
     }
-    word = {allocated, running.operation, running.thread, {0, 0}, {0, 0}};
+    word = {};
+    word.state = allocated;
+    word.writer = running.operation;
+    word.writing_thread = running.thread;
   }
 
   Order& order_;

@@ -1,0 +1,56 @@
+// cuda: how a layer whose steps are all one launch is split over blocks and threads.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <optional>
+
+#include "common/types.hpp"
+
+namespace lstm_native::cuda {
+
+inline constexpr int most_split_threads = 256;
+
+// The grid is (unit blocks, row blocks, directions).
+//
+// In the product a thread adds up, for some rows and the four gates of one unit, every slices-th group of four
+// products. Afterwards a thread has one unit of one row, so there are at least as many slices as rows per thread.
+struct PersistentSplit {
+  int units = 0;            // of a block, a power of two
+  int rows_per_thread = 0;  // a power of two up to 8
+  int row_groups = 0;       // threads along a block's rows, a power of two
+  int slices = 0;           // threads that share each sum, a power of two up to a warp
+  int unit_blocks = 0, row_blocks = 0;
+  int stride = 0;  // elements between rows of weights, and of hidden states, in shared memory
+
+  __host__ __device__ int rows() const { return rows_per_thread * row_groups; }
+  __host__ __device__ int threads() const { return units * row_groups * slices; }
+  __host__ __device__ int weights() const { return static_cast<int>(gate_count) * units * stride; }
+  __host__ __device__ int hidden() const { return rows() * stride; }
+  __host__ __device__ int sums() const { return static_cast<int>(gate_count) * rows() * units; }
+  __host__ __device__ int shared_elements() const { return weights() + hidden() + sums(); }
+};
+
+struct DeviceLimits {
+  int multiprocessors = 0;
+  int shared_bytes = 0;  // of a block
+  bool cooperative = false;
+};
+
+// Of a device.
+DeviceLimits limits_of(int device);
+
+// The sizes of a layer.
+struct PersistentSizes {
+  index_t steps, batch, units, directions;
+  int element_bytes;
+  bool tf32;  // products of the other way may be rounded
+};
+
+// The split with the least estimated time for a step, or none where no split fits the device. In `clocks` its estimate.
+std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const DeviceLimits& limits, double& clocks);
+
+// An estimate for a step whose product and gates are launches of their own.
+double clocks_of_launches(const PersistentSizes& sizes, const DeviceLimits& limits);
+
+}  // namespace lstm_native::cuda
