@@ -192,7 +192,7 @@ def time_of(call: Callable[[], Any], synchronize: Callable[[], None], rounds: in
 class Row:
     """One shape, with or without TF32: errors against the CPU, and times by way and by whose.
 
-    split: how the steps of a layer are one launch; None: they do not fit the device.
+    split: how the steps of a layer are one launch, in both passes; None: they do not fit.
     """
 
     name: str
@@ -266,7 +266,10 @@ def split_of(shape: Shape, *, tf32: bool) -> dict[str, Any] | None:
     sizes = {"steps": shape.seq_len, "batch": shape.batch, "units": shape.hidden_size}
     sizes["directions"] = shape.num_directions
     module = _cuda_extension.load()
-    return module.persistent_split(**sizes, element_bytes=4, tf32=tf32, device=0)
+    options = {"element_bytes": 4, "tf32": tf32, "device": 0}
+    forward = module.persistent_split(**sizes, **options, backward=False)
+    backward = module.persistent_split(**sizes, **options, backward=True)
+    return forward and {"forward": forward, "backward": backward}
 
 
 def _wait_for_default_stream() -> None:

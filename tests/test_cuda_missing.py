@@ -15,6 +15,12 @@ HAS_TARGET = importlib.util.find_spec("lstm_native._cuda") is not None
 without_target = pytest.mark.skipif(HAS_TARGET, reason="this build has the CUDA target")
 
 
+@pytest.fixture(autouse=True)
+def _not_loaded(monkeypatch):
+    """No earlier test has loaded the target."""
+    monkeypatch.setattr(lstm_native._cuda_extension, "_loaded", None)
+
+
 @pytest.fixture
 def case():
     return make_case(shapes_by_name()["two_layers"], np.float32)

@@ -30,6 +30,10 @@ class BackwardPlan : public DevicePlan {
   void issue_steps();
   void issue_wavefront();
   void run_strand(index_t layer, const Strand& strand, Chunk steps);
+  void run_layer(index_t layer);
+  // What is the same at all of a layer's steps.
+  BackwardStep<Real> step_of_layer(index_t layer) const;
+  BackwardDirection<Real> direction_of_layer(index_t layer, index_t d) const;
   void step(index_t layer, const Strand& strand, index_t k);
   void finish_hidden(index_t layer, index_t direction, index_t k, std::size_t lane);
   void input_gradient(index_t layer, Chunk steps, const DeviceSpan<Real>& to, std::size_t lane);

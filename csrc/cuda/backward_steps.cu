@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cuda/backward.hpp"
+#include "cuda/persistent.hpp"
 
 namespace lstm_native::cuda {
 
@@ -12,9 +13,13 @@ void BackwardPlan<Real>::issue_steps() {
   }
   const Chunk all{0, problem().seq_len};
   for (index_t layer = problem().num_layers - 1; layer >= 0; --layer) {
-    fork();
-    for (const Strand& strand : strands()) run_strand(layer, strand, all);
-    join();
+    if (split_.has_value()) {
+      run_layer(layer);
+    } else {
+      fork();
+      for (const Strand& strand : strands()) run_strand(layer, strand, all);
+      join();
+    }
     if (layer > 0) input_gradient(layer, all, arena_.at(output_gradients_[(layer - 1) % 2]), 0);
   }
 }
@@ -50,50 +55,80 @@ void BackwardPlan<Real>::run_strand(index_t layer, const Strand& strand, Chunk s
 }
 
 template <class Real>
+BackwardStep<Real> BackwardPlan<Real>::step_of_layer(index_t layer) const {
+  BackwardStep<Real> step{};
+  if (layer + 1 < problem().num_layers || options().has_output_gradient) {
+    step.output_gradient = arena_.at(output_gradients_[layer % 2]);
+  }
+  step.call = call_;
+  step.units = units();
+  step.output_width = problem().layer_output_size();
+  step.tape_elements = gradients_layout_.elements();
+  step.dropout = dropout_of(layer);
+  return step;
+}
+
+template <class Real>
+BackwardDirection<Real> BackwardPlan<Real>::direction_of_layer(index_t layer, index_t d) const {
+  const index_t state_size = problem().batch * units();
+  const index_t first = state_of(layer, d) * state_size;
+  BackwardDirection<Real> direction{};
+  direction.hidden_gradient = arena_.at(hidden_gradient_, first, state_size);
+  direction.cell_gradient = arena_.at(cell_gradient_, first, state_size);
+  direction.cell_initial = arena_.at(cell_initial_, first, state_size);
+  direction.gate_gradients = gate_gradients(layer, d);
+  direction.first_feature = d * units();
+  direction.gates_on_tape = gradients_layout_.gates(layer, d);
+  direction.cells_on_tape = gradients_layout_.cells(layer, d);
+  return direction;
+}
+
+template <class Real>
 void BackwardPlan<Real>::step(index_t layer, const Strand& strand, index_t k) {
   const index_t state_size = problem().batch * units();
-  BackwardStep<Real> arguments{};
-  const Real* following[2] = {};  // gradients of the step after, in the direction's time
-  index_t continuing = 0;         // rows that have one
+  BackwardStep<Real> arguments = step_of_layer(layer);
+  const Real* next_gate_gradients[2] = {};  // of the step after, in the direction's time
+  index_t continuing = 0;                   // rows that have one
   for (index_t n = 0; n < strand.directions; ++n) {
     const index_t d = strand.first_direction + n;
     const index_t at = step_backward(d, k);
     const index_t before = d == 0 ? at - 1 : at + 1;
     const bool has_before = before >= 0 && before < problem().seq_len;
-    const index_t first = state_of(layer, d) * state_size;
     BackwardDirection<Real>& direction = arguments.directions[n];
-    direction.hidden_gradient = arena_.at(hidden_gradient_, first, state_size);
-    direction.cell_gradient = arena_.at(cell_gradient_, first, state_size);
-    direction.cell_initial = arena_.at(cell_initial_, first, state_size);
-    direction.gate_gradients = gate_gradients(layer, d);
+    direction = direction_of_layer(layer, d);
     direction.active = rows_.count(at);
     direction.stored_row = rows_.offset(at);
-    direction.first_feature = d * units();
     direction.before_active = has_before ? rows_.count(before) : 0;
     direction.before_stored_row = has_before ? rows_.offset(before) : 0;
-    direction.gates_on_tape = gradients_layout_.gates(layer, d);
-    direction.cells_on_tape = gradients_layout_.cells(layer, d);
     if (k > 0) {
       const index_t after = step_backward(d, k - 1);
       continuing = std::min(rows_.count(at), rows_.count(after));
-      following[n] = direction.gate_gradients.data + rows_.offset(after) * gates();
+      next_gate_gradients[n] = direction.gate_gradients.data + rows_.offset(after) * gates();
     }
   }
-  if (layer + 1 < problem().num_layers || options().has_output_gradient) {
-    arguments.output_gradient = arena_.at(output_gradients_[layer % 2]);
-  }
-  arguments.call = call_;
-  arguments.units = units();
-  arguments.output_width = problem().layer_output_size();
-  arguments.tape_elements = gradients_layout_.elements();
-  arguments.dropout = dropout_of(layer);
-
+  const index_t apart = strand.directions == 2 ? next_gate_gradients[1] - next_gate_gradients[0] : 0;
   multiply<Real>(blas(strand.lane), options().tf32, {continuing, units(), gates(), strand.directions},
-                 {following[0], gates(), strand.directions == 2 ? following[1] - following[0] : 0}, false,
+                 {next_gate_gradients[0], gates(), apart}, false,
                  {hidden_weights(layer, strand.first_direction).data, units(), gates() * units()}, false,
                  {arguments.directions[0].hidden_gradient.data, units(), state_size}, false);
   launch(stream(strand.lane), arguments.directions[0].active * units(), 1, strand.directions, gates_backward<Real>,
          arguments);
+}
+
+// All steps of both directions in one launch, and the gradients of their initial states.
+template <class Real>
+void BackwardPlan<Real>::run_layer(index_t layer) {
+  BackwardLayer<Real> arguments{};
+  arguments.step = step_of_layer(layer);
+  arguments.rows = device_rows_;
+  arguments.batch = problem().batch;
+  arguments.wants_states = options().wants_states;
+  arguments.split = *split_;
+  for (index_t d = 0; d < problem().num_directions; ++d) {
+    arguments.step.directions[d] = direction_of_layer(layer, d);
+    arguments.directions[d] = {hidden_weights(layer, d), arrivals_of(state_of(layer, d))};
+  }
+  launch_layer(stream(0), arguments, problem().num_directions);
 }
 
 // The gradient of the initial hidden state, for the rows whose first step that was.

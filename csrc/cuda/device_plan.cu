@@ -25,11 +25,12 @@ void require_int(index_t size) {
 
 // None where a layer's steps are launches of their own.
 std::optional<PersistentSplit> split_of(const Options& options) {
-  if (options.pass != Pass::forward || options.step_loop == StepLoop::launches) return std::nullopt;
+  const bool backward = options.pass == Pass::backward;
+  if ((backward && !options.runs_steps) || options.step_loop == StepLoop::launches) return std::nullopt;
   const plan::Problem& problem = options.problem;
   const PersistentSizes sizes{
       problem.seq_len, problem.batch, problem.cell_size, problem.num_directions, static_cast<int>(options.dtype),
-      options.tf32};
+      backward,        options.tf32};
   const DeviceLimits limits = limits_of(options.device);
   double clocks = 0;
   const std::optional<PersistentSplit> split = best_split(sizes, limits, clocks);

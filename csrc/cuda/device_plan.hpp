@@ -118,6 +118,9 @@ class DevicePlan {
   index_t units() const { return problem().cell_size; }
   index_t gates() const { return gate_count * units(); }
   LayerDropout dropout_of(index_t layer) const;
+  DeviceSpan<unsigned> arrivals_of(index_t state) const {
+    return {arrivals_.data + state * split_->row_blocks, split_->row_blocks};
+  }
   // Between callers' arrays and storage, on lane 0.
   template <bool to_storage, class Real, class Callers>
   void copy(const StateView<Callers>& callers, const DeviceSpan<Real>& storage) const {

@@ -207,7 +207,7 @@ template <class Real>
 void ForwardPlan<Real>::run_layer(index_t layer) {
   const Projection projection = projection_of(layer, {0, problem().seq_len});
   const index_t state_size = problem().batch * units();
-  PersistentLayer<Real> arguments{};
+  ForwardLayer<Real> arguments{};
   arguments.step = step_of_layer(layer);
   arguments.rows = device_rows_;
   arguments.batch = problem().batch;
@@ -219,9 +219,7 @@ void ForwardPlan<Real>::run_layer(index_t layer) {
     direction.pre_activations = {projection.memory.data + d * projection.of_direction, rows_.total() * gates()};
     arguments.directions[d] = {arena_.at(hidden_weights_, state * gates() * units(), gates() * units()),
                                arena_.at(hidden_final_, state * state_size, state_size),
-                               arena_.at(exchange_, d * 2 * state_size, 2 * state_size),
-                               {arrivals_.data + state * split_->row_blocks, split_->row_blocks},
-                               d == 1};
+                               arena_.at(exchange_, d * 2 * state_size, 2 * state_size), arrivals_of(state)};
   }
   launch_layer(stream(0), arguments, problem().num_directions);
 }

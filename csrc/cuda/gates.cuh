@@ -136,6 +136,66 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
   direction.hidden.store(column, next.hidden);
 }
 
+// Where one unit's step backward finds what it reads.
+struct UnitPlace {
+  index_t stored;  // the row in storage
+  index_t before;  // that of the step before, whose cell state this one began with; -1: it began with the initial one
+  index_t state;   // the row's and unit's element of a state
+  index_t unit;
+};
+
+// What one unit's step backward reads, apart from gradients of the step after.
+template <class Real>
+struct UnitTape {
+  Real gates[gate_count], cell, cell_before, output_gradient;
+};
+
+template <class Real>
+__device__ UnitTape<Real> load_unit(const BackwardStep<Real>& step, const BackwardDirection<Real>& direction,
+                                    const UnitPlace& place) {
+  const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
+  const index_t first = direction.gates_on_tape + place.stored * gate_count * step.units + place.unit;
+  UnitTape<Real> loaded;
+  for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+    loaded.gates[gate] = tape.load(first + gate * step.units);
+  }
+  loaded.cell = tape.load(direction.cells_on_tape + place.stored * step.units + place.unit);
+  loaded.cell_before = place.before < 0 ? direction.cell_initial.load(place.state)
+                                        : tape.load(direction.cells_on_tape + place.before * step.units + place.unit);
+  loaded.output_gradient = Real{0};
+  if (step.output_gradient.data != nullptr) {
+    const index_t at = place.stored * step.output_width + direction.first_feature + place.unit;
+    loaded.output_gradient = dropped(step.output_gradient.load(at), step.dropout, step.call, at);
+  }
+  return loaded;
+}
+
+template <class Real>
+struct GateGradients {
+  Real gates[gate_count];  // of the pre-activations
+  Real cell;               // of the cell state before the step
+};
+
+// One unit's step backward. Both gradients are of the state after the step, hidden_gradient without the output's.
+template <class Real>
+__device__ GateGradients<Real> differentiate(const UnitTape<Real>& unit, Real hidden_gradient, Real cell_gradient) {
+  const Real one{1};
+  const Real i = unit.gates[input_gate];
+  const Real f = unit.gates[forget_gate];
+  const Real g = unit.gates[cell_candidate];
+  const Real o = unit.gates[output_gate];
+  const Real tanh_c = std::tanh(unit.cell);
+  const Real dh = hidden_gradient + unit.output_gradient;
+  const Real dc = cell_gradient + dh * o * (one - tanh_c * tanh_c);
+  GateGradients<Real> gradients;
+  gradients.gates[input_gate] = dc * g * (i * (one - i));
+  gradients.gates[forget_gate] = dc * unit.cell_before * (f * (one - f));
+  gradients.gates[cell_candidate] = dc * i * (one - g * g);
+  gradients.gates[output_gate] = dh * tanh_c * (o * (one - o));
+  gradients.cell = dc * f;
+  return gradients;
+}
+
 // columns: rows times units; layers: directions.
 template <class Real>
 __global__ void __launch_bounds__(block_threads) gates_backward(BackwardStep<Real> step) {
@@ -145,29 +205,14 @@ __global__ void __launch_bounds__(block_threads) gates_backward(BackwardStep<Rea
   const index_t row = static_cast<unsigned>(column) / static_cast<unsigned>(step.units);
   const index_t unit = column - row * step.units;
   const index_t stored = direction.stored_row + row;
-  const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
-  const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
-  const Real i = tape.load(first + input_gate * step.units);
-  const Real f = tape.load(first + forget_gate * step.units);
-  const Real g = tape.load(first + cell_candidate * step.units);
-  const Real o = tape.load(first + output_gate * step.units);
-  const Real squashed = std::tanh(tape.load(direction.cells_on_tape + stored * step.units + unit));
-  const Real before = row < direction.before_active
-                          ? tape.load(direction.cells_on_tape + (direction.before_stored_row + row) * step.units + unit)
-                          : direction.cell_initial.load(column);
-  Real dh = direction.hidden_gradient.load(column);
-  if (step.output_gradient.data != nullptr) {
-    const index_t at = stored * step.output_width + direction.first_feature + unit;
-    dh += dropped(step.output_gradient.load(at), step.dropout, step.call, at);
+  const index_t before = row < direction.before_active ? direction.before_stored_row + row : -1;
+  const UnitTape<Real> loaded = load_unit(step, direction, {stored, before, column, unit});
+  const GateGradients<Real> gradients =
+      differentiate(loaded, direction.hidden_gradient.load(column), direction.cell_gradient.load(column));
+  for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+    direction.gate_gradients.store((stored * gate_count + gate) * step.units + unit, gradients.gates[gate]);
   }
-  const Real one{1};
-  const Real dc = direction.cell_gradient.load(column) + dh * o * (one - squashed * squashed);
-  const index_t to = stored * gate_count * step.units + unit;
-  direction.gate_gradients.store(to + input_gate * step.units, dc * g * (i * (one - i)));
-  direction.gate_gradients.store(to + forget_gate * step.units, dc * before * (f * (one - f)));
-  direction.gate_gradients.store(to + cell_candidate * step.units, dc * i * (one - g * g));
-  direction.gate_gradients.store(to + output_gate * step.units, dh * squashed * (o * (one - o)));
-  direction.cell_gradient.store(column, dc * f);
+  direction.cell_gradient.store(column, gradients.cell);
 }
 
 }  // namespace lstm_native::cuda

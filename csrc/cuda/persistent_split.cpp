@@ -32,7 +32,8 @@ double clocks_of(const PersistentSizes& sizes, const PersistentSplit& split) {
   const double shuffles = 4 * split.rows_per_thread * std::log2(split.slices) * warps * words / shuffles_per_clock;
   double exchange = 0;
   if (split.unit_blocks > 1) {
-    const double bytes = static_cast<double>(split.rows()) * static_cast<double>(sizes.units) * sizes.element_bytes;
+    const double bytes =
+        static_cast<double>(split.rows()) * split.tile_parts * static_cast<double>(sizes.units) * sizes.element_bytes;
     const double blocks =
         static_cast<double>(split.unit_blocks) * split.row_blocks * static_cast<double>(sizes.directions);
     exchange = barrier_clocks + std::max(bytes / bytes_per_clock, bytes * blocks / cache_bytes_per_clock);
@@ -64,7 +65,8 @@ std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const De
   std::optional<PersistentSplit> best;
   constexpr index_t most_units = 4096;  // fewer fit any device; so that no product below overflows
   if (!limits.cooperative || sizes.batch == 0 || sizes.units > most_units) return best;
-  for (int units = 1; units <= 64; units *= 2) {
+  // Backward, the four columns of a thread are four units.
+  for (int units = sizes.backward ? 4 : 1; units <= 64; units *= 2) {
     for (int rows_per_thread = 1; rows_per_thread <= 8; rows_per_thread *= 2) {
       for (int row_groups = 1; row_groups * units <= most_split_threads; row_groups *= 2) {
         for (int slices = rows_per_thread; slices <= 32; slices *= 2) {
@@ -74,7 +76,8 @@ std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const De
                                       slices,
                                       divided(sizes.units, units),
                                       divided(sizes.batch, rows_per_thread * row_groups),
-                                      stride_for(sizes.units, slices)};
+                                      stride_for(sizes.units, slices),
+                                      sizes.backward ? static_cast<int>(gate_count) : 1};
           if (split.threads() < 32 || split.threads() > most_split_threads) continue;
           const auto blocks = static_cast<index_t>(split.unit_blocks) * split.row_blocks * sizes.directions;
           const auto bytes = static_cast<index_t>(split.shared_elements()) * sizes.element_bytes;

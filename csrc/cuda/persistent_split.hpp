@@ -13,7 +13,7 @@ inline constexpr int most_split_threads = 256;
 
 // The grid is (unit blocks, row blocks, directions).
 //
-// In the product a thread adds up, for some rows and the four gates of one unit, every slices-th group of four
+// In the product a thread adds up, for some rows and four columns of the weights, every slices-th group of four
 // products. Afterwards a thread has one unit of one row, so there are at least as many slices as rows per thread.
 struct PersistentSplit {
   int units = 0;            // of a block, a power of two
@@ -21,14 +21,16 @@ struct PersistentSplit {
   int row_groups = 0;       // threads along a block's rows, a power of two
   int slices = 0;           // threads that share each sum, a power of two up to a warp
   int unit_blocks = 0, row_blocks = 0;
-  int stride = 0;  // elements between rows of weights, and of hidden states, in shared memory
+  int stride = 0;  // elements between rows of weights, and of the tile, in shared memory
+  int tile_parts =
+      0;  // rows of the tile for a row of the batch: forward its hidden state, backward its gates' gradients
 
   __host__ __device__ int rows() const { return rows_per_thread * row_groups; }
   __host__ __device__ int threads() const { return units * row_groups * slices; }
   __host__ __device__ int weights() const { return static_cast<int>(gate_count) * units * stride; }
-  __host__ __device__ int hidden() const { return rows() * stride; }
+  __host__ __device__ int tile() const { return rows() * tile_parts * stride; }
   __host__ __device__ int sums() const { return static_cast<int>(gate_count) * rows() * units; }
-  __host__ __device__ int shared_elements() const { return weights() + hidden() + sums(); }
+  __host__ __device__ int shared_elements() const { return weights() + tile() + sums(); }
 };
 
 struct DeviceLimits {
@@ -44,6 +46,7 @@ DeviceLimits limits_of(int device);
 struct PersistentSizes {
   index_t steps, batch, units, directions;
   int element_bytes;
+  bool backward;
   bool tf32;  // products of the other way may be rounded
 };
 

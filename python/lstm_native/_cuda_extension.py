@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 _NAME = "lstm_native._cuda"
+_loaded: Any = None  # a call asks often, and importlib takes microseconds for each answer
 
 
 def load() -> Any:
     """Return the extension module; RuntimeError says why there is none."""
+    global _loaded  # noqa: PLW0603
+    if _loaded is not None:
+        return _loaded
     try:
-        return _import()
+        _loaded = _import()
     except ModuleNotFoundError as reason:
         if reason.name != _NAME:
             raise
@@ -25,6 +29,7 @@ def load() -> Any:
         raise RuntimeError(
             f'device="cuda": the CUDA target of this build can\'t be loaded: {reason}'
         ) from reason
+    return _loaded
 
 
 def load_with_device() -> Any:

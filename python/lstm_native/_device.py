@@ -206,6 +206,8 @@ def is_on_device(value: Any) -> bool:
     """Whether a value is an array in a CUDA device's memory."""
     if isinstance(value, np.ndarray):
         return False
+    if isinstance(value, DeviceArray):
+        return True
     if hasattr(value, "__dlpack_device__"):
         return _on_cuda(value)
     return hasattr(value, "__cuda_array_interface__")
@@ -215,8 +217,12 @@ def take(value: Any, name: str, target: Target) -> Any:
     """Return an array that is on the device as a view for this call, anything else as it is."""
     if isinstance(value, Taken) or not is_on_device(value):
         return value
-    through_dlpack = hasattr(value, "__dlpack_device__")
-    taken = (_through_dlpack if through_dlpack else _through_interface)(value, name, target)
+    if type(value) is DeviceArray:
+        taken = _taken_of_ours(value, target)
+    elif hasattr(value, "__dlpack_device__"):
+        taken = _through_dlpack(value, name, target)
+    else:
+        taken = _through_interface(value, name, target)
     if taken.size and taken.device != target.device:
         raise ValueError(
             f"{name}: expected an array on CUDA device {target.device}, where the call runs, "
@@ -234,6 +240,8 @@ def take_each(values: Any, name: str, target: Target) -> Any:
 
 def stream_of(value: Any) -> int | None:
     """Return the stream that an array's producer names; None: it names none."""
+    if isinstance(value, DeviceArray):
+        return value.stream
     if not is_on_device(value):
         return None
     try:
@@ -245,6 +253,8 @@ def stream_of(value: Any) -> int | None:
 
 def device_of(value: Any) -> int | None:
     """Return the number of the device that holds an array; None: none does."""
+    if isinstance(value, DeviceArray):
+        return value.device
     if not is_on_device(value):
         return None
     if hasattr(value, "__dlpack_device__"):
@@ -290,6 +300,13 @@ def _on_cuda(value: Any) -> bool:
 def _handle(stream: int | None) -> int:
     """Return the handle of a stream as the protocols number it; None is the default one."""
     return 0 if stream is None or stream == _LEGACY_STREAM else int(stream)
+
+
+def _taken_of_ours(array: DeviceArray, target: Target) -> Taken:
+    if array.stream != target.stream:
+        _cuda_extension.load().order_streams(array.stream, target.stream, array.device)
+    place = (array.device, target.stream)
+    return Taken(array.pointer, array.shape, array.strides, array.dtype, place, array.owner)
 
 
 def _through_dlpack(value: Any, name: str, target: Target) -> Taken:

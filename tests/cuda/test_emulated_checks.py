@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lstm_native
-from calls import call_lstm, call_vjp, draw_like
+from calls import call_lstm, call_vjp, draw_like, flat_gradients
 from comparison import assert_same, on_device
 from shapes import Shape, make_case
 
@@ -167,38 +167,47 @@ def test_launches_are_as_many_as_steps_say(launches, machine):
     assert launches(num_layers=2, bidirectional=True) == (7 + 12 + 20, 2 + 20)
 
 
+RACES = r"without a barrier|unordered|threads of one launch|never written"
 SHARED_ROWS = Shape("shared rows", 3, 2, 4, 130)
 OWN_ROWS = Shape("own rows", 3, 2, 4, 8, bidirectional=True)
 
 
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
 @pytest.mark.parametrize("shape", [SHARED_ROWS, OWN_ROWS], ids=lambda shape: shape.name)
 @pytest.mark.parametrize("lengths", [None, [3, 1]], ids=["even", "ragged"])
-def test_every_barrier_of_a_layer_is_needed(persistent, machine, shape, lengths):
+def test_every_barrier_of_a_layer_is_needed(persistent, machine, shape, lengths, backward):
     """With any one of them left out, the emulated machine finds the race that a device might show.
 
     Of those between blocks, too: a block has some units of a row, and needs all of them.
     """
     case = make_case(shape, np.float32, seed=1)
-    options = {"device": "cuda", "lengths": lengths}
-    call_lstm(case, **options)
+    outputs, pullback = call_vjp(case, device="cuda", lengths=lengths)
+    _, pullback_here = call_vjp(case, lengths=lengths)
+    given = draw_like(outputs)
+
+    def call():
+        lstm_native.cuda.clear_plans()
+        if backward:
+            return flat_gradients(pullback(*given))
+        return call_lstm(case, device="cuda", lengths=lengths)
+
+    machine.reset()
+    call()
     counts = machine.counts()
     assert counts["barriers"] >= 2 * shape.seq_len
-    assert counts["block_waits"] == (shape.seq_len - 1 if shape is SHARED_ROWS else 0)
-    for k in range(counts["barriers"]):
-        lstm_native.cuda.clear_plans()
-        machine.skip_barrier(k)
-        with pytest.raises(
-            RuntimeError, match=r"without a barrier|unordered|threads of one|never written"
-        ):
-            call_lstm(case, **options)
-    machine.skip_barrier(-1)
-    for k in range(counts["block_waits"]):
-        lstm_native.cuda.clear_plans()
-        machine.skip_block_wait(k)
-        with pytest.raises(RuntimeError, match="unordered"):
-            call_lstm(case, **options)
+    # Backward, the initial states' gradients wait for the first step's.
+    waits = shape.seq_len - 1 + backward
+    assert counts["block_waits"] == (waits if shape is SHARED_ROWS else 0)
+    for skip, count in (("skip_barrier", "barriers"), ("skip_block_wait", "block_waits")):
+        for k in range(counts[count]):
+            machine.reset()
+            getattr(machine, skip)(k)
+            with pytest.raises(RuntimeError, match=RACES):
+                call()
     machine.reset()
-    assert_same(call_lstm(case, **options), call_lstm(case, lengths=lengths))
+    assert_same(
+        call(), flat_gradients(pullback_here(*given)) if backward else call_lstm(case, lengths=lengths)
+    )
 
 
 def test_a_layer_is_one_launch_where_it_fits(persistent, machine):
