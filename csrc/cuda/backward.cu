@@ -62,10 +62,10 @@ BackwardPlan<Real>::BackwardPlan(const Options& options)
 template <class Real>
 void BackwardPlan<Real>::run(const BackwardCall<Real>& call, cudaStream_t stream) {
   begin(stream, recomputes() ? arena_.at(restored_).data : call.tape, call.dropout);
+  take_in(call);
   if (needs_layer_inputs()) store_layer_inputs(call);
   const Real* gradients = call.workspace;
   if (options().runs_steps) {
-    take_in(call);
     if (needs_hidden_before()) store_hidden_before(call);
     if (recomputes()) compute_gates_again(call);
     run_steps([&] { issue_steps(); });
@@ -87,28 +87,33 @@ TapePart<Real> BackwardPlan<Real>::part_of(const BackwardCall<Real>& call, index
 template <class Real>
 void BackwardPlan<Real>::take_in(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
-  for (index_t state = 0; state < states(); ++state) {
-    const CellWeights<Real>& cell = call.weights[static_cast<std::size_t>(state)];
-    take_matrix(stream(0), cell.input, widths_.of(arena_.at(input_weights_), state));
-    take_matrix(stream(0), cell.hidden, arena_.at(hidden_weights_, state * gates() * units(), gates() * units()));
-    if (recomputes()) {
-      take_biases(stream(0), cell.input_bias, cell.hidden_bias, arena_.at(bias_, state * gates(), gates()));
+  Copies<Real> copies(stream(0));
+  if (needs_layer_inputs()) copy<true>(copies, call.input, arena_.at(input_), p.input_size);
+  if (options().runs_steps) {
+    for (index_t state = 0; state < states(); ++state) {
+      const CellWeights<Real>& cell = call.weights[static_cast<std::size_t>(state)];
+      add_matrix(copies, cell.input, widths_.of(arena_.at(input_weights_), state));
+      add_matrix(copies, cell.hidden, arena_.at(hidden_weights_, state * gates() * units(), gates() * units()));
+      if (recomputes()) {
+        add_biases(copies, cell.input_bias, cell.hidden_bias, arena_.at(bias_, state * gates(), gates()));
+      }
+    }
+    copy<true>(copies, call.hidden_initial, arena_.at(hidden_initial_));
+    copy<true>(copies, call.cell_initial, arena_.at(cell_initial_));
+    copy<true>(copies, call.hidden_final_gradient, arena_.at(hidden_gradient_));
+    copy<true>(copies, call.cell_final_gradient, arena_.at(cell_gradient_));
+    if (options().has_output_gradient) {
+      copy<true>(copies, call.output_gradient, arena_.at(output_gradients_[(p.num_layers - 1) % 2]),
+                 p.layer_output_size());
     }
   }
-  copy<true>(call.hidden_initial, arena_.at(hidden_initial_));
-  copy<true>(call.cell_initial, arena_.at(cell_initial_));
-  copy<true>(call.hidden_final_gradient, arena_.at(hidden_gradient_));
-  copy<true>(call.cell_final_gradient, arena_.at(cell_gradient_));
-  if (options().has_output_gradient) {
-    copy<true>(call.output_gradient, arena_.at(output_gradients_[(p.num_layers - 1) % 2]), p.layer_output_size());
-  }
+  copies.issue();
 }
 
-// What each layer's input projection read.
+// What the input projections of layers above the first read.
 template <class Real>
 void BackwardPlan<Real>::store_layer_inputs(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
-  copy<true>(call.input, arena_.at(input_), p.input_size);
   for (index_t layer = 0; layer + 1 < p.num_layers; ++layer) {
     for (index_t d = 0; d < p.num_directions; ++d) {
       launch(stream(0), units(), rows_.total(), 1, layer_outputs<Real>, part_of(call, layer, d), layer_input(layer + 1),
@@ -153,15 +158,17 @@ void BackwardPlan<Real>::compute_gates_again(const BackwardCall<Real>& call) {
 template <class Real>
 void BackwardPlan<Real>::give_out(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
+  Copies<Real> copies(stream(0));
   if (options().wants_input) {
     const DeviceSpan<Real> gradient = arena_.at(input_gradient_);
     input_gradient(0, {0, p.seq_len}, gradient, 0);
-    copy<false>(call.input_gradient, gradient, p.input_size);
+    copy<false>(copies, call.input_gradient, gradient, p.input_size);
   }
   if (options().wants_states) {
-    copy<false>(call.hidden_gradient, arena_.at(hidden_gradient_));
-    copy<false>(call.cell_gradient, arena_.at(cell_gradient_));
+    copy<false>(copies, call.hidden_gradient, arena_.at(hidden_gradient_));
+    copy<false>(copies, call.cell_gradient, arena_.at(cell_gradient_));
   }
+  copies.issue();
   if (!options().keeps_workspace) return;
   const auto header = static_cast<std::size_t>(plan::tape_header_elements);
   const auto rest = static_cast<std::size_t>(gradients_layout_.elements()) - header;

@@ -61,7 +61,9 @@ __device__ inline void synchronize_block() { __syncthreads(); }
 // warp call it.
 template <class Real, int count>
 __device__ void sum_over_lanes(Real (&values)[count], int lanes) {
-  for (int distance = 1; distance < lanes; distance *= 2) {
+#pragma unroll
+  for (int distance = 1; distance < warp_threads; distance *= 2) {
+    if (distance >= lanes) break;
 #pragma unroll
     for (int k = 0; k < count; ++k) values[k] += __shfl_xor_sync(0xFFFFFFFFU, values[k], distance);
   }

@@ -5,6 +5,7 @@
 
 #include "cuda/arena.hpp"
 #include "cuda/copies.cuh"
+#include "cuda/copy_jobs.cuh"
 #include "cuda/gates.cuh"
 #include "cuda/lanes.hpp"
 #include "cuda/options.hpp"
@@ -73,10 +74,10 @@ class DevicePlan {
   void end();
 
   // Runs body, which issues the steps to lanes: at once the first time, from then on as a graph, captured once. What
-  // body uses must be the same for each call of the plan.
+  // body uses must be the same for each call of the plan. A single launch gains nothing from a graph.
   template <class Body>
   void run_steps(const Body& body) {
-    if (runs_++ == 0) {
+    if (runs_++ == 0 || (split_.has_value() && problem().num_layers == 1)) {
       body();
       return;
     }
@@ -121,25 +122,32 @@ class DevicePlan {
   DeviceSpan<unsigned> arrivals_of(index_t state) const {
     return {arrivals_.data + state * split_->row_blocks, split_->row_blocks};
   }
-  // Between callers' arrays and storage, on lane 0.
+  // Between callers' arrays and storage, on lane 0: by `copies` where rows have the same order in both.
   template <bool to_storage, class Real, class Callers>
-  void copy(const StateView<Callers>& callers, const DeviceSpan<Real>& storage) const {
-    const auto span = strided_span<Callers>(callers.data, {states(), problem().batch, units()},
-                                            {callers.layer_stride, callers.row_stride, callers.unit_stride});
-    launch(main_, problem().batch * units(), states(), 1, copy_states<Real, to_storage>, span, storage, device_rows_,
-           problem().batch, units(), states());
+  void copy(Copies<Real>& copies, const StateView<Callers>& callers, const DeviceSpan<Real>& storage) const {
+    const index_t sizes[3] = {states(), problem().batch, units()};
+    const auto span =
+        strided_span<Callers>(callers.data, sizes, {callers.layer_stride, callers.row_stride, callers.unit_stride});
+    if (problem().lengths.empty()) {
+      add_copy<to_storage>(copies, span, storage, sizes);
+    } else {
+      launch(main_, problem().batch * units(), states(), 1, copy_states<Real, to_storage>, span, storage, device_rows_,
+             problem().batch, units(), states());
+    }
   }
   template <bool to_storage, class Real, class Callers>
-  void copy(const SequenceView<Callers>& callers, const DeviceSpan<Real>& storage, index_t width) const {
+  void copy(Copies<Real>& copies, const SequenceView<Callers>& callers, const DeviceSpan<Real>& storage,
+            index_t width) const {
     const bool packed = problem().packed();
-    const index_t steps = packed ? 1 : problem().seq_len;
-    const index_t rows_of_step = packed ? rows_.total() : problem().batch;
-    const CallersSequence<Callers> sequence{
-        strided_span<Callers>(callers.data, {steps, rows_of_step, width},
-                              {callers.time_stride, callers.row_stride, callers.feature_stride}),
-        packed};
-    launch(main_, problem().batch * width, problem().seq_len, 1, copy_sequence<Real, to_storage>, sequence, storage,
-           device_rows_, width);
+    const index_t sizes[3] = {packed ? 1 : problem().seq_len, packed ? rows_.total() : problem().batch, width};
+    const auto span =
+        strided_span<Callers>(callers.data, sizes, {callers.time_stride, callers.row_stride, callers.feature_stride});
+    if (problem().lengths.empty()) {
+      add_copy<to_storage>(copies, span, storage, sizes);
+    } else {
+      launch(main_, problem().batch * width, problem().seq_len, 1, copy_sequence<Real, to_storage>, span, storage,
+             device_rows_, width);
+    }
   }
 
   Options options_;
@@ -151,6 +159,15 @@ class DevicePlan {
   DeviceSpan<unsigned> arrivals_;  // of each layer, direction and row block: zero when the steps begin
 
  private:
+  template <bool to_storage, class Real, class Callers>
+  static void add_copy(Copies<Real>& copies, const StridedSpan<Callers>& callers, const DeviceSpan<Real>& storage,
+                       const index_t (&sizes)[3]) {
+    if constexpr (to_storage) {
+      copies.add_to_storage(callers, storage, sizes);
+    } else {
+      copies.add_from_storage(storage, callers, sizes);
+    }
+  }
   void begin_capture();
   void end_capture();
   void abandon_capture();

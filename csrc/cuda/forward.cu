@@ -41,9 +41,11 @@ void ForwardPlan<Real>::run(const ForwardCall<Real>& call, cudaStream_t stream) 
   take_in(call);
   project(0, {0, problem().seq_len}, 0);
   run_steps([&] { issue_steps(); });
-  copy<false>(call.hidden_final, arena_.at(split_.has_value() ? hidden_final_ : hidden_));
-  copy<false>(call.cell_final, arena_.at(cell_));
-  copy<false>(call.output, arena_.at(outputs_[(problem().num_layers - 1) % 2]), problem().layer_output_size());
+  Copies<Real> copies(stream);
+  copy<false>(copies, call.hidden_final, arena_.at(split_.has_value() ? hidden_final_ : hidden_));
+  copy<false>(copies, call.cell_final, arena_.at(cell_));
+  copy<false>(copies, call.output, arena_.at(outputs_[(problem().num_layers - 1) % 2]), problem().layer_output_size());
+  copies.issue();
   end();
 }
 
@@ -62,15 +64,17 @@ void ForwardPlan<Real>::write_header(const ForwardCall<Real>& call) {
 // Everything that a graph reads is copied to where the graph expects it: a call's own arrays are elsewhere each time.
 template <class Real>
 void ForwardPlan<Real>::take_in(const ForwardCall<Real>& call) {
-  copy<true>(call.hidden_initial, arena_.at(hidden_));
-  copy<true>(call.cell_initial, arena_.at(cell_));
-  copy<true>(call.input, arena_.at(input_), problem().input_size);
+  Copies<Real> copies(stream(0));
+  copy<true>(copies, call.hidden_initial, arena_.at(hidden_));
+  copy<true>(copies, call.cell_initial, arena_.at(cell_));
+  copy<true>(copies, call.input, arena_.at(input_), problem().input_size);
   for (index_t state = 0; state < states(); ++state) {
     const CellWeights<Real>& cell = call.weights[static_cast<std::size_t>(state)];
-    take_matrix(stream(0), cell.input, widths_.of(arena_.at(input_weights_), state));
-    take_matrix(stream(0), cell.hidden, arena_.at(hidden_weights_, state * gates() * units(), gates() * units()));
-    take_biases(stream(0), cell.input_bias, cell.hidden_bias, arena_.at(bias_, state * gates(), gates()));
+    add_matrix(copies, cell.input, widths_.of(arena_.at(input_weights_), state));
+    add_matrix(copies, cell.hidden, arena_.at(hidden_weights_, state * gates() * units(), gates() * units()));
+    add_biases(copies, cell.input_bias, cell.hidden_bias, arena_.at(bias_, state * gates(), gates()));
   }
+  copies.issue();
 }
 
 // Where the pre-activations lie of the rows that are projected together, the first of which is first_row.

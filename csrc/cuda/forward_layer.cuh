@@ -82,9 +82,10 @@ __global__ void __launch_bounds__(most_split_threads) layer_forward(ForwardLayer
     synchronize_block();
     block.template multiply<rows_per_thread>(block.column_group(), layer.split.units, 0);
     synchronize_block();
+    UnitStep<Real> next{};
     if (takes_part) {
       for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) gates[gate] += block.sum(gate) + bias[gate];
-      const UnitState<Real> next = advance(layer.step, direction, stored, unit, gates, cell);
+      next = advance(gates, cell);
       cell = next.cell;
       if (row >= block.active(k + 1)) {
         more.hidden_final.store(state, next.hidden);
@@ -98,6 +99,8 @@ __global__ void __launch_bounds__(most_split_threads) layer_forward(ForwardLayer
       synchronize_block();
       if (block.thread == 0) arrivals.arrive();
     }
+    // Late: no other block waits for it.
+    if (takes_part) record(layer.step, direction, stored, unit, next);
   }
   if (block.has_unit()) direction.cell.store(state, cell);
 }

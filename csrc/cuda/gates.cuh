@@ -83,37 +83,42 @@ __device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpa
              : value * static_cast<Real>(dropout.rule.scale);
 }
 
+// One unit's step: what its gates let through, and its next state.
 template <class Real>
-struct UnitState {
-  Real hidden, cell;
+struct UnitStep {
+  Real gates[gate_count], hidden, cell;
 };
 
-// One unit's step: from its pre-activations, biases added, and its cell state to its next state. Writes output and
-// tape. stored: the row in storage.
+// pre_activations: biases added.
 template <class Real>
-__device__ UnitState<Real> advance(const ForwardStep<Real>& step, const ForwardDirection<Real>& direction,
-                                   index_t stored, index_t unit, const Real (&gates)[gate_count], Real cell_before) {
-  const Real i = sigmoid(gates[input_gate]);
-  const Real f = sigmoid(gates[forget_gate]);
-  const Real g = std::tanh(gates[cell_candidate]);
-  const Real o = sigmoid(gates[output_gate]);
-  const Real cell = f * cell_before + i * g;
-  const Real hidden = o * std::tanh(cell);
+__device__ UnitStep<Real> advance(const Real (&pre_activations)[gate_count], Real cell_before) {
+  UnitStep<Real> next;
+  for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+    next.gates[gate] =
+        gate == static_cast<int>(cell_candidate) ? std::tanh(pre_activations[gate]) : sigmoid(pre_activations[gate]);
+  }
+  next.cell = next.gates[forget_gate] * cell_before + next.gates[input_gate] * next.gates[cell_candidate];
+  next.hidden = next.gates[output_gate] * std::tanh(next.cell);
+  return next;
+}
+
+// Writes a unit's step to output and tape. stored: the row in storage.
+template <class Real>
+__device__ void record(const ForwardStep<Real>& step, const ForwardDirection<Real>& direction, index_t stored,
+                       index_t unit, const UnitStep<Real>& values) {
   const index_t at = stored * step.output_width + direction.first_feature + unit;
-  step.output.store(at, dropped(hidden, step.dropout, step.call, at));
-  if (direction.cells_on_tape < 0) return {hidden, cell};
+  step.output.store(at, dropped(values.hidden, step.dropout, step.call, at));
+  if (direction.cells_on_tape < 0) return;
   const DeviceSpan<Real> tape = tape_of<Real>(step.call, step.tape_elements);
-  tape.store(direction.cells_on_tape + stored * step.units + unit, cell);
+  tape.store(direction.cells_on_tape + stored * step.units + unit, values.cell);
   if (direction.hidden_on_tape >= 0) {
-    tape.store(direction.hidden_on_tape + stored * step.units + unit, hidden);
-    return {hidden, cell};
+    tape.store(direction.hidden_on_tape + stored * step.units + unit, values.hidden);
+    return;
   }
   const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
-  tape.store(first + input_gate * step.units, i);
-  tape.store(first + forget_gate * step.units, f);
-  tape.store(first + cell_candidate * step.units, g);
-  tape.store(first + output_gate * step.units, o);
-  return {hidden, cell};
+  for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+    tape.store(first + gate * step.units, values.gates[gate]);
+  }
 }
 
 // columns: rows times units; layers: directions.
@@ -130,8 +135,8 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
     gates[gate] = direction.pre_activations.load((row * gate_count + gate) * step.units + unit) +
                   direction.bias.load(gate * step.units + unit);
   }
-  const UnitState<Real> next =
-      advance(step, direction, direction.stored_row + row, unit, gates, direction.cell.load(column));
+  const UnitStep<Real> next = advance(gates, direction.cell.load(column));
+  record(step, direction, direction.stored_row + row, unit, next);
   direction.cell.store(column, next.cell);
   direction.hidden.store(column, next.hidden);
 }

@@ -109,7 +109,9 @@ struct PersistentBlock {
   template <int rows_per_thread>
   __device__ void multiply(int first_column, int column_step, int part) const {
     constexpr int columns = 4;
-    Real totals[rows_per_thread * columns] = {};
+    Real totals[rows_per_thread * columns];
+#pragma unroll
+    for (Real& total : totals) total = Real{0};
     for (int four = slice(); four < units_in_fours(); four += split.slices) {
       Four<Real> factors[columns];
 #pragma unroll
@@ -128,12 +130,15 @@ struct PersistentBlock {
       }
     }
     sum_over_lanes(totals, split.slices);
+    const int own = slice();
+    const int first = row_group() * columns * split.units + first_column;
+    const int rows_apart = split.row_groups * columns * split.units;
 #pragma unroll
     for (int k = 0; k < rows_per_thread; ++k) {
-      if (slice() != k) continue;
-      const int first = (row_group() + k * split.row_groups) * columns * split.units + first_column;
 #pragma unroll
-      for (int n = 0; n < columns; ++n) sums.store(first + n * column_step, totals[k * columns + n]);
+      for (int n = 0; n < columns; ++n) {
+        if (own == k) sums.store(first + k * rows_apart + n * column_step, totals[k * columns + n]);
+      }
     }
   }
   __device__ Real sum(int gate) const {
