@@ -25,7 +25,7 @@ struct BackwardLayer {
 
 // grid: as PersistentSplit says; all blocks at once. The tile: the gates' gradients, a part per gate.
 template <class Real, int rows_per_thread>
-__global__ void __launch_bounds__(most_split_threads) layer_backward(BackwardLayer<Real> layer) {
+__global__ void __launch_bounds__(most_split_threads, 1) layer_backward(BackwardLayer<Real> layer) {
   const BackwardDirection<Real>& direction = layer.step.directions[blockIdx.z];
   const BackwardLayerDirection<Real>& more = layer.directions[blockIdx.z];
   const PersistentBlock<Real> block(layer.split, layer.rows, layer.step.units, layer.batch, blockIdx.z == 0);

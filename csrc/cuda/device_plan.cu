@@ -34,7 +34,7 @@ std::optional<PersistentSplit> split_of(const Options& options) {
   const DeviceLimits limits = limits_of(options.device);
   double clocks = 0;
   const std::optional<PersistentSplit> split = best_split(sizes, limits, clocks);
-  const bool wanted = options.step_loop == StepLoop::persistent || clocks < clocks_of_launches(sizes, limits);
+  const bool wanted = options.step_loop == StepLoop::persistent || is_faster(clocks, sizes, limits);
   return wanted ? split : std::nullopt;
 }
 

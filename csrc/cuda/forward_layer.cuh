@@ -39,7 +39,7 @@ __device__ void load_initial_hidden(const PersistentBlock<Real>& block, const De
 
 // grid: as PersistentSplit says; all blocks at once. The tile: hidden states.
 template <class Real, int rows_per_thread>
-__global__ void __launch_bounds__(most_split_threads) layer_forward(ForwardLayer<Real> layer) {
+__global__ void __launch_bounds__(most_split_threads, 1) layer_forward(ForwardLayer<Real> layer) {
   const ForwardDirection<Real>& direction = layer.step.directions[blockIdx.z];
   const ForwardLayerDirection<Real>& more = layer.directions[blockIdx.z];
   const PersistentBlock<Real> block(layer.split, layer.rows, layer.step.units, layer.batch, blockIdx.z == 1);
@@ -61,15 +61,18 @@ __global__ void __launch_bounds__(most_split_threads) layer_forward(ForwardLayer
       bias[gate] = direction.bias.load(gate * units + unit);
     }
   }
+  Real gates[gate_count] = {};
+  const auto load_pre_activations = [&](index_t k) {
+    if (!block.has_unit() || row >= block.active(k)) return;
+    const index_t stored = block.stored_row(k) + row;
+    for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+      gates[gate] = direction.pre_activations.load((stored * gate_count + gate) * units + unit);
+    }
+  };
+  load_pre_activations(0);
   for (index_t k = 0; k < steps; ++k) {
     const bool takes_part = block.has_unit() && row < block.active(k);
     const index_t stored = block.stored_row(k) + row;
-    Real gates[gate_count] = {};
-    if (takes_part) {  // early: it depends on no other block
-      for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-        gates[gate] = direction.pre_activations.load((stored * gate_count + gate) * units + unit);
-      }
-    }
     if (k > 0 && block.shares_rows()) {
       if (block.thread == 0)
         arrivals.wait_for(static_cast<unsigned>(k) * static_cast<unsigned>(layer.split.unit_blocks));
@@ -99,6 +102,7 @@ __global__ void __launch_bounds__(most_split_threads) layer_forward(ForwardLayer
       synchronize_block();
       if (block.thread == 0) arrivals.arrive();
     }
+    load_pre_activations(k + 1);  // early: they depend on no other block
     // Late: no other block waits for it.
     if (takes_part) record(layer.step, direction, stored, unit, next);
   }

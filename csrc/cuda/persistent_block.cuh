@@ -63,17 +63,50 @@ struct PersistentBlock {
   // transposes.
   template <bool transposed>
   __device__ void load_weights(const DeviceSpan<Real>& from) const {
+    if (units % 4 == 0 && split.units % 4 == 0) {
+      load_weights_in_fours<transposed>(from);
+      return;
+    }
     const int width = 4 * units_in_fours();
     const int count = static_cast<int>(gate_count) * split.units * width;
     for (int index = thread; index < count; index += split.threads()) {
-      // Neighbouring threads read neighbouring weights.
-      const int column = transposed ? index / (split.units * width) * split.units + index % split.units : index / width;
-      const int k = transposed ? index / split.units % width : index % width;
+      const int column = index / width;
+      const int k = index - column * width;
       const index_t gate = column / split.units;
       const index_t own = first_unit + column % split.units;
       const bool exists = own < units && k < units;
       const index_t at = transposed ? (gate * units + k) * units + own : (gate * units + own) * units + k;
       weights.store(column * split.stride + k, exists ? from.load(at) : Real{0});
+    }
+  }
+
+  // The same where four neighbouring weights can be loaded at once; several loads are under way in a thread.
+  template <bool transposed>
+  __device__ void load_weights_in_fours(const DeviceSpan<Real>& from) const {
+    const int inner = transposed ? split.units / 4 : units_in_fours();
+    const int outer = transposed ? static_cast<int>(units) : split.units;
+    const int count = static_cast<int>(gate_count) * outer * inner;
+#pragma unroll 4
+    for (int index = thread; index < count; index += split.threads()) {
+      const int rest = index / inner;
+      const int four = 4 * (index - rest * inner);
+      const int gate = rest / outer;
+      const int line = rest - gate * outer;
+      const index_t own = first_unit + (transposed ? four : line);
+      const index_t k = transposed ? line : four;
+      Four<Real> loaded{};
+      if (own < units) {
+        loaded = load_four_of_other_block(
+            from, transposed ? (gate * units + k) * units + own : (gate * units + own) * units + k);
+      }
+      if constexpr (transposed) {
+#pragma unroll
+        for (int n = 0; n < 4; ++n) {
+          weights.store((gate * split.units + four + n) * split.stride + line, loaded.values[n]);
+        }
+      } else {
+        weights.store_four((gate * split.units + line) * split.stride + four, loaded);
+      }
     }
   }
 
@@ -112,32 +145,37 @@ struct PersistentBlock {
     Real totals[rows_per_thread * columns];
 #pragma unroll
     for (Real& total : totals) total = Real{0};
-    for (int four = slice(); four < units_in_fours(); four += split.slices) {
+    const int own = slice();
+    const int step = 4 * split.slices;
+    const int columns_apart = column_step * split.stride;
+    const int rows_apart = split.row_groups * split.tile_parts * split.stride;
+    int from_weights = first_column * split.stride + 4 * own;
+    int from_tile = (row_group() * split.tile_parts + part) * split.stride + 4 * own;
+#pragma unroll 2
+    for (int four = own; four < units_in_fours(); four += split.slices) {
       Four<Real> factors[columns];
 #pragma unroll
-      for (int n = 0; n < columns; ++n) {
-        factors[n] = weights.load_four((first_column + n * column_step) * split.stride + 4 * four);
-      }
+      for (int n = 0; n < columns; ++n) factors[n] = weights.load_four(from_weights + n * columns_apart);
 #pragma unroll
       for (int k = 0; k < rows_per_thread; ++k) {
-        const int tile_row = (row_group() + k * split.row_groups) * split.tile_parts + part;
-        const Four<Real> values = tile.load_four(tile_row * split.stride + 4 * four);
+        const Four<Real> values = tile.load_four(from_tile + k * rows_apart);
 #pragma unroll
         for (int n = 0; n < columns; ++n) {
 #pragma unroll
           for (int m = 0; m < 4; ++m) totals[k * columns + n] += factors[n].values[m] * values.values[m];
         }
       }
+      from_weights += step;
+      from_tile += step;
     }
     sum_over_lanes(totals, split.slices);
-    const int own = slice();
     const int first = row_group() * columns * split.units + first_column;
-    const int rows_apart = split.row_groups * columns * split.units;
+    const int sums_apart = split.row_groups * columns * split.units;
 #pragma unroll
     for (int k = 0; k < rows_per_thread; ++k) {
 #pragma unroll
       for (int n = 0; n < columns; ++n) {
-        if (own == k) sums.store(first + k * rows_apart + n * column_step, totals[k * columns + n]);
+        if (own == k) sums.store(first + k * sums_apart + n * column_step, totals[k * columns + n]);
       }
     }
   }

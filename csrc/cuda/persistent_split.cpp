@@ -8,37 +8,49 @@
 namespace lstm_native::cuda {
 namespace {
 
-// Estimates in clocks of a multiprocessor, of an H100's data sheet; no measurement has confirmed them yet.
-constexpr double fours_per_clock = 8;            // loads of four elements from shared memory, by eight threads each
-constexpr double multiply_adds_per_clock = 128;  // float32
-constexpr double shuffles_per_clock = 1;         // of a warp
-constexpr double bytes_per_clock = 64;           // from device memory or its cache, by a multiprocessor
-constexpr double cache_bytes_per_clock = 2500;   // by all of them
-constexpr double barrier_clocks = 2000;          // between blocks: an atomic operation, a wait, a load
-constexpr double step_clocks = 800;              // barriers of a block, gates
-constexpr double launch_clocks = 3500;           // of each of two launches of a graph
-constexpr double product_efficiency = 0.5;       // of cuBLAS, on the small products of a step
-constexpr double tf32_factor = 4;
+// Estimates in clocks of a multiprocessor (1.98 GHz): fitted to the times of python -m bench.gpu_check on an NVIDIA
+// H100 80GB HBM3, driver 580, CUDA 13.0 (bench/results/nvidia-h100.md), of both ways to run the steps.
+constexpr double step_clocks = 2000;              // barriers of a block, gates, loads
+constexpr double iteration_clocks = 60;           // of the product's loop: the latency of its loads
+constexpr double row_clocks = 40;                 // more for each row of a thread
+constexpr double fours_per_clock = 8;             // loads of four elements from shared memory, by eight threads each
+constexpr double multiply_adds_per_clock = 128;   // float32
+constexpr double shuffle_clocks = 30;             // the latency of one; a multiprocessor does a warp's in a clock
+constexpr double exchange_clocks = 1500;          // blocks wait for each other
+constexpr double exchange_clocks_of_block = 13;   // more for each block that they wait for
+constexpr double bytes_per_clock = 64;            // from device memory or its cache, by a multiprocessor
+constexpr double cache_bytes_per_clock = 2500;    // by all of them
+constexpr double weights_clocks = 2000;           // before the first step
+constexpr double weights_clocks_of_four = 200;    // more for each four that a thread loads
+constexpr double launch_clocks = 4450;            // of each of two launches of a graph
+constexpr double product_efficiency = 0.18;       // of cuBLAS, on the products of a step
+constexpr double product_bytes_per_clock = 1900;  // at which cuBLAS reads the weights
+constexpr double tf32_factor = 3.5;
+// How much faster the estimate must be than that of launches.
+constexpr double margin = 0.8;
 
 int divided(index_t size, int by) { return static_cast<int>((size + by - 1) / by); }
 
 double clocks_of(const PersistentSizes& sizes, const PersistentSplit& split) {
   const double words = sizes.element_bytes / 4.0;
   const double warps = split.threads() / 32.0;
-  const double fours = divided(sizes.units, 4);
-  const double loads = (split.rows_per_thread + 4) * 32 / fours_per_clock;
-  const double multiply_adds = split.rows_per_thread * 16 * 32 / multiply_adds_per_clock;
-  const double product = std::ceil(fours / split.slices) * warps * words * std::max(loads, multiply_adds);
-  const double shuffles = 4 * split.rows_per_thread * std::log2(split.slices) * warps * words / shuffles_per_clock;
+  const double rows = split.rows_per_thread;
+  const double loads = (rows + 4) * 32 / fours_per_clock;
+  const double multiply_adds = rows * 16 * 32 / multiply_adds_per_clock;
+  const double iteration =
+      std::max(iteration_clocks + row_clocks * rows, warps * words * std::max(loads, multiply_adds));
+  const double product = divided(divided(sizes.units, 4), split.slices) * iteration;
+  const double shuffles = std::log2(split.slices) * (shuffle_clocks + 4 * rows * warps * words);
   double exchange = 0;
   if (split.unit_blocks > 1) {
     const double bytes =
         static_cast<double>(split.rows()) * split.tile_parts * static_cast<double>(sizes.units) * sizes.element_bytes;
     const double blocks =
         static_cast<double>(split.unit_blocks) * split.row_blocks * static_cast<double>(sizes.directions);
-    exchange = barrier_clocks + std::max(bytes / bytes_per_clock, bytes * blocks / cache_bytes_per_clock);
+    exchange = exchange_clocks + exchange_clocks_of_block * split.unit_blocks +
+               std::max(bytes / bytes_per_clock, bytes * blocks / cache_bytes_per_clock);
   }
-  const double weights = static_cast<double>(split.weights()) * sizes.element_bytes / bytes_per_clock;
+  const double weights = weights_clocks + weights_clocks_of_four * split.weights() / 4.0 / split.threads();
   return step_clocks + product + shuffles + exchange + weights / static_cast<double>(std::max<index_t>(sizes.steps, 1));
 }
 
@@ -95,12 +107,16 @@ std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const De
 }
 
 double clocks_of_launches(const PersistentSizes& sizes, const DeviceLimits& limits) {
-  const double multiply_adds = static_cast<double>(sizes.batch) * static_cast<double>(gate_count) *
-                               static_cast<double>(sizes.units) * static_cast<double>(sizes.units) *
-                               static_cast<double>(sizes.directions);
+  const double weights = static_cast<double>(gate_count) * static_cast<double>(sizes.units) *
+                         static_cast<double>(sizes.units) * static_cast<double>(sizes.directions);
   const double rate = multiply_adds_per_clock * limits.multiprocessors * product_efficiency *
                       (sizes.tf32 ? tf32_factor : 1) / (sizes.element_bytes / 4.0);
-  return 2 * launch_clocks + multiply_adds / rate;
+  return 2 * launch_clocks + std::max(weights * static_cast<double>(sizes.batch) / rate,
+                                      weights * sizes.element_bytes / product_bytes_per_clock);
+}
+
+bool is_faster(double clocks, const PersistentSizes& sizes, const DeviceLimits& limits) {
+  return clocks < margin * clocks_of_launches(sizes, limits);
 }
 
 }  // namespace lstm_native::cuda

@@ -56,4 +56,7 @@ std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const De
 // An estimate for a step whose product and gates are launches of their own.
 double clocks_of_launches(const PersistentSizes& sizes, const DeviceLimits& limits);
 
+// Whether one launch with such an estimate is the better choice, by a margin for what the estimates miss.
+bool is_faster(double clocks, const PersistentSizes& sizes, const DeviceLimits& limits);
+
 }  // namespace lstm_native::cuda
