@@ -13,13 +13,14 @@
 limits streams ragged splits subnormals memory-pool concurrency estimates accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
+## latency: percentiles of steps and calls, quiet and beside busy processes (4 minutes)
 ## alternating: calls between those of PyTorch beside ours alone
-training alternating: $(BENCH_VENV)/.installed
+training alternating latency: $(BENCH_VENV)/.installed
 
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := limits estimates streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
+BENCHMARKS := latency limits estimates streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
 .PHONY: bench bench-quick $(BENCHMARKS) concurrency-no-gil
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)

@@ -113,7 +113,11 @@ def _time(seconds: float) -> str:
         ((unit, scale) for unit, scale in (("s", 1.0), ("ms", 1e3)) if seconds * scale >= 1.0),
         ("us", 1e6),
     )
-    return f"{seconds * scale:.2g} {unit}" if seconds * scale < 100 else f"{seconds * scale:.0f} {unit}"
+    return (
+        f"{seconds * scale:.2g} {unit}"
+        if seconds * scale < 100
+        else f"{seconds * scale:.0f} {unit}"
+    )
 
 
 def explain(*arguments: Any, **keywords: Any) -> Explanation:
@@ -327,10 +331,11 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
     multiply_adds = work.directions * work.rows * gates * (work.hidden_size + layer["input_size"])
     share = gates * step_columns * work.weight_bytes / layer["unit_groups"]
     turns = -(-work.directions // layer["direction_groups"])
-    return max(
+    seconds: float = max(
         multiply_adds / threads * _limits.multiply_add_seconds(work.isa, work.element_bytes),
         work.steps * turns * _limits.read_seconds(work.isa, share),
     )
+    return seconds
 
 
 def _explanation(

@@ -206,7 +206,8 @@ def test_every_barrier_of_a_layer_is_needed(persistent, machine, shape, lengths,
                 call()
     machine.reset()
     assert_same(
-        call(), flat_gradients(pullback_here(*given)) if backward else call_lstm(case, lengths=lengths)
+        call(),
+        flat_gradients(pullback_here(*given)) if backward else call_lstm(case, lengths=lengths),
     )
 
 

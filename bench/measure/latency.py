@@ -1,0 +1,125 @@
+"""Measures how long single calls take, on a quiet machine and beside one busy process per core.
+
+python -m bench.measure.latency [--quick] [--out FILE.md]
+
+Steps of a stream come at a pause of 1 ms, as in real time; calls come one after the other. Exit
+status 1 where a bound is missed: see `JUDGED`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import ROOT
+from bench.measure.forked_workers import throughput_ratio
+from bench.measure.latency_worker import KINDS, PERCENTILES
+from bench.measure.machine import cpu_slug, describe_machine
+from bench.peers import OURS
+from bench.report.markdown import format_time, table
+from bench.report.verdict import exit_status, verdict
+
+JUDGED = (
+    "Judged are calls with the default number of threads beside the load: a step's 99th percentile "
+    "is at most 3 times one thread's median there, and its 99.9th at most 1 ms, or what one "
+    "thread's is; a call's 90th percentile is at most 1.5 times one thread's."
+)
+_PAUSE_MS = 1.0
+_PEERS = ("onnxruntime", "torch")
+_DEFAULT = 0
+
+Times = list[float]
+
+
+@contextlib.contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """So many processes compute meanwhile."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def measure(kind: str, implementation: str, threads: int, seconds: float) -> Times | None:
+    """Percentiles in microseconds, from a process of its own; None: not installed."""
+    pause = _PAUSE_MS if KINDS[kind].way == "step" else 0.0
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.measure.latency_worker",
+         kind, implementation, str(threads), str(seconds), str(pause)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode and "ModuleNotFoundError" in done.stderr:
+        return None
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    times: Times = json.loads(done.stdout)
+    return times
+
+
+def holds(kind: str, times: Times, of_one_thread: Times) -> bool:
+    median, p90, _, p999 = of_one_thread
+    if KINDS[kind].way == "step":
+        return times[2] <= 3 * median and times[3] <= max(1000.0, p999)
+    return times[1] <= 1.5 * p90
+
+
+def rows_of(kind: str, load: int, seconds: float) -> Iterator[list[str]]:
+    where = f"{load} busy" if load else "quiet"
+    of_one_thread: Times = []
+    for threads in (1, 2, _DEFAULT):
+        times = measure(kind, OURS, threads, seconds)
+        assert times is not None
+        if threads == 1:
+            of_one_thread = times
+        judged = load > 0 and threads == _DEFAULT
+        said = verdict(holds(kind, times, of_one_thread)) if judged else ""
+        yield [kind, where, f"ours, {threads or 'default'}", *map(format_time, times), said]
+    if KINDS[kind].way != "backward":
+        for peer in _PEERS:
+            times = measure(kind, peer, 2, seconds)
+            if times is not None:
+                yield [kind, where, f"{peer}, 2", *map(format_time, times), ""]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a second for each row, not three")
+    parser.add_argument("--out", type=Path, help="else bench/results/CPU-latency.md")
+    given = parser.parse_args()
+    seconds = 1.0 if given.quick else 3.0
+    cores = len(os.sched_getaffinity(0))
+    rows = []
+    for load in (0, cores):
+        with busy_processes(load):
+            for kind in KINDS:
+                rows += rows_of(kind, load, seconds)
+    ratio = throughput_ratio(cores, seconds)
+    workers = [[f"{cores} forked workers", f"{ratio:.2f}", verdict(ratio >= 0.9)]]
+    header = ["call", "machine", "threads", *(f"p{p:g}" for p in PERCENTILES), ""]
+    text = "\n\n".join(
+        (
+            f"# Latency\n\n{describe_machine()['cpu']}, {cores} cores, float32, packed weights.",
+            JUDGED,
+            table(header, rows, left=3),
+            "Steps per second of workers with the default number of threads, of those with one "
+            "thread each (at least 0.9):",
+            table(["", "ratio", ""], workers),
+        )
+    )
+    print(text)
+    out = given.out or ROOT / "bench" / "results" / f"{cpu_slug()}-latency.md"
+    out.write_text(text + "\n", encoding="utf-8")
+    return exit_status([*rows, *workers])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
