@@ -263,12 +263,17 @@ def row_of(problem: Problem, torch: Any, rounds: int, *, tf32: bool) -> Row:
 
 
 def split_of(shape: Shape, *, tf32: bool) -> dict[str, Any] | None:
-    sizes = {"steps": shape.seq_len, "batch": shape.batch, "units": shape.hidden_size}
-    sizes["directions"] = shape.num_directions
+    sizes = {
+        "steps": shape.seq_len,
+        "batch": shape.batch,
+        "units": shape.hidden_size,
+        "directions": shape.num_directions,
+        "overlaps": shape.num_layers > 1 and not shape.bidirectional,
+    }
     module = _cuda_extension.load()
-    options = {"element_bytes": 4, "tf32": tf32, "device": 0}
-    forward = module.persistent_split(**sizes, **options, backward=False)
-    backward = module.persistent_split(**sizes, **options, backward=True)
+    options = {"element_bytes": 4, "tf32": tf32}
+    forward = module.persistent_split(0, **sizes, **options, backward=False)
+    backward = module.persistent_split(0, **sizes, **options, backward=True)
     return forward and {"forward": forward, "backward": backward}
 
 

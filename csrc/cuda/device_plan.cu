@@ -23,14 +23,20 @@ void require_int(index_t size) {
   if (size > INT_MAX) throw std::length_error("a size of this call is more than cuBLAS can count");
 }
 
+// Whether each layer can follow the one below by some steps. Never with two directions, for a layer's first step then
+// needs the last one of the layer below.
+bool layers_overlap(const plan::Problem& problem) {
+  return problem.num_directions == 1 && problem.num_layers > 1 && problem.seq_len > wavefront_steps;
+}
+
 // None where a layer's steps are launches of their own.
 std::optional<PersistentSplit> split_of(const Options& options) {
   const bool backward = options.pass == Pass::backward;
   if ((backward && !options.runs_steps) || options.step_loop == StepLoop::launches) return std::nullopt;
   const plan::Problem& problem = options.problem;
   const PersistentSizes sizes{
-      problem.seq_len, problem.batch, problem.cell_size, problem.num_directions, static_cast<int>(options.dtype),
-      backward,        options.tf32};
+      problem.seq_len, problem.batch, problem.cell_size,      problem.num_directions, static_cast<int>(options.dtype),
+      backward,        options.tf32,  layers_overlap(problem)};
   const DeviceLimits limits = limits_of(options.device);
   double clocks = 0;
   const std::optional<PersistentSplit> split = best_split(sizes, limits, clocks);
@@ -44,8 +50,7 @@ DevicePlan::DevicePlan(const Options& options)
     : options_(checked(options)),
       rows_(options_.problem),
       split_(split_of(options_)),
-      wavefront_(!split_.has_value() && options_.problem.num_directions == 1 && options_.problem.num_layers > 1 &&
-                 options_.problem.seq_len > wavefront_steps) {
+      wavefront_(!split_.has_value() && layers_overlap(options_.problem)) {
   const plan::Problem& problem = options_.problem;
   require_int(checked_product({problem.batch, problem.cell_size}));
   require_int(checked_product({problem.num_directions, gate_count, problem.cell_size}));

@@ -16,8 +16,8 @@ constexpr double row_clocks = 40;                 // more for each row of a thre
 constexpr double fours_per_clock = 8;             // loads of four elements from shared memory, by eight threads each
 constexpr double multiply_adds_per_clock = 128;   // float32
 constexpr double shuffle_clocks = 30;             // the latency of one; a multiprocessor does a warp's in a clock
-constexpr double exchange_clocks = 1500;          // blocks wait for each other
-constexpr double exchange_clocks_of_block = 13;   // more for each block that they wait for
+constexpr double exchange_clocks = 2700;          // blocks wait for each other
+constexpr double exchange_clocks_of_block = 3;    // more for each block that they wait for
 constexpr double bytes_per_clock = 64;            // from device memory or its cache, by a multiprocessor
 constexpr double cache_bytes_per_clock = 2500;    // by all of them
 constexpr double weights_clocks = 2000;           // before the first step
@@ -26,6 +26,7 @@ constexpr double launch_clocks = 4450;            // of each of two launches of 
 constexpr double product_efficiency = 0.18;       // of cuBLAS, on the products of a step
 constexpr double product_bytes_per_clock = 1900;  // at which cuBLAS reads the weights
 constexpr double tf32_factor = 3.5;
+constexpr double wavefront_factor = 1.4;  // by which layers of one direction overlap
 // How much faster the estimate must be than that of launches.
 constexpr double margin = 0.8;
 
@@ -111,8 +112,9 @@ double clocks_of_launches(const PersistentSizes& sizes, const DeviceLimits& limi
                          static_cast<double>(sizes.units) * static_cast<double>(sizes.directions);
   const double rate = multiply_adds_per_clock * limits.multiprocessors * product_efficiency *
                       (sizes.tf32 ? tf32_factor : 1) / (sizes.element_bytes / 4.0);
-  return 2 * launch_clocks + std::max(weights * static_cast<double>(sizes.batch) / rate,
-                                      weights * sizes.element_bytes / product_bytes_per_clock);
+  const double step = 2 * launch_clocks + std::max(weights * static_cast<double>(sizes.batch) / rate,
+                                                   weights * sizes.element_bytes / product_bytes_per_clock);
+  return sizes.overlaps ? step / wavefront_factor : step;
 }
 
 bool is_faster(double clocks, const PersistentSizes& sizes, const DeviceLimits& limits) {

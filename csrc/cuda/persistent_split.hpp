@@ -47,7 +47,8 @@ struct PersistentSizes {
   index_t steps, batch, units, directions;
   int element_bytes;
   bool backward;
-  bool tf32;  // products of the other way may be rounded
+  bool tf32;      // products of the other way may be rounded
+  bool overlaps;  // layers of the other way do
 };
 
 // The split with the least estimated time for a step, or none where no split fits the device. In `clocks` its estimate.

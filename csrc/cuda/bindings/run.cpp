@@ -293,11 +293,14 @@ void register_run(py::module_& module) {
   using namespace py::literals;
   module.def(
       "persistent_split",
-      [](index_t steps, index_t batch, index_t units, index_t directions, int element_bytes, bool backward, bool tf32,
-         int device) {
-        return persistent_split({steps, batch, units, directions, element_bytes, backward, tf32}, device);
+      [](int device, const py::kwargs& named) {
+        const auto size = [&](const char* name) { return named[name].cast<index_t>(); };
+        const auto flag = [&](const char* name) { return named[name].cast<bool>(); };
+        return persistent_split(
+            {size("steps"), size("batch"), size("units"), size("directions"), static_cast<int>(size("element_bytes")),
+             flag("backward"), flag("tf32"), flag("overlaps")},
+            device);
       },
-      py::kw_only(), "steps"_a, "batch"_a, "units"_a, "directions"_a, "element_bytes"_a, "backward"_a, "tf32"_a,
       "device"_a,
       "How a layer's steps are split over blocks where they are one launch, and the estimates that decide whether.");
   module.def("set_step_loop", &set_step_loop, "name"_a,
