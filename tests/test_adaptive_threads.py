@@ -188,6 +188,15 @@ def test_a_call_among_others_computes_the_same_bits_on_one_thread(way, runnable)
     assert_same_bits([*got], [*expected])
 
 
+def test_a_call_looks_at_the_system(runnable):
+    lstm_native.set_adaptive_threads(True)
+    runnable(0)
+    for _ in range(3):
+        assert_same_bits([*WAYS["packed"](2)], [*WAYS["packed"](1)])
+        WAYS["packed"](2)
+        assert testing.last_threads() in (1, 2)
+
+
 @pytest.mark.parametrize(("value", "expected"), [("0", "False"), ("1", "True")])
 def test_the_environment_decides_at_import(value, expected):
     code, output, error = ask("adaptive_threads.py", LSTM_NATIVE_ADAPTIVE_THREADS=value)
