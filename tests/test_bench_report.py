@@ -35,7 +35,12 @@ from bench.report.roofline import FLOAT16_BYTES, flops, intensity, limit_us
 from bench_helpers import MB, complete_report, context, made_up_limits, timed
 from shapes import BENCH_SHAPES, Shape, shapes_by_name
 
-KEPT = sorted((ROOT / "bench" / "results").glob("*.json"))
+# The device check (docs/cuda.md) keeps records of another kind there.
+KEPT = [
+    path
+    for path in sorted((ROOT / "bench" / "results").glob("*.json"))
+    if not path.stem.startswith("nvidia")
+]
 
 
 def result_of(threads: int = 1, **outcomes: Outcome) -> ShapeResult:
