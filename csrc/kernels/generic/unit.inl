@@ -8,11 +8,17 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
-// What one unit defines and unit_table.inl lists. A class has a definition of its members in exactly one unit.
+// What one unit defines and others use. Exactly one unit defines the members of a class.
 template <class Real, class Weight>
 struct ForwardUnit {
   static void project(const StepForward<Real>& step);
   static void step(const StepForward<Real>& step);
+};
+
+// Finishes a tile of two rows or more. Apart from the products, which every kind of product then need not repeat.
+template <class Real, int rows>
+struct TileUnit {
+  static void finish(const StepForward<Real>& step, const StepRow<Real>* row, index_t block, Real* products);
 };
 
 template <class Real>
