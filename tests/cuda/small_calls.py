@@ -19,7 +19,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import lstm_native
-from comparison import DTYPES, RUNS, assert_lstm_agrees, assert_vjp_agrees
+from calls import DTYPES
+from comparison import RUNS, assert_lstm_agrees, assert_vjp_agrees
 from shapes import Shape, make_case
 
 BOTH_DIRECTIONS = Shape("both_directions", 6, 3, 5, 9, 2, True)
