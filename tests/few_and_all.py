@@ -1,4 +1,4 @@
-"""Parameters of which a few are always tried, and all of them with `--thorough`."""
+"""Parameters: a few are always tried, all of them with `--thorough`."""
 
 from __future__ import annotations
 

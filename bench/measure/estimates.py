@@ -24,20 +24,16 @@ _TURN_MS = 100.0
 def row_of(shape: Shape, threads: int) -> list[str]:
     case = make_case(shape)
     call = packed_call(case, threads)
-    allowed = (
-        1e6
-        * lstm_native.explain(
-            **{
-                "seq_len": shape.seq_len,
-                "batch": shape.batch,
-                "input_size": shape.input_size,
-                "hidden_size": shape.hidden_size,
-                "num_layers": shape.num_layers,
-                "bidirectional": shape.bidirectional,
-                "num_threads": threads,
-            }
-        ).seconds
+    about = lstm_native.explain(
+        seq_len=shape.seq_len,
+        batch=shape.batch,
+        input_size=shape.input_size,
+        hidden_size=shape.hidden_size,
+        num_layers=shape.num_layers,
+        bidirectional=shape.bidirectional,
+        num_threads=threads,
     )
+    allowed = 1e6 * about.seconds
     taken = min(time_turn(call, _TURN_MS, 3).min_us for _ in range(_TURNS))
     share = f"{allowed / taken:.2f}"
     return [

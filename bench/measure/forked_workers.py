@@ -30,16 +30,22 @@ def _steps(workers: int, threads: int | None, seconds: float) -> int:
     for _ in range(workers):
         child = os.fork()
         if child == 0:
-            stream = lstm_native.Stream(packed, 1, num_threads=threads)
-            steps, end = 0, time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                stream.step(case.x[0])
-                steps += 1
-            os.write(writer, f"{steps}\n".encode())
-            os._exit(0)
+            status = 1
+            try:
+                stream = lstm_native.Stream(packed, 1, num_threads=threads)
+                steps, end = 0, time.perf_counter() + seconds
+                while time.perf_counter() < end:
+                    stream.step(case.x[0])
+                    steps += 1
+                os.write(writer, f"{steps}\n".encode())
+                status = 0
+            finally:
+                os._exit(status)  # in any case: the benchmark goes on in the parent
         children.append(child)
     for child in children:
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        if status != 0:
+            raise RuntimeError(f"a forked worker ended with wait status {status}")
     os.close(writer)
     with os.fdopen(reader) as lines:
         return sum(map(int, lines))

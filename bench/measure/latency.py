@@ -39,7 +39,7 @@ Times = list[float]
 
 @contextlib.contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """So many processes compute meanwhile."""
+    """Run `count` processes that compute meanwhile."""
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

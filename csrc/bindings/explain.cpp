@@ -54,7 +54,7 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
     described["unit_groups"] = split.units;
     const plan::LayerWork work = plan.work(layer);
     described["step_columns"] = work.fused_input ? work.hidden_size + work.input_size : work.hidden_size;
-    described["bound"] = plan::bound_by_reading(plan.work(layer), split) ? "reading weights" : "multiply-adds";
+    described["bound"] = plan::bound_by_reading(work, split) ? "reading weights" : "multiply-adds";
     layers.append(described);
   }
   py::dict explained;

@@ -59,7 +59,7 @@ void register_testing_team(py::module_& testing) {
       .def("ended", &end, "threads"_a, "region"_a);
   testing.def("looks", [] { return looks; }, "How often a TeamSizer made here has counted runnable tasks.");
   testing.def("pretend_runnable_tasks", &pretend_runnable_tasks, "count"_a,
-              "Every look from now on finds so many runnable tasks in the system; 0: as the system says.");
+              "From now on every look finds `count` runnable tasks; 0: it asks the system.");
   testing.def("last_threads", &ThreadBudget::last_threads, "The threads of the calling thread's last call.");
 }
 

@@ -78,7 +78,7 @@ TeamSizer& team_sizer();
 bool adapts_threads();
 void set_adapts_threads(bool adapts);
 
-// For tests: every look finds so many runnable tasks; 0: as the system says.
+// For tests: every look finds `count` runnable tasks; 0: it asks the system.
 void pretend_runnable_tasks(int count);
 
 }  // namespace lstm_native
