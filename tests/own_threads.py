@@ -15,6 +15,12 @@ def threads_of_process() -> int:
     return len(list(_TASKS.iterdir()))
 
 
+def processor_ticks(thread: int) -> int:
+    """Return how long a thread has run on a core, in the kernel's ticks."""
+    fields = (_TASKS / str(thread) / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])  # in the thread's own code and in the kernel's
+
+
 def threads_left(most: int) -> int:
     """Return how many threads there are. The kernel lists one for a while after it was joined."""
     for _ in range(10_000):

@@ -15,7 +15,9 @@ import pytest
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
 from fresh_interpreter import ask
+from lstm_native._core import testing
 from native_libraries import compiled
+from own_threads import processor_ticks
 from public_calls import arrays, public_calls
 from shapes import Shape, make_case
 
@@ -233,6 +235,29 @@ def test_many_threads_in_one_pool():
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, range(4)))
+
+
+def test_its_lock_waits_for_the_thread_that_has_it():
+    lock = testing.ForkAwareLock()
+    assert lock.lock()
+    ids: list[int] = []
+    taken: list[bool] = []
+
+    def take():
+        ids.append(threading.get_native_id())
+        taken.append(lock.lock())
+
+    other = threading.Thread(target=take, daemon=True)
+    other.start()
+    while not ids:
+        os.sched_yield()
+    began = processor_ticks(ids[0])
+    while processor_ticks(ids[0]) == began:  # it computes while it waits
+        os.sched_yield()
+    assert taken == []
+    lock.unlock()
+    other.join()
+    assert taken == [True]
 
 
 def test_a_thread_that_ends_inside():

@@ -9,6 +9,7 @@
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
 #include "common/float_control.hpp"
+#include "common/fork_aware_lock.hpp"
 #include "kernels/dispatch.hpp"
 #include "rng/philox.hpp"
 
@@ -62,6 +63,10 @@ void register_testing(py::module_& module) {
       "set_hook", &set_hook, py::arg("hook"),
       "hook(place, work) then runs wherever a call that this thread makes could be cancelled, and cancels it by "
       "raising. None: no hook.");
+  py::class_<ForkAwareLock>(testing, "ForkAwareLock")
+      .def(py::init())
+      .def("lock", &ForkAwareLock::lock, py::call_guard<py::gil_scoped_release>())
+      .def("unlock", &ForkAwareLock::unlock);
   register_testing_team(testing);
   testing.def("philox4x32_10", &rng::philox4x32_10, py::arg("counter"), py::arg("key_low"), py::arg("key_high"));
 }
