@@ -34,15 +34,15 @@ MAY_INCLUDE = {
 # The Python layer: each module imports only from later rows.
 PYTHON_LAYERS = [
     {"__main__", "__init__", "torch"},
-    {"explanation", "_torch_autograd"},
-    {"vjp", "grad"},
-    {"functional", "op", "stream"},
-    {"packing"},
-    {"config", "random", "cuda"},
+    {"_explanation", "_torch_autograd"},
+    {"_vjp", "_grad"},
+    {"_functional", "_op", "_stream"},
+    {"_packing"},
+    {"_config", "_random", "cuda"},
     {"_weights"},
     {"_backward", "_reserve"},
     {"_validate", "_run"},
-    {"memory", "_limits"},
+    {"_memory", "_limits"},
     {"_sizes", "_arrays", "_extension", "_cuda_run"},
     {"_core", "_device"},
     {"_cuda_extension"},
@@ -124,6 +124,11 @@ def test_imports_run_one_way():
     for path in PACKAGE.glob("*.py"):
         for module in imported_modules(path):
             assert ranks[module] > ranks[path.stem], f"{path.stem} may not import {module}"
+
+
+def test_private_modules_have_an_underscore():
+    public = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")}
+    assert public == {"cuda", "torch"}
 
 
 def test_versions_agree():

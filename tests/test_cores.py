@@ -2,7 +2,7 @@
 
 import pytest
 
-from lstm_native import config
+from lstm_native import _config
 
 V2 = "0::/"
 V1 = "12:pids:/\n4:cpu,cpuacct:/\n1:name=systemd:/\n"
@@ -58,17 +58,17 @@ def test_cgroup_limits(tmp_path, membership, files, limit):
     write(mount, files)
     own = tmp_path / "cgroup"
     own.write_text(membership)
-    assert config.cpu_limit(mount, own) == limit
+    assert _config.cpu_limit(mount, own) == limit
 
 
 def test_without_a_list_of_memberships(tmp_path):
     write(tmp_path, {"cpu.max": "100000 100000"})
-    assert config.cpu_limit(tmp_path, tmp_path / "none") == 1.0
+    assert _config.cpu_limit(tmp_path, tmp_path / "none") == 1.0
 
 
 @pytest.mark.parametrize(("limit", "cores"), [(0.5, 1), (1.5, 2), (1e9, None), (None, None)])
 def test_a_part_of_a_core_counts_as_one(monkeypatch, limit, cores):
-    monkeypatch.setattr(config, "cpu_limit", lambda *_: None)
-    all_cores = config.usable_cores()
-    monkeypatch.setattr(config, "cpu_limit", lambda *_: limit)
-    assert config.usable_cores() == min(cores or all_cores, all_cores)
+    monkeypatch.setattr(_config, "cpu_limit", lambda *_: None)
+    all_cores = _config.usable_cores()
+    monkeypatch.setattr(_config, "cpu_limit", lambda *_: limit)
+    assert _config.usable_cores() == min(cores or all_cores, all_cores)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import lstm_native
-import lstm_native.functional
-import lstm_native.grad
-import lstm_native.op
-import lstm_native.random
-import lstm_native.vjp
+import lstm_native._functional
+import lstm_native._grad
+import lstm_native._op
+import lstm_native._random
+import lstm_native._vjp
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
@@ -57,7 +57,7 @@ def test_docstring_example_with_pytorch():
 
 
 @pytest.mark.parametrize(
-    "module", [lstm_native.functional, lstm_native.op, lstm_native.vjp, lstm_native.grad]
+    "module", [lstm_native._functional, lstm_native._op, lstm_native._vjp, lstm_native._grad]
 )
 def test_docstring_examples(module):
     result = doctest.testmod(module)

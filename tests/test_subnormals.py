@@ -8,7 +8,7 @@ import pytest
 import lstm_native
 from calls import assert_same_bits, call_lstm, call_vjp, flat_weight, operator_for, pack
 from fresh_interpreter import ask
-from lstm_native import config
+from lstm_native import _config
 from shapes import Shape, fading_case, make_case
 
 DTYPES = [np.float32, np.float64]
@@ -108,14 +108,14 @@ def test_what_is_only_copied_keeps_its_bits():
 )
 def test_the_environment(given, expected, monkeypatch):
     monkeypatch.setenv("LSTM_NATIVE_FLUSH_SUBNORMALS", given)
-    assert config._on_by_default("LSTM_NATIVE_FLUSH_SUBNORMALS") == expected
+    assert _config._on_by_default("LSTM_NATIVE_FLUSH_SUBNORMALS") == expected
 
 
 def test_a_wrong_environment_variable_is_named(monkeypatch):
     monkeypatch.setenv("LSTM_NATIVE_FLUSH_SUBNORMALS", "off")
     said = "environment variable LSTM_NATIVE_FLUSH_SUBNORMALS: expected 0 or 1, got 'off'"
     with pytest.raises(ValueError, match=said):
-        config._on_by_default("LSTM_NATIVE_FLUSH_SUBNORMALS")
+        _config._on_by_default("LSTM_NATIVE_FLUSH_SUBNORMALS")
 
 
 def test_an_import_finds_the_environment():

@@ -23,7 +23,7 @@ from calls import (
 )
 from drawn_shapes import drawn_shapes
 from fresh_interpreter import ask
-from lstm_native import config
+from lstm_native import _config
 from lstm_native._core import forward
 from shapes import Shape, make_case, shapes_by_name
 
@@ -340,9 +340,9 @@ def test_set_num_threads():
         ({"LSTM_NATIVE_NUM_THREADS": "5", "OMP_NUM_THREADS": "3"}, 5),
         ({"OMP_NUM_THREADS": "3"}, 3),
         ({"OMP_NUM_THREADS": "4,2"}, 4),
-        ({"OMP_NUM_THREADS": "nonsense"}, config.usable_cores()),
+        ({"OMP_NUM_THREADS": "nonsense"}, _config.usable_cores()),
         ({"LSTM_NATIVE_NUM_THREADS": "", "OMP_NUM_THREADS": "2"}, 2),
-        ({}, config.usable_cores()),
+        ({}, _config.usable_cores()),
     ],
     ids=str,
 )
@@ -351,7 +351,7 @@ def test_default_threads(environment, expected, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    assert config._default_threads() == expected
+    assert _config._default_threads() == expected
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "100000"])
@@ -359,7 +359,7 @@ def test_a_wrong_environment_variable_is_named(value, monkeypatch):
     monkeypatch.setenv("LSTM_NATIVE_NUM_THREADS", value)
     expected = "environment variable LSTM_NATIVE_NUM_THREADS: expected an int from 1 to 128"
     with pytest.raises(ValueError, match=f"^{expected}, got '{value}'$"):
-        config._default_threads()
+        _config._default_threads()
 
 
 def imported(*arguments, **environment):

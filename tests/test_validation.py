@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lstm_native
-from lstm_native import explanation
+from lstm_native import _explanation
 from validation_cases import (
     APPLICABLE,
     BUILD,
@@ -118,7 +118,7 @@ def test_a_late_failure_with_dropout_draws_no_masks():
 
 def signature(interface):
     if interface == "explain":  # of its two forms the one that is not `lstm`'s
-        return inspect.signature(explanation._of_sizes).parameters
+        return inspect.signature(_explanation._of_sizes).parameters
     return inspect.signature(target(interface)).parameters
 
 

@@ -11,7 +11,7 @@ from lstm_native._extension import core as _loaded_core  # before NumPy: it refu
 
 # isort: split
 from lstm_native import cuda
-from lstm_native.config import (
+from lstm_native._config import (
     get_adaptive_threads,
     get_config,
     get_flush_subnormals,
@@ -21,15 +21,15 @@ from lstm_native.config import (
     set_num_threads,
     show_config,
 )
-from lstm_native.explanation import Explanation, LayerExplanation, explain
-from lstm_native.functional import lstm
-from lstm_native.grad import LSTMGrad
-from lstm_native.memory import MemoryPool
-from lstm_native.op import LSTM
-from lstm_native.packing import PackedWeights, pack_weights
-from lstm_native.random import manual_seed
-from lstm_native.stream import Stream
-from lstm_native.vjp import Pullback, lstm_vjp
+from lstm_native._explanation import Explanation, LayerExplanation, explain
+from lstm_native._functional import lstm
+from lstm_native._grad import LSTMGrad
+from lstm_native._memory import MemoryPool
+from lstm_native._op import LSTM
+from lstm_native._packing import PackedWeights, pack_weights
+from lstm_native._random import manual_seed
+from lstm_native._stream import Stream
+from lstm_native._vjp import Pullback, lstm_vjp
 
 __version__: str = _loaded_core.version()
 

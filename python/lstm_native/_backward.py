@@ -6,9 +6,9 @@ from typing import NamedTuple, TypeAlias
 from lstm_native import _cuda_run
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
+from lstm_native._memory import new_array, zeros
 from lstm_native._run import DirectionWeights, ForwardCall, contiguous_rows
 from lstm_native._sizes import Sizes
-from lstm_native.memory import new_array, zeros
 
 
 class OutputGradients(NamedTuple):

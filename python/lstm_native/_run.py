@@ -9,7 +9,7 @@ from lstm_native import _cuda_run, _device
 from lstm_native._arrays import RealArray
 from lstm_native._device import Target
 from lstm_native._extension import core
-from lstm_native.memory import new_array, zeros
+from lstm_native._memory import new_array, zeros
 
 # w_ih (4 * H, layer's input size), w_hh (4 * H, H), b_ih (4 * H,), b_hh (4 * H,)
 DirectionWeights: TypeAlias = tuple[RealArray, RealArray, RealArray | None, RealArray | None]

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import torch
 
 from lstm_native._backward import tape_elements
+from lstm_native._config import get_num_threads
+from lstm_native._functional import prepare
 from lstm_native._run import ForwardCall, forward
-from lstm_native.config import get_num_threads
-from lstm_native.functional import prepare
-from lstm_native.vjp import Pullback
+from lstm_native._vjp import Pullback
 
 
 class Options(NamedTuple):

@@ -27,7 +27,7 @@ from calls import (
     pack,
 )
 from cancellation import hook
-from lstm_native.random import generator
+from lstm_native._random import generator
 from own_threads import end_if_a_thread_fails, threads_left, threads_of_process
 from public_calls import arrays
 from shapes import Shape, make_case

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from lstm_native import _validate, config
+from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, tape_elements
 from lstm_native._extension import core
+from lstm_native._functional import draw_masks, forward_drawn, prepare
+from lstm_native._packing import PackedWeights, unpacked
 from lstm_native._run import DirectionWeights, ForwardCall, empty, returned, take
-from lstm_native.functional import draw_masks, forward_drawn, prepare
-from lstm_native.packing import PackedWeights, unpacked
 
 Outputs: TypeAlias = tuple[RealArray, RealArray, RealArray]
 Gradients: TypeAlias = tuple[
@@ -76,7 +76,7 @@ class Pullback:
         """
         call = self._call
         if self._default_threads:  # as it is now
-            call = call._replace(threads=config.get_num_threads())
+            call = call._replace(threads=_config.get_num_threads())
         wanted = check_needs(needs)
         output = _like(call, d_output, "d_output", call.output_shape)
         h_n = _like(call, d_h_outs, "d_h_outs", call.h_0.shape)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from lstm_native import _device, _validate, config, cuda
-from lstm_native import random as dropout_random
+from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
+from lstm_native._packing import PackedWeights, from_packed, unpacked
 from lstm_native._run import (
     NO_DROPOUT,
     DirectionWeights,
@@ -16,7 +16,6 @@ from lstm_native._run import (
 )
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence
-from lstm_native.packing import PackedWeights, from_packed, unpacked
 
 _CPU = "cpu"
 
@@ -158,7 +157,7 @@ def lstm(
         and has_ih_bias is has_hh_bias is True
         and device is _CPU
     ):
-        threads = 0 if num_threads is None else config.threads_for_call(num_threads)
+        threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
         weights = all_weights._core if type(all_weights) is PackedWeights else all_weights
         results = core.run_if_usual(
             input, initial_states, weights, num_layers, bidirectional, threads
@@ -191,7 +190,7 @@ def lstm(
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
     """Run what `draw_masks` returned."""
     drawn = seed is None and call.dropout.rate > 0.0
-    with dropout_random.MasksOfCall(call.dropout.key, call.dropout.counter, drawn):
+    with _random.MasksOfCall(call.dropout.key, call.dropout.counter, drawn):
         return forward(call)
 
 
@@ -207,7 +206,7 @@ def draw_masks(call: ForwardCall, seed: int | None, stacklevel: int) -> ForwardC
         return call._replace(dropout=NO_DROPOUT)
     if seed is not None:
         return call
-    key, counter = dropout_random.generator.take()
+    key, counter = _random.generator.take()
     return call._replace(dropout=Dropout(call.dropout.rate, key, counter))
 
 
@@ -241,8 +240,8 @@ def prepare(
         _validate.boolean(has_ih_bias, "has_ih_bias"),
         _validate.boolean(has_hh_bias, "has_hh_bias"),
     )
-    key = 0 if seed is None else dropout_random.check_seed(seed)
-    threads = config.threads_for_call(num_threads)
+    key = 0 if seed is None else _random.check_seed(seed)
+    threads = _config.threads_for_call(num_threads)
 
     target = cuda.target_of(device, input)
     if target is not None:

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstm_native import _device, _validate, config, cuda
-from lstm_native import random as dropout_random
+from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
+from lstm_native._packing import PackedWeights, check_dtype, unpacked
 from lstm_native._run import DirectionWeights, Dropout, ForwardCall, empty, forward, returned
 from lstm_native._sizes import Sizes
 from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
-from lstm_native.packing import PackedWeights, check_dtype, unpacked
 
 
 class LSTM:
@@ -222,8 +221,8 @@ class LSTM:
             If there is no CUDA where `device` asks for it, or CUDA reports an error.
         """
         training = self.training if training is None else _validate.boolean(training, "training")
-        threads = config.threads_for_call(num_threads)
-        given = None if state is None else dropout_random.from_state(state)
+        threads = _config.threads_for_call(num_threads)
+        given = None if state is None else _random.from_state(state)
 
         target = cuda.target_of(self.device if device is None else device, input)
         if target is not None:
@@ -242,7 +241,7 @@ class LSTM:
         seq_len = x.shape[1 if self.batch_first else 0]
         elements = self.reserve_size(seq_len, batch) if training else None
         key, counter = _stream(given, drops)
-        with dropout_random.MasksOfCall(key, counter, drops and given is None):
+        with _random.MasksOfCall(key, counter, drops and given is None):
             call = ForwardCall(
                 input=x,
                 h_0=h_0,
@@ -257,7 +256,7 @@ class LSTM:
             )
             output, h_n, c_n, tape = forward(call)
             reserve = (empty(call, (0,)) if tape is None else tape).reshape(-1, 1)
-            used = dropout_random.to_state(key, counter)
+            used = _random.to_state(key, counter)
             return output, h_n, c_n, returned(call, reserve), used
 
     def _weights_of(
@@ -293,7 +292,7 @@ def _stream(given: tuple[int, int] | None, drops: bool) -> tuple[int, int]:
     """Return the given key and counter, or the generator's, which advances if masks are drawn."""
     if given is not None:
         return given
-    return dropout_random.generator.take() if drops else dropout_random.generator.peek()
+    return _random.generator.take() if drops else _random.generator.peek()
 
 
 def _check_layout(layout: Any) -> WeightLayout:

@@ -4,15 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_native import _device, _validate, config, cuda
-from lstm_native import random as dropout_random
+from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
 from lstm_native._device import Target
+from lstm_native._op import LSTM
 from lstm_native._reserve import GATES, GRADIENTS, Expected, check_tape, write_workspace_header
 from lstm_native._run import Dropout, ForwardCall, empty, returned, take
 from lstm_native._weights import from_flat
-from lstm_native.op import LSTM
 
 
 class _Given(NamedTuple):
@@ -227,7 +226,7 @@ class LSTMGrad:
             `out`, or a new array of shape (weight_size,).
         """
         accumulate = _validate.boolean(accumulate, "accumulate")
-        threads = config.threads_for_call(num_threads)
+        threads = _config.threads_for_call(num_threads)
         target = self._target(device, x)
         if target is not None:
             x = _device.take(x, "x", target)
@@ -268,7 +267,7 @@ class LSTMGrad:
         target: Target | None,
     ) -> _Given:
         net = self._forward
-        threads = config.threads_for_call(num_threads)
+        threads = _config.threads_for_call(num_threads)
 
         def taken(value: Any, name: str) -> Any:
             return value if target is None else _device.take(value, name, target)
@@ -350,7 +349,7 @@ class LSTMGrad:
         expected = Expected(net._sizes, seq_len, batch, rate, elements, form)
         tape, recorded = check_tape(value, name, x, expected)
         if state is not None:
-            given = dropout_random.from_state(state)
+            given = _random.from_state(state)
             if given != tuple(recorded):
                 raise ValueError(
                     f"state: expected what the call returned together with {name}, key "

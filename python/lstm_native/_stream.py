@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from lstm_native import _validate, config
+from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native.packing import PackedWeights
+from lstm_native._packing import PackedWeights
 
 
 class Stream:
@@ -64,7 +64,7 @@ class Stream:
                 f"got {_validate.described(packed)}"
             )
         batch = _validate.integer(batch, "batch", 1)
-        threads = 0 if num_threads is None else config.threads_for_call(num_threads)
+        threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
         if packed.bidirectional:
             raise ValueError(
                 "packed: expected weights with bidirectional=False, because a reverse direction "

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lstm_native import _limits, _validate, config
+from lstm_native import _config, _limits, _validate
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
+from lstm_native._functional import prepare
+from lstm_native._packing import check_weight_dtype
 from lstm_native._run import ForwardCall, has_gaps
-from lstm_native.functional import prepare
-from lstm_native.packing import check_weight_dtype
 
 # Elements from one row to the next.
 _MOST_FOR_BLAS = 2**31 - 1
@@ -208,7 +208,7 @@ def _of_sizes(
         num_layers=_validate.layer_count(num_layers),
         bidirectional=_validate.boolean(bidirectional, "bidirectional"),
         lengths=rows,
-        threads=config.threads_for_call(num_threads),
+        threads=_config.threads_for_call(num_threads),
         packed=packed,
         even_rows=not rows and (not batch_first or batch == 1 or seq_len == 1),
         drops=False,
