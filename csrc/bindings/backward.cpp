@@ -79,7 +79,7 @@ MatrixView<const Real> blas_matrix(py::array& array, index_t rows, index_t colum
 template <class Real>
 void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool accumulate, bool has_steps, bool recompute,
                   const rng::DropoutStream& dropout) {
-  const plan::Plan plan(problem, dtype_of<Real>, plan::WeightDtype::native, /*packed_weights=*/false);
+  const plan::Plan plan(problem, storage_of<Real>(arrays.input));
   const index_t states = problem.num_layers * problem.num_directions;
   const index_t units = problem.cell_size;
   const index_t gates = gate_count * units;
@@ -109,7 +109,7 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
       throw std::invalid_argument("weights: one entry is needed per layer and direction");
     }
     if (recompute) {  // first: a matrix that it copies is one that everyone can read
-      forward_weights = plain_weights<Real>(plan, stack.input, arrays.weights);
+      forward_weights = plain_weights<Real>(plan, arrays.weights);
       stack.forward_weights = forward_weights.data();
     }
     for (std::size_t k = 0; k < arrays.weights.size(); ++k) {

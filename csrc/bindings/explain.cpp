@@ -5,56 +5,45 @@
 #include <vector>
 
 #include "bindings/register.hpp"
-#include "driver/stack_forward.hpp"
-#include "plan/packed_weights.hpp"
+#include "plan/scratch.hpp"
 
 namespace py = pybind11;
 
 namespace lstm_native::bindings {
 namespace {
 
-const char* name_of(driver::WeightPath path) {
+const char* name_of(plan::WeightPath path) {
   switch (path) {
-    case driver::WeightPath::packed:
+    case plan::WeightPath::packed:
       return "packed";
-    case driver::WeightPath::packed_per_call:
+    case plan::WeightPath::packed_per_call:
       return "packed_per_call";
-    case driver::WeightPath::in_place:
+    case plan::WeightPath::in_place:
       return "in_place";
-    case driver::WeightPath::blas:
+    case plan::WeightPath::blas:
       return "blas";
   }
   return "";
 }
 
-template <class Real>
-py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
+py::dict describe(const plan::Plan& plan) {
   const plan::Problem& problem = plan.problem;
-  // Stand-ins: only whether there are panels, and how far rows are apart, is asked.
-  const std::byte panel{};
-  driver::CellWeights<Real> cell;
-  cell.input_panels = packed ? &panel : nullptr;
-  const std::vector<driver::CellWeights<Real>> weights(
-      static_cast<std::size_t>(problem.num_layers * problem.num_directions), cell);
-  SequenceView<const Real> input;
-  input.row_stride = problem.input_size;
-  input.time_stride = even_rows ? problem.batch * problem.input_size : 0;
-  if (!even_rows) input.row_stride = 0;
-  const plan::ScratchLayout<Real> scratch(plan, driver::scratch_needs(plan, weights.data(), input));
+  const plan::ScratchNeeds needs(plan);
+  const index_t scratch_bytes = plan.storage.dtype == Dtype::float32
+                                    ? plan::ScratchLayout<float>(plan, needs).elements * index_t{sizeof(float)}
+                                    : plan::ScratchLayout<double>(plan, needs).elements * index_t{sizeof(double)};
   py::list layers;
   for (index_t layer = 0; layer < problem.num_layers; ++layer) {
-    const driver::WeightPaths paths = driver::weight_paths(plan, layer, input, packed);
-    const plan::Split split = plan.wavefront ? plan::Split{} : plan.split(layer, plan.threads);
+    const plan::LayerPlan& decided = plan.layer(layer);
     py::dict described;
-    described["input_size"] = problem.layer_input_size(layer);
-    described["input_weights"] = name_of(paths.input);
-    described["recurrent_weights"] = name_of(paths.hidden);
-    described["direction_groups"] = split.directions;
-    described["row_groups"] = split.rows;
-    described["unit_groups"] = split.units;
-    const plan::LayerWork work = plan.work(layer);
-    described["step_columns"] = work.fused_input ? work.hidden_size + work.input_size : work.hidden_size;
-    described["bound"] = plan::bound_by_reading(work, split) ? "reading weights" : "multiply-adds";
+    described["input_size"] = decided.work.input_size;
+    described["input_weights"] = name_of(decided.input_path);
+    described["recurrent_weights"] = name_of(decided.hidden_path);
+    described["direction_groups"] = decided.split.directions;
+    described["row_groups"] = decided.split.rows;
+    described["unit_groups"] = decided.split.units;
+    described["step_columns"] = decided.work.step_columns();
+    described["bound"] = plan::bound_by_reading(decided.work, decided.split) ? "reading weights" : "multiply-adds";
     layers.append(described);
   }
   py::dict explained;
@@ -65,7 +54,7 @@ py::dict describe(const plan::Plan& plan, bool packed, bool even_rows) {
   explained["tile_rows"] = plan.kernels.tile_rows;
   explained["rows"] = plan.rows.total();
   explained["chunk_steps"] = plan.chunk_steps;
-  explained["workspace_bytes"] = scratch.elements * static_cast<index_t>(sizeof(Real));
+  explained["workspace_bytes"] = scratch_bytes;
   explained["layers"] = layers;
   return explained;
 }
@@ -87,8 +76,10 @@ py::dict explain(index_t seq_len, index_t batch, index_t input_size, index_t hid
   problem.threads = threads;
   const plan::WeightDtype of_weights = plan::weight_dtype_named(weight_dtype);
   const Dtype dtype = element_bytes == 4 ? Dtype::float32 : Dtype::float64;
-  const plan::Plan plan(problem, dtype, of_weights, packed, /*to_run=*/false);
-  return dtype == Dtype::float32 ? describe<float>(plan, packed, even_rows) : describe<double>(plan, packed, even_rows);
+  plan::Storage storage{dtype, of_weights, packed};
+  if (even_rows) storage.input_time_stride = batch * input_size;
+  if (even_rows) storage.input_row_stride = input_size;
+  return describe(plan::Plan(problem, storage, /*to_run=*/false));
 }
 
 }  // namespace

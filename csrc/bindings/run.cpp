@@ -126,9 +126,9 @@ driver::StackForward<Real> stack_of(const Plan& plan, ForwardArrays& arrays, con
 template <class Real>
 void run_plain(const Problem& problem, ForwardArrays& arrays, std::vector<WeightArrays>& weight_arrays,
                const rng::DropoutStream& dropout) {
-  const Plan plan(problem, dtype_of<Real>, plan::WeightDtype::native, /*packed_weights=*/false);
+  const Plan plan(problem, storage_of<Real>(arrays.input));
   driver::StackForward<Real> stack = stack_of<Real>(plan, arrays, dropout);
-  const std::vector<driver::CellWeights<Real>> weights = plain_weights<Real>(plan, stack.input, weight_arrays);
+  const std::vector<driver::CellWeights<Real>> weights = plain_weights<Real>(plan, weight_arrays);
   stack.weights = weights.data();
   without_gil([&](Interruption& interruption) { driver::stack_forward(plan, stack, interruption); });
 }
@@ -141,7 +141,7 @@ void run_packed(const Problem& problem, ForwardArrays& arrays, const PackedWeigh
   if (sizes.input_size != problem.input_size || sizes.hidden_size != problem.cell_size) {
     throw std::invalid_argument("input, states: not of the packed weights' sizes");
   }
-  const Plan plan(problem, dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true);
+  const Plan plan(problem, {dtype_of<Real>, packed.weight_dtype(), /*packed_weights=*/true});
   driver::StackForward<Real> stack = stack_of<Real>(plan, arrays, dropout);
   stack.weights = packed.cells<Real>().data();
   stack.backwards = packed.begin_backwards();

@@ -62,8 +62,8 @@ template <class Real>
 py::object run(const plan::Problem& problem, const Sources<Real>& from, const PackedWeights* packed,
                const std::vector<driver::CellWeights<Real>>& cells) {
   const bool is_packed = packed != nullptr;
-  const plan::Plan plan(problem, dtype_of<Real>, is_packed ? packed->weight_dtype() : plan::WeightDtype::native,
-                        is_packed);
+  const plan::Plan plan(problem, {dtype_of<Real>, is_packed ? packed->weight_dtype() : plan::WeightDtype::native,
+                                  is_packed, problem.batch * problem.input_size, problem.input_size});
   const index_t width = problem.layer_output_size();
   const index_t states = problem.num_layers * problem.num_directions;
   auto output = new_array_of<Real>({problem.seq_len, problem.batch, width});

@@ -37,7 +37,7 @@ Dtype dtype_of_arrays(const std::vector<WeightArrays>& weights, plan::WeightDtyp
 
 // A matrix that its path can't read is copied, into its own place in `array`, for the time of the call.
 template <class Real>
-MatrixView<const Real> readable_matrix(py::array& array, index_t rows, index_t columns, driver::WeightPath path,
+MatrixView<const Real> readable_matrix(py::array& array, index_t rows, index_t columns, plan::WeightPath path,
                                        const char* name) {
   const MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
   if (driver::reads_in_place(path, view)) return view;
@@ -163,8 +163,7 @@ py::tuple PackedWeights::matrices(index_t cell) const {
 }
 
 template <class Real>
-std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, const SequenceView<const Real>& input,
-                                                     std::vector<WeightArrays>& arrays) {
+std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, std::vector<WeightArrays>& arrays) {
   const plan::Problem& problem = plan.problem;
   std::vector<driver::CellWeights<Real>> weights;
   weights.reserve(arrays.size());
@@ -172,10 +171,10 @@ std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, con
   for (std::size_t k = 0; k < arrays.size(); ++k) {
     auto& [w_ih, w_hh, b_ih, b_hh] = arrays[k];
     const index_t layer = static_cast<index_t>(k) / problem.num_directions;
-    const driver::WeightPaths paths = driver::weight_paths(plan, layer, input, /*packed=*/false);
+    const plan::LayerPlan& decided = plan.layer(layer);
     driver::CellWeights<Real> cell;
-    cell.input = readable_matrix<Real>(w_ih, width, problem.layer_input_size(layer), paths.input, "w_ih");
-    cell.hidden = readable_matrix<Real>(w_hh, width, problem.output_size, paths.hidden, "w_hh");
+    cell.input = readable_matrix<Real>(w_ih, width, problem.layer_input_size(layer), decided.input_path, "w_ih");
+    cell.hidden = readable_matrix<Real>(w_hh, width, problem.output_size, decided.hidden_path, "w_hh");
     cell.input_bias = optional_vector_view<Real>(b_ih, width, "b_ih");
     cell.hidden_bias = optional_vector_view<Real>(b_hh, width, "b_hh");
     weights.push_back(cell);
@@ -183,12 +182,8 @@ std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, con
   return weights;
 }
 
-template std::vector<driver::CellWeights<float>> plain_weights<float>(const plan::Plan&,
-                                                                      const SequenceView<const float>&,
-                                                                      std::vector<WeightArrays>&);
-template std::vector<driver::CellWeights<double>> plain_weights<double>(const plan::Plan&,
-                                                                        const SequenceView<const double>&,
-                                                                        std::vector<WeightArrays>&);
+template std::vector<driver::CellWeights<float>> plain_weights<float>(const plan::Plan&, std::vector<WeightArrays>&);
+template std::vector<driver::CellWeights<double>> plain_weights<double>(const plan::Plan&, std::vector<WeightArrays>&);
 
 void register_weights(py::module_& module) {
   using namespace py::literals;

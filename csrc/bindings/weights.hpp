@@ -62,9 +62,17 @@ class PackedWeights {
   mutable std::atomic<unsigned> calls_{0};
 };
 
+// How a call with plain weights stores its arrays. input: time-major, or packed.
+template <class Real>
+plan::Storage storage_of(const py::array& input) {
+  plan::Storage storage{dtype_of<Real>};
+  if (input.ndim() == 3) storage.input_time_stride = stride_of<Real>(input, 0);
+  storage.input_row_stride = stride_of<Real>(input, input.ndim() - 2);
+  return storage;
+}
+
 // Views of plain weights, checked against the plan's sizes. An array may be replaced by a copy that its path can read.
 template <class Real>
-std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, const SequenceView<const Real>& input,
-                                                     std::vector<WeightArrays>& arrays);
+std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, std::vector<WeightArrays>& arrays);
 
 }  // namespace lstm_native::bindings

@@ -87,9 +87,10 @@ bool columns_contiguous(const MatrixView<const Real>& m) {
   return (m.row_stride == 1 || m.rows == 1) && (m.column_stride >= m.rows || m.columns == 1);
 }
 
-}  // namespace
-
+// The library's sizes and strides have 32 bits.
 bool can_count(index_t size) { return size <= INT_MAX; }
+
+}  // namespace
 
 template <class Real>
 bool readable(const MatrixView<const Real>& weight) {

@@ -9,9 +9,6 @@
 
 namespace lstm_native::blas {
 
-// Whether the library's 32-bit sizes and strides can be so large.
-bool can_count(index_t size);
-
 // Whether multiply_transposed can read this matrix where it lies: one of its strides is 1, the other spans a row or a
 // column, and all can be counted.
 template <class Real>

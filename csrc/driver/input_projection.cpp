@@ -86,8 +86,8 @@ bool project_with(const Share<Real>& share, index_t row_count, kernels::StepForw
 template <class Real>
 void project_packed(const Share<Real>& share, index_t row_count) {
   auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.input_size = share.plan.problem.layer_input_size(share.layer.layer);
-  projection.input_weights = input_panels(share.direction);
+  projection.input_size = share.decided().work.input_size;
+  projection.input_weights = input_panels(share);
   projection.bias = bias_panel(share.direction);
   project_with(share, row_count, projection);
 }
@@ -120,7 +120,7 @@ void project_block_by_block(const Share<Real>& share, index_t row_count) {
 template <class Real>
 void project_own_blocks(const Share<Real>& share, Span chunk) {
   const index_t row_count = place_projected_rows(share, chunk);
-  if (share.direction.input_path == WeightPath::in_place) {
+  if (share.decided().input_path == plan::WeightPath::in_place) {
     project_in_place(share, row_count);
   } else if (share.direction.input_block_by_block) {
     project_block_by_block(share, row_count);

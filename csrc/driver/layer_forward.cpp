@@ -12,6 +12,7 @@ namespace {
 using kernels::StepRow;
 using plan::Plan;
 using plan::Span;
+using plan::WeightPath;
 
 template <class Real>
 Span own_units(const Share<Real>& share) {
@@ -34,11 +35,10 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
   };
   for (index_t d = 0; d < plan.problem.num_directions; ++d) {
     const DirectionForward<Real>& direction = layer.directions[d];
-    if (direction.weights.packed()) continue;
-    if (direction.input_path == WeightPath::packed_per_call && !direction.input_block_by_block) {
+    if (layer.plan->input_path == WeightPath::packed_per_call && !direction.input_block_by_block) {
       pack(direction.weights.input, direction.packed_input);
     }
-    if (direction.hidden_path == WeightPath::packed_per_call) pack(direction.weights.hidden, direction.packed_hidden);
+    if (layer.plan->hidden_path == WeightPath::packed_per_call) pack(direction.weights.hidden, direction.packed_hidden);
     if (mine()) {
       plan::pack_bias(direction.weights.input_bias, direction.weights.hidden_bias, plan.problem.cell_size, plan.lanes,
                       direction.bias_panel);
@@ -47,12 +47,6 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
 }
 
 // --- the steps ------------------------------------------------------------------------------------------------------
-
-template <class Real>
-const void* hidden_panels(const DirectionForward<Real>& direction) {
-  if (direction.weights.packed()) return direction.weights.hidden_panels;
-  return direction.hidden_path == WeightPath::packed_per_call ? direction.packed_hidden : nullptr;
-}
 
 // Where each active row's operands of a step lie.
 template <class Real>
@@ -105,10 +99,10 @@ StepArguments<Real> step_arguments(const Share<Real>& share) {
   const DirectionForward<Real>& direction = share.direction;
   const bool fused = direction.pre_activations == nullptr;
   auto step = arguments_of<kernels::StepForward<Real>>(share);
-  step.input_size = plan.problem.layer_input_size(share.layer.layer);
+  step.input_size = share.decided().work.input_size;
   step.hidden_size = plan.problem.output_size;
-  step.input_weights = fused ? input_panels(direction) : nullptr;
-  step.hidden_weights = hidden_panels(direction);
+  step.input_weights = fused ? input_panels(share) : nullptr;
+  step.hidden_weights = hidden_panels(share);
   step.bias = fused || share.projects_with_blas() ? bias_panel(direction) : nullptr;
   auto product = arguments_of<kernels::ProductInPlace<Real>>(share);
   product.of_hidden = true;
@@ -123,7 +117,7 @@ template <class Real>
 void run_kernels(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
   if (row_count == 0) return;
   arguments.step.row_count = row_count;
-  if (share.direction.hidden_path == WeightPath::in_place) {
+  if (share.decided().hidden_path == WeightPath::in_place) {
     arguments.product.row_count = row_count;
     plan::kernels_of<Real>(share.plan).product_in_place(arguments.product);
   }
@@ -250,7 +244,7 @@ void walk(const Share<Real>& share) {
 template <class Real>
 void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
                    Watch& watch, StepRow<Real>* table) {
-  if (!layer.directions[0].weights.packed()) {
+  if (!plan.storage.packed_weights) {
     prepare_weights(plan, layer, team, watch);
     if (!meeting.team->wait(team.size, watch)) return;
   }

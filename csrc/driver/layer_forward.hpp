@@ -3,7 +3,7 @@
 
 #include "common/team.hpp"
 #include "common/views.hpp"
-#include "driver/weight_path.hpp"
+#include "driver/cell_weights.hpp"
 #include "plan/plan.hpp"
 
 namespace lstm_native::driver {
@@ -26,8 +26,6 @@ struct Rows {
 template <class Real>
 struct DirectionForward {
   CellWeights<Real> weights;
-  WeightPath input_path;
-  WeightPath hidden_path;
   Real* packed_input;         // scratch for the panels, where the path says packed_per_call
   bool input_block_by_block;  // there each thread has a panel of its own, for one unit block at a time
   Real* packed_hidden;        // the same
@@ -50,6 +48,7 @@ struct DirectionForward {
 template <class Real>
 struct LayerForward {
   index_t layer;
+  const plan::LayerPlan* plan;
   Rows<const Real> input;
   DirectionForward<Real> directions[2];
   bool backwards;  // which end of the weights the first step begins with

@@ -25,7 +25,8 @@ struct Share {
   const Progress* below;  // of the layer that this one reads, in a wavefront; else null
   Progress* own;
 
-  bool projects_with_blas() const { return direction.input_path == WeightPath::blas; }
+  const plan::LayerPlan& decided() const { return *layer.plan; }
+  bool projects_with_blas() const { return decided().input_path == plan::WeightPath::blas; }
   // In memory, a row's pre-activations are packed, or as BLAS writes them.
   index_t pre_row_stride() const {
     return projects_with_blas() ? gate_count * plan.problem.cell_size : plan.row_elements();
@@ -73,10 +74,20 @@ bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, c
   return true;
 }
 
+// Where a matrix's panels are, or null.
+inline const void* panels_at(plan::WeightPath path, const void* packed, const void* packed_per_call) {
+  if (path == plan::WeightPath::packed) return packed;
+  return path == plan::WeightPath::packed_per_call ? packed_per_call : nullptr;
+}
+
 template <class Real>
-const void* input_panels(const DirectionForward<Real>& direction) {
-  if (direction.weights.packed()) return direction.weights.input_panels;
-  return direction.input_path == WeightPath::packed_per_call ? direction.packed_input : nullptr;
+const void* input_panels(const Share<Real>& share) {
+  return panels_at(share.decided().input_path, share.direction.weights.input_panels, share.direction.packed_input);
+}
+
+template <class Real>
+const void* hidden_panels(const Share<Real>& share) {
+  return panels_at(share.decided().hidden_path, share.direction.weights.hidden_panels, share.direction.packed_hidden);
 }
 
 template <class Real>

@@ -212,10 +212,11 @@ void hand_down(const Call<Real>& call, index_t index, const Team& team, Watch& w
 // recompute=True took 1.37 instead of 1.34 times as long as without, and 200,8,32 takes 1.29 instead of 1.36, on one
 // core of an AMD EPYC Zen 5, whose L2 has 1 MB; `make training`).
 template <class Real>
-bool computes_gates_in_one_go(const plan::Plan& plan, const DirectionForward<Real>& direction) {
+bool computes_gates_in_one_go(const plan::Plan& plan, const plan::LayerPlan& layer) {
   constexpr index_t most_bytes = index_t{1} << 18;
-  const index_t columns = direction.weights.input.columns + direction.weights.hidden.columns;
-  return direction.input_path == WeightPath::packed_per_call && direction.hidden_path == WeightPath::packed_per_call &&
+  const index_t columns = layer.work.input_size + layer.work.hidden_size;
+  return layer.input_path == plan::WeightPath::packed_per_call &&
+         layer.hidden_path == plan::WeightPath::packed_per_call &&
          columns * plan.block_elements() * static_cast<index_t>(sizeof(Real)) <= most_bytes;
 }
 
@@ -238,7 +239,7 @@ void compute_gates_again(const Call<Real>& call, index_t index, const Team& team
     DirectionForward<Real>& direction = layer.directions[d];
     direction.gates_tape = call.gate_gradients(index, d);
     direction.known_hidden = call.stack.tape + call.tape.hidden(index, d);
-    if (computes_gates_in_one_go(plan, direction)) direction.pre_activations = nullptr;
+    if (computes_gates_in_one_go<Real>(plan, *layer.plan)) direction.pre_activations = nullptr;
   }
   layer_forward(plan, layer, own, meeting, watch, scratch.step_rows(own.index));
 }
@@ -312,7 +313,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
   const Meeting meeting{&barriers[0], nullptr, &barriers[1], nullptr};
   std::optional<plan::Scratch<Real>> forward_scratch;
   if (stack.tape_form == plan::TapeForm::hidden && !stack.has_steps) {
-    plan::ScratchNeeds forward_needs = scratch_needs(forward, stack.forward_weights, stack.input);
+    plan::ScratchNeeds forward_needs(forward);
     forward_needs.steps_at_once = true;
     forward_needs.input_block_by_block = false;  // panels are read with those of W_hh
     forward_scratch.emplace(forward, forward_needs, current_pool());

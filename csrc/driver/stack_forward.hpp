@@ -27,20 +27,6 @@ struct StackForward {
   int most_threads = lstm_native::most_threads;  // where the plan was made for more
 };
 
-struct WeightPaths {
-  WeightPath input;
-  WeightPath hidden;
-};
-
-// packed: the weights are PackedWeights.
-template <class Real>
-WeightPaths weight_paths(const plan::Plan& plan, index_t layer, const SequenceView<const Real>& input, bool packed);
-
-// Scratch that calls of the same plan and weight layout can share, one after the other.
-template <class Real>
-plan::ScratchNeeds scratch_needs(const plan::Plan& plan, const CellWeights<Real>* weights,
-                                 const SequenceView<const Real>& input);
-
 // One layer of a stack, with its parts of the scratch.
 template <class Real>
 LayerForward<Real> describe_layer(const plan::Plan& plan, const StackForward<Real>& stack,

@@ -15,17 +15,16 @@ SequenceView<const Real> contiguous(const plan::Problem& problem, const Real* in
 }  // namespace
 
 template <class Real>
-Stream<Real>::Runner::Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype,
-                             const CellWeights<Real>* weights)
-    : plan(problem, dtype_of<Real>, weight_dtype, /*packed_weights=*/true),
-      scratch(plan, scratch_needs(plan, weights, contiguous<Real>(problem, nullptr)), /*pool=*/nullptr),
+Stream<Real>::Runner::Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype)
+    : plan(problem, {dtype_of<Real>, weight_dtype, /*packed_weights=*/true}),
+      scratch(plan, plan::ScratchNeeds(plan), /*pool=*/nullptr),
       place(plan) {}
 
 template <class Real>
 Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights)
     : weight_dtype_(weight_dtype),
       weights_(weights),
-      one_step_(problem, weight_dtype, weights),
+      one_step_(problem, weight_dtype),
       state_elements_(checked_product({problem.num_layers, problem.batch, problem.cell_size})),
       hidden_{AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real))),
               AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real)))},
@@ -41,7 +40,7 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output, int most_
     plan::Problem longer = problem();
     longer.seq_len = steps;
     several_steps_.reset();
-    several_steps_.emplace(longer, weight_dtype_, weights_);
+    several_steps_.emplace(longer, weight_dtype_);
   }
   Runner& runner = steps == 1 ? one_step_ : *several_steps_;
   const plan::Problem& sizes = runner.plan.problem;

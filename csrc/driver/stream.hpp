@@ -30,7 +30,7 @@ class Stream {
  private:
   // What a call of so many steps needs.
   struct Runner {
-    Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights);
+    Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype);
     plan::Plan plan;
     plan::Scratch<Real> scratch;
     MeetingPlace place;

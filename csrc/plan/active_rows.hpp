@@ -48,11 +48,14 @@ class ActiveRows {
   // The distance between consecutive active rows in a caller's sequence; 0: they are not evenly spaced.
   template <class Real>
   index_t even_stride(const SequenceView<Real>& sequence) const {
-    if (packed_) return sequence.row_stride;
+    return even_stride(sequence.time_stride, sequence.row_stride);
+  }
+  index_t even_stride(index_t time_stride, index_t row_stride) const {
+    if (packed_) return row_stride;
     if (!lengths_.empty()) return 0;
-    if (steps_ == 1) return sequence.row_stride;
-    if (batch_ == 1) return sequence.time_stride;
-    return sequence.time_stride == batch_ * sequence.row_stride ? sequence.row_stride : 0;
+    if (steps_ == 1) return row_stride;
+    if (batch_ == 1) return time_stride;
+    return time_stride == batch_ * row_stride ? row_stride : 0;
   }
 
  private:

@@ -57,7 +57,7 @@ bool BackwardPlan::packs_rows(index_t columns) const {
 }
 
 Split BackwardPlan::split(int team) const {
-  LayerWork work = forward.work(0);
+  LayerWork work = forward.layer(0).work;
   // As many multiply-adds as the forward step's recurrent part, shared in groups of units; nothing is read but W_hh.
   work.input_size = 0;
   work.fused_input = false;

@@ -41,62 +41,30 @@ Span part_of(index_t total, int parts, int k) {
   return {begin, begin + size + (k < longer ? 1 : 0)};
 }
 
-Plan::Plan(Problem unchecked_problem, Dtype dtype_of_call, WeightDtype dtype_of_weights, bool packed_weights,
-           bool to_run)
+Plan::Plan(Problem unchecked_problem, const Storage& arrays, bool to_run)
     : problem(checked(std::move(unchecked_problem))),
       rows(problem, /*steps_listed=*/to_run),
       kernels(kernels::in_use()),
-      dtype(dtype_of_call),
-      weight_dtype(dtype_of_weights),
-      lanes(kernels.vector_bytes / static_cast<index_t>(dtype_of_call)),
+      storage(arrays),
+      lanes(kernels.vector_bytes / static_cast<index_t>(arrays.dtype)),
       blocks((problem.cell_size + lanes - 1) / lanes),
-      fused_input(problem.seq_len == 1),
       chunk_steps(std::max(problem.ragged() ? fewest_ragged_steps : index_t{1},
                            (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1))),
       wavefront(false),
-      threads(1) {
+      threads(1),
+      layers_{} {
   if (problem.forced_split.units > blocks) {
     throw std::invalid_argument("split has more groups than there are blocks of units");
   }
-  if (problem.threads > 1 && rows.total() > 0) {
-    for (index_t layer = 0; layer < std::min<index_t>(problem.num_layers, 2); ++layer) {
-      threads = std::max(threads, split(layer, problem.threads).threads());
-    }
-    // Only where each thread by itself reads packed weights: chunks of another size would change BLAS's bits.
-    const bool possible = packed_weights && problem.num_layers > 1 && problem.num_directions == 1 &&
-                          problem.dropout == 0.0 && problem.seq_len >= 2 * wavefront_steps &&
-                          problem.forced_split.threads() == 0;
-    const int layers = static_cast<int>(std::min<index_t>(problem.num_layers, problem.threads));
-    if (possible && estimated_wavefront_seconds(layers) < estimated_layer_by_layer_seconds(problem.threads)) {
-      wavefront = true;
-      threads = layers;
-    }
-  }
+  for (index_t k = 0; k < different_layers(); ++k) layers_[k].work = work_of(k);
+  choose_threads();
   if (wavefront) chunk_steps = wavefront_steps;
   chunk_steps = std::min(chunk_steps, problem.seq_len);
   checked_product({chunk_steps, problem.batch});
+  for (index_t k = 0; k < different_layers(); ++k) choose_paths(k);
 }
 
-double Plan::estimated_wavefront_seconds(int team) const {
-  // As long as the thread with the most layers, and the chunks until the last thread has begun.
-  const double chunks = static_cast<double>(problem.seq_len) / static_cast<double>(wavefront_steps);
-  const auto turns = static_cast<double>((problem.num_layers + team - 1) / team);
-  const double layer = std::max(estimated_seconds(work(0), Split{}), estimated_seconds(work(1), Split{}));
-  return layer * (turns + (team - 1) / chunks) + parallel_region_seconds;
-}
-
-double Plan::estimated_layer_by_layer_seconds(int team) const {
-  const double first = estimated_seconds(work(0), split(0, team));
-  if (problem.num_layers == 1) return first;
-  return first + static_cast<double>(problem.num_layers - 1) * estimated_seconds(work(1), split(1, team));
-}
-
-Split Plan::split(index_t layer, int team) const {
-  const Split& forced = problem.forced_split;
-  return forced.threads() > 0 && forced.threads() <= team ? forced : choose_split(work(layer), team);
-}
-
-LayerWork Plan::work(index_t layer) const {
+LayerWork Plan::work_of(index_t layer) const {
   LayerWork work{};
   work.steps = problem.seq_len;
   work.active_rows = static_cast<double>(rows.total()) / static_cast<double>(problem.seq_len);
@@ -105,10 +73,76 @@ LayerWork Plan::work(index_t layer) const {
   work.blocks = blocks;
   work.lanes = lanes;
   work.directions = problem.num_directions;
-  work.element_bytes = static_cast<index_t>(dtype);
-  work.weight_bytes = weight_dtype == WeightDtype::native ? work.element_bytes : 2;
-  work.fused_input = fused_input;
+  work.element_bytes = static_cast<index_t>(storage.dtype);
+  work.weight_bytes = storage.weight_dtype == WeightDtype::native ? work.element_bytes : 2;
+  work.fused_input = problem.seq_len == 1;
   return work;
+}
+
+void Plan::choose_threads() {
+  if (problem.threads > 1 && rows.total() > 0) {
+    for (index_t k = 0; k < different_layers(); ++k) {
+      layers_[k].split = chosen_split(layers_[k].work, problem.threads);
+      threads = std::max(threads, layers_[k].split.threads());
+    }
+    // Only where each thread by itself reads packed weights: chunks of another size would change BLAS's bits.
+    const bool possible = storage.packed_weights && problem.num_layers > 1 && problem.num_directions == 1 &&
+                          problem.dropout == 0.0 && problem.seq_len >= 2 * wavefront_steps &&
+                          problem.forced_split.threads() == 0;
+    const int layers = static_cast<int>(std::min<index_t>(problem.num_layers, problem.threads));
+    if (possible && estimated_wavefront_seconds(layers) < estimated_layer_by_layer_seconds(problem.threads)) {
+      wavefront = true;
+      threads = layers;
+    }
+  }
+  for (LayerPlan& layer : layers_) {
+    if (wavefront || threads == 1) {
+      layer.split = Split{};
+    } else if (threads < problem.threads) {
+      layer.split = chosen_split(layer.work, threads);
+    }
+  }
+}
+
+void Plan::choose_paths(index_t index) {
+  LayerPlan& layer = layers_[index];
+  if (storage.packed_weights) {
+    layer.input_path = layer.hidden_path = WeightPath::packed;
+  } else {
+    // Outputs of a layer below are stored row after row.
+    const index_t stride = rows.even_stride(storage.input_time_stride, storage.input_row_stride);
+    const bool even_rows = index > 0 || blas_steps_over(stride, problem.input_size);
+    const WeightUses uses{rows.total(), chunks() == 1 && problem.seq_len > 1, even_rows};
+    layer.input_path = plain_input_path(uses, problem.cell_size, layer.work.input_size);
+    layer.hidden_path = plain_hidden_path(uses);
+  }
+  layer.fuses_input = problem.seq_len == 1 && reads_panels(layer.input_path) && reads_panels(layer.hidden_path);
+}
+
+bool Plan::calls_blas() const {
+  return std::any_of(layers_, layers_ + different_layers(),
+                     [](const LayerPlan& layer) { return layer.input_path == WeightPath::blas; });
+}
+
+double Plan::estimated_wavefront_seconds(int team) const {
+  // As long as the thread with the most layers, and the chunks until the last thread has begun.
+  const double chunks = static_cast<double>(problem.seq_len) / static_cast<double>(wavefront_steps);
+  const auto turns = static_cast<double>((problem.num_layers + team - 1) / team);
+  const double longer = std::max(estimated_seconds(layer(0).work, Split{}), estimated_seconds(layer(1).work, Split{}));
+  return longer * (turns + (team - 1) / chunks) + parallel_region_seconds;
+}
+
+double Plan::estimated_layer_by_layer_seconds(int team) const {
+  const auto of_layer = [&](const LayerPlan& layer) {
+    return estimated_seconds(layer.work, chosen_split(layer.work, team));
+  };
+  if (problem.num_layers == 1) return of_layer(layer(0));
+  return of_layer(layer(0)) + static_cast<double>(problem.num_layers - 1) * of_layer(layer(1));
+}
+
+Split Plan::chosen_split(const LayerWork& work, int team) const {
+  const Split& forced = problem.forced_split;
+  return forced.threads() > 0 && forced.threads() <= team ? forced : choose_split(work, team);
 }
 
 Span Plan::batch_rows(int parts, int k) const {

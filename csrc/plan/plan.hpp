@@ -12,6 +12,7 @@
 #include "plan/active_rows.hpp"
 #include "plan/problem.hpp"
 #include "plan/split.hpp"
+#include "plan/weight_path.hpp"
 
 namespace lstm_native::plan {
 
@@ -30,36 +31,65 @@ enum class WeightDtype { native, float16, bfloat16 };
 // std::invalid_argument for any other name.
 WeightDtype weight_dtype_named(const std::string& name);
 
+// How a call's arrays are stored.
+struct Storage {
+  Dtype dtype = Dtype::float32;
+  WeightDtype weight_dtype = WeightDtype::native;
+  bool packed_weights = false;
+  index_t input_time_stride = 0;  // of the caller's input, in elements
+  index_t input_row_stride = 0;
+};
+
+// What is decided about one layer. All layers but the first are alike.
+struct LayerPlan {
+  LayerWork work;
+  WeightPath input_path;   // of W_ih
+  WeightPath hidden_path;  // of W_hh
+  bool fuses_input;        // the input projection is part of each step
+  Split split;             // of the plan's threads
+};
+
 struct Plan {
   // Throws as check() does. `to_run`: with all that the call needs beside what is decided, which may take memory in
   // proportion to its steps.
-  Plan(Problem unchecked_problem, Dtype dtype, WeightDtype weight_dtype, bool packed_weights, bool to_run = true);
+  Plan(Problem unchecked_problem, const Storage& arrays, bool to_run = true);
 
   Problem problem;
   ActiveRows rows;
   const kernels::KernelTable& kernels;
-  Dtype dtype;
-  WeightDtype weight_dtype;
+  Storage storage;
   index_t lanes;        // units per block
   index_t blocks;       // of units, per direction
-  bool fused_input;     // the input projection is part of the step, where the weights are packed
-  index_t chunk_steps;  // the input is projected for so many steps at a time
+  index_t chunk_steps;  // the input is projected for that many steps at a time
   bool wavefront;       // a thread per layer, each a chunk of steps behind the one below
   int threads;          // that the layers can use, at most problem.threads
 
-  // Of one call, the way that is chosen, and as layers one after the other.
-  double estimated_wavefront_seconds(int team) const;
-  double estimated_layer_by_layer_seconds(int team) const;
+  const LayerPlan& layer(index_t index) const { return layers_[index == 0 ? 0 : 1]; }
+  index_t different_layers() const { return problem.num_layers == 1 ? 1 : 2; }
+  // A layer's split where the team is smaller than planned, as it may be.
+  Split split(index_t index, int team) const {
+    return team == threads ? layer(index).split : chosen_split(layer(index).work, team);
+  }
+  bool calls_blas() const;
 
   index_t block_elements() const { return gate_count * lanes; }  // of one row's pre-activations
   index_t row_elements() const { return blocks * block_elements(); }
   index_t chunk_rows() const { return chunk_steps * problem.batch; }  // at most
   index_t chunks() const { return (problem.seq_len + chunk_steps - 1) / chunk_steps; }
   Span chunk(index_t k) const { return {k * chunk_steps, k + 1 < chunks() ? (k + 1) * chunk_steps : problem.seq_len}; }
-  LayerWork work(index_t layer) const;
-  Split split(index_t layer, int team) const;
   // The k-th of `parts` ranges of batch rows with about the same number of steps to do.
   Span batch_rows(int parts, int k) const;
+
+ private:
+  LayerWork work_of(index_t layer) const;
+  Split chosen_split(const LayerWork& work, int team) const;
+  // Of one call: as a wavefront, and as layers one after the other.
+  double estimated_wavefront_seconds(int team) const;
+  double estimated_layer_by_layer_seconds(int team) const;
+  void choose_threads();
+  void choose_paths(index_t index);
+
+  LayerPlan layers_[2];
 };
 
 template <class Real>
@@ -78,7 +108,7 @@ const kernels::KernelsOf<Real>& kernels_of(const Plan& plan) {
 template <class Real>
 const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
   const kernels::KernelsOf<Real>& kernels = kernels_of<Real>(plan);
-  switch (plan.weight_dtype) {
+  switch (plan.storage.weight_dtype) {
     case WeightDtype::float16:
       return kernels.float16;
     case WeightDtype::bfloat16:

@@ -6,6 +6,32 @@
 #include "plan/scratch_places.hpp"
 
 namespace lstm_native::plan {
+namespace {
+
+// Whether W_ih is packed a unit block at a time, each right before the rows that need it: where all rows are projected
+// at once, and the threads share the blocks among them. The block then stays in the L2 cache, and no fresh memory is
+// touched.
+bool packs_input_block_by_block(const Plan& plan) {
+  if (plan.problem.seq_len == 1 || plan.chunks() > 1 || plan.threads > plan.blocks) return false;
+  for (index_t k = 0; k < plan.different_layers(); ++k) {
+    if (plan.layer(k).split.rows > 1) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+ScratchNeeds::ScratchNeeds(const Plan& plan) : bias(!plan.storage.packed_weights) {
+  for (index_t k = 0; k < plan.different_layers(); ++k) {
+    const LayerPlan& layer = plan.layer(k);
+    if (layer.input_path == WeightPath::packed_per_call) {
+      packed_input_columns = std::max(packed_input_columns, layer.work.input_size);
+    }
+    packed_hidden |= layer.hidden_path == WeightPath::packed_per_call;
+    pre_activations |= !layer.fuses_input;
+  }
+  input_block_by_block = packed_input_columns > 0 && packs_input_block_by_block(plan);
+}
 
 template <class Real>
 ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) {

@@ -9,12 +9,14 @@
 
 namespace lstm_native::plan {
 
-// What a call's weights and input projection need.
+// What a call's weights and input projection need. Calls of the same plan can share scratch, one after the other.
 struct ScratchNeeds {
-  bool bias = false;                  // the biases are not packed yet
-  bool pre_activations = false;       // the input is projected before the steps
-  index_t packed_input_columns = 0;   // of the widest input matrix that is packed for the call; 0: none
-  bool input_block_by_block = false;  // each thread packs one unit block of it at a time
+  explicit ScratchNeeds(const Plan& plan);
+
+  bool bias;                         // the biases are not packed yet
+  bool pre_activations = false;      // the input is projected before the steps
+  index_t packed_input_columns = 0;  // of the widest input matrix that is packed for the call; 0: none
+  bool input_block_by_block;         // each thread packs one unit block of it at a time
   bool packed_hidden = false;
   bool steps_at_once = false;  // a chunk's, where only gates are computed, again
 };

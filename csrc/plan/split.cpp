@@ -51,11 +51,10 @@ Step step_of(const LayerWork& work, const Split& split) {
   const auto blocks = static_cast<double>((work.blocks + split.units - 1) / split.units);
   const auto lanes = static_cast<double>(work.lanes);
   const double vectors = lanes * static_cast<double>(work.element_bytes) / 32.0;
-  const auto hidden = static_cast<double>(work.hidden_size);
   const auto input = static_cast<double>(work.input_size);
   const double per_column = 4.0 * blocks * vectors;
   const double excess = rows == 1.0 ? one_row_excess : 1.0;
-  const double recurrent_columns = work.fused_input ? hidden + input : hidden;
+  const auto recurrent_columns = static_cast<double>(work.step_columns());
   const double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
   const double all = share * split.units * static_cast<double>(work.directions);
   Step step{};

@@ -31,6 +31,7 @@ struct LayerWork {
   index_t weight_bytes;  // of one recurrent weight
   index_t element_bytes;
   bool fused_input;  // W_ih is read in each step, as W_hh is
+  index_t step_columns() const { return fused_input ? hidden_size + input_size : hidden_size; }
 };
 
 inline constexpr double parallel_region_seconds = 1.2e-6;  // two cores of an AMD EPYC (Zen 3)

@@ -1,10 +1,8 @@
-#include "driver/weight_path.hpp"
+#include "plan/weight_path.hpp"
 
 #include <climits>
 
-#include "blas/blas.hpp"
-
-namespace lstm_native::driver {
+namespace lstm_native::plan {
 namespace {
 
 // Packing reads and writes each weight once, out of order, and products with packed weights gain some 20 %. `python -m
@@ -26,28 +24,20 @@ bool is_for_blas(index_t units, index_t columns) {
 
 }  // namespace
 
-WeightPath input_path(const plan::Plan& plan, index_t layer, bool even_rows) {
-  const index_t uses = plan.rows.total();
+WeightPath plain_input_path(const WeightUses& uses, index_t units, index_t columns) {
   // The rows of one chunk are projected at once. They are too few to pay for a copy that BLAS makes, and need none that
   // leaves the L2 cache, see packs_input_block_by_block() (`python -m bench`, plain weights, 50 steps of one row of
   // 1536 units, one core of an AMD EPYC Zen 5: 1.20 instead of 1.29 times the time of packed ones).
-  const bool in_one_chunk = plan.chunks() == 1 && !plan.fused_input;
-  const bool large = is_for_blas(plan.problem.cell_size, plan.problem.layer_input_size(layer));
-  if (even_rows && large && !in_one_chunk && uses >= rows_worth_blas) return WeightPath::blas;
-  return uses < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
+  if (uses.even_rows && !uses.in_one_chunk && uses.rows >= rows_worth_blas && is_for_blas(units, columns)) {
+    return WeightPath::blas;
+  }
+  return plain_hidden_path(uses);
 }
 
-WeightPath hidden_path(const plan::Plan& plan) {
-  return plan.rows.total() < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
+WeightPath plain_hidden_path(const WeightUses& uses) {
+  return uses.rows < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 
-template <class Real>
-bool reads_in_place(WeightPath path, const MatrixView<const Real>& matrix) {
-  if (path == WeightPath::in_place) return matrix.column_stride == 1;
-  return path != WeightPath::blas || blas::readable(matrix);
-}
+bool blas_steps_over(index_t stride, index_t columns) { return stride >= columns && stride <= INT_MAX; }
 
-template bool reads_in_place<float>(WeightPath, const MatrixView<const float>&);
-template bool reads_in_place<double>(WeightPath, const MatrixView<const double>&);
-
-}  // namespace lstm_native::driver
+}  // namespace lstm_native::plan

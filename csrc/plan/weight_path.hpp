@@ -1,0 +1,33 @@
+// plan: how each weight matrix of a call reaches the multiply-add units.
+//
+// The bits of a result depend on the path. So the shape decides, never the matrices' layout or the number of threads.
+#pragma once
+
+#include "common/types.hpp"
+
+namespace lstm_native::plan {
+
+enum class WeightPath {
+  packed,           // the caller's packed weights
+  packed_per_call,  // packed during the call, whole or a unit block at a time
+  in_place,         // read where they are, by our kernel
+  blas              // read where they are, by BLAS, for many rows at a time
+};
+
+inline bool reads_panels(WeightPath path) { return path == WeightPath::packed || path == WeightPath::packed_per_call; }
+
+// What the rules for plain weights ask.
+struct WeightUses {
+  index_t rows;       // that a matrix is multiplied with, in all steps
+  bool in_one_chunk;  // the input of all steps is projected at once
+  bool even_rows;     // the layer's input rows are at even distances, which BLAS can count
+};
+
+// W_ih (4 * units, columns).
+WeightPath plain_input_path(const WeightUses& uses, index_t units, index_t columns);
+WeightPath plain_hidden_path(const WeightUses& uses);
+
+// Whether BLAS can step over rows of `columns` elements that are `stride` apart.
+bool blas_steps_over(index_t stride, index_t columns);
+
+}  // namespace lstm_native::plan
