@@ -85,20 +85,21 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
   const index_t gates = gate_count * units;
   const index_t elements = plan::TapeLayout(problem, plan.rows.total()).elements();
   driver::StackBackward<Real> stack{};
-  stack.input = given_sequence<Real>(plan, arrays.input, problem.input_size, "input");
-  stack.tape_form = recompute ? plan::TapeForm::hidden : plan::TapeForm::gates;
-  const index_t on_tape = plan::TapeLayout(problem, plan.rows.total(), stack.tape_form).elements();
+  driver::RecordedForward<Real>& recorded = stack.forward;
+  recorded.input = given_sequence<Real>(plan, arrays.input, problem.input_size, "input");
+  recorded.tape_form = recompute ? plan::TapeForm::hidden : plan::TapeForm::gates;
+  const index_t on_tape = plan::TapeLayout(problem, plan.rows.total(), recorded.tape_form).elements();
   require_array<Real>(arrays.tape, {on_tape}, "reserve");
   require_contiguous_rows<Real>(arrays.tape, "reserve");
-  stack.tape = read_only<Real>(arrays.tape);
-  stack.accumulate = accumulate;
-  stack.has_steps = has_steps;
-  stack.dropout = dropout;
+  recorded.tape = read_only<Real>(arrays.tape);
+  recorded.dropout = dropout;
+  const Real* filled_workspace = nullptr;
   if (has_steps) {
     if (!arrays.workspace.has_value()) throw std::invalid_argument("workspace: needed");
+    if (!arrays.weight_gradients.has_value()) throw std::invalid_argument("d_weights: needed");
     require_array<Real>(*arrays.workspace, {elements}, "workspace");
     require_contiguous_rows<Real>(*arrays.workspace, "workspace");
-    stack.workspace = const_cast<Real*>(read_only<Real>(*arrays.workspace));  // it is only read then
+    filled_workspace = read_only<Real>(*arrays.workspace);
   } else if (arrays.workspace.has_value()) {
     stack.workspace = require_output<Real>(*arrays.workspace, {elements}, /*contiguous=*/true, "workspace");
   }
@@ -160,9 +161,15 @@ void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool acc
                            written_matrix<Real>(w_hh, gates, units, "d_w_hh"),
                            written_vector<Real>(b_ih, gates, "d_b_ih"), written_vector<Real>(b_hh, gates, "d_b_hh")});
     }
-    stack.weight_gradients = gradients.data();
+    stack.weight_gradients = {gradients.data(), accumulate};
   }
-  without_gil([&](Interruption& interruption) { driver::stack_backward(plan, stack, interruption); });
+  without_gil([&](Interruption& interruption) {
+    if (has_steps) {
+      driver::stack_weight_gradients(plan, recorded, filled_workspace, stack.weight_gradients, interruption);
+    } else {
+      driver::stack_backward(plan, stack, interruption);
+    }
+  });
 }
 
 void backward(const py::array& input, const py::array& hidden_initial, const py::array& cell_initial,
