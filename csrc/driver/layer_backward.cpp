@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "driver/panels.hpp"
+#include "plan/time_order.hpp"
 
 namespace lstm_native::driver {
 namespace {
@@ -27,9 +28,7 @@ struct BackwardShare {
   index_t units() const { return plan.problem().cell_size; }
   Span own_units() const { return {groups.begin * plan.group_units, std::min(groups.end * plan.group_units, units())}; }
   index_t stored(index_t step, index_t row) const { return active().offset(step) + row; }
-  // A row's first step in the order of the direction's time, and its last.
-  index_t first_step(index_t row) const { return direction.reverse ? active().length(row) - 1 : 0; }
-  index_t last_step(index_t row) const { return direction.reverse ? 0 : active().length(row) - 1; }
+  plan::TimeOrder order() const { return {active(), direction.reverse}; }
   const Real* state(const StateView<const Real>& states, index_t row) const {
     return states.data == nullptr ? nullptr : states.data + active().callers_row(row) * states.row_stride;
   }
@@ -52,7 +51,7 @@ void begin(const BackwardShare<Real>& share) {
     if (direction.hidden_before == nullptr || share.active().length(r) == 0) continue;
     const Real* initial = share.state(direction.hidden_initial, r);
     std::copy(initial + own.begin, initial + own.end,
-              direction.hidden_before + share.stored(share.first_step(r), r) * share.units() + own.begin);
+              direction.hidden_before + share.stored(share.order().first(r), r) * share.units() + own.begin);
   }
 }
 
@@ -75,37 +74,33 @@ void place_rows(const BackwardShare<Real>& share, index_t step, Span rows) {
   const DirectionBackward<Real>& direction = share.direction;
   const index_t units = share.units();
   const index_t width = share.plan.gate_columns();
-  const index_t earlier = direction.reverse ? step + 1 : step - 1;
-  const index_t later = direction.reverse ? step - 1 : step + 1;
+  const plan::TimeOrder order = share.order();
   BackwardRow<Real>* row = share.table;
   for (index_t r = rows.begin; r < rows.end; ++r, ++row) {
     const index_t at = share.stored(step, r);
-    const bool last = step == share.last_step(r);
-    row->following = last ? nullptr : direction.gate_gradients + share.stored(later, r) * width;
+    const bool last = step == order.last(r);
+    row->following = last ? nullptr : direction.gate_gradients + share.stored(order.after(step), r) * width;
     row->output_gradient =
         direction.has_output_gradient ? direction.output_gradient.at(share.active(), step, r) : nullptr;
     row->final_gradient = last ? share.state(direction.hidden_final_gradient, r) : nullptr;
     row->gates = direction.gates + at * width;
     row->cell = direction.cells + at * units;
-    row->cell_before = step == share.first_step(r) ? share.state(direction.cell_initial, r)
-                                                   : direction.cells + share.stored(earlier, r) * units;
+    row->cell_before = step == order.first(r) ? share.state(direction.cell_initial, r)
+                                              : direction.cells + share.stored(order.before(step), r) * units;
     row->cell_gradient = direction.cell_gradient + share.active().callers_row(r) * units;
     row->gate_gradients = direction.gate_gradients + at * width;
-    row->hidden =
-        last || direction.hidden_before == nullptr ? nullptr : direction.hidden_before + share.stored(later, r) * units;
+    row->hidden = last || direction.hidden_before == nullptr
+                      ? nullptr
+                      : direction.hidden_before + share.stored(order.after(step), r) * units;
     row->sums = direction.sums + r * share.plan.groups * share.plan.group_units;
   }
-}
-
-template <class Real>
-bool direction_begins(const BackwardShare<Real>& share, index_t step) {
-  return step == (share.direction.reverse ? 0 : share.plan.problem().seq_len - 1);
 }
 
 // The rows that have a step after this one, in the order of the direction's time, come first.
 template <class Real>
 Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
-  if (direction_begins(share, step)) return {rows.begin, rows.begin};
+  const index_t end_of_time = share.order().nth(0, share.plan.problem().seq_len, share.plan.problem().seq_len - 1);
+  if (step == end_of_time) return {rows.begin, rows.begin};
   if (share.direction.reverse) return rows;
   return {rows.begin, std::clamp(share.active().count(step + 1), rows.begin, rows.end)};
 }
@@ -132,7 +127,7 @@ void run_steps(const BackwardShare<Real>& share) {
   kernels::StepBackward<Real> arguments = step_of(share);
   const Real* weights = arguments.weights;
   for (index_t k = 0; k < steps; ++k) {
-    const index_t step = share.direction.reverse ? k : steps - 1 - k;
+    const index_t step = share.order().nth(0, steps, steps - 1 - k);
     const Span active{share.rows.begin, std::clamp(share.active().count(step), share.rows.begin, share.rows.end)};
     place_rows(share, step, active);
     const Span continuing = with_following(share, step, active);
@@ -156,7 +151,7 @@ void finish_hidden(const BackwardShare<Real>& share) {
     Real* to = direction.hidden_gradient + share.active().callers_row(r) * share.units();
     if (share.active().length(r) > 0) {
       BackwardRow<Real> row;
-      row.following = direction.gate_gradients + share.stored(share.first_step(r), r) * share.plan.gate_columns();
+      row.following = direction.gate_gradients + share.stored(share.order().first(r), r) * share.plan.gate_columns();
       row.hidden = to;
       row.sums = direction.sums + r * share.plan.groups * share.plan.group_units;
       share.table[count++] = row;
@@ -190,14 +185,13 @@ void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, 
                     const Meeting& meeting, Watch& watch, BackwardRow<Real>* table) {
   const plan::Split split = plan.split(team.size);
   if (team.index >= split.threads()) return;
-  const int per_direction = split.rows * split.units;
-  const int in_direction = team.index % per_direction;
-  for (index_t d = team.index / per_direction; d < plan.problem().num_directions; d += split.directions) {
+  const plan::SplitPlace place(split, team.index);
+  for (index_t d = place.first_direction; d < plan.problem().num_directions; d += split.directions) {
     const BackwardShare<Real> share{plan,
                                     layer.directions[d],
-                                    plan.forward.batch_rows(split.rows, in_direction / split.units),
-                                    plan::part_of(plan.groups, split.units, in_direction % split.units),
-                                    &meeting.groups[team.index / split.units],
+                                    plan.forward.batch_rows(split.rows, place.rows),
+                                    plan::part_of(plan.groups, split.units, place.units),
+                                    &meeting.groups[place.group],
                                     split.units,
                                     watch,
                                     table};

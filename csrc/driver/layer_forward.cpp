@@ -54,16 +54,17 @@ index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
   const Span active = share.active(step);
+  const plan::TimeOrder order = share.order();
   const index_t units = plan.problem.cell_size;
   StepRow<Real>* row = share.table;
   for (index_t r = active.begin; r < active.end; ++r, ++row) {
     const index_t state_row = plan.rows.callers_row(r);
     const index_t stored = plan.rows.offset(step) + r;
-    const bool first = direction.reverse ? step + 1 == plan.rows.length(r) : step == 0;
+    const bool first = step == order.first(r);
     row->input = share.layer.input.at(plan.rows, step, r);
     row->pre_activations = share.pre_activations(chunk, step, r);
     row->hidden = first ? direction.hidden_initial.data + state_row * direction.hidden_initial.row_stride
-                        : direction.output.at(plan.rows, direction.reverse ? step + 1 : step - 1, r);
+                        : direction.output.at(plan.rows, order.before(step), r);
     row->next_hidden = direction.output.at(plan.rows, step, r);
     row->cell = direction.cell_final + state_row * units;
     row->gates_tape = direction.gates_tape != nullptr ? direction.gates_tape + stored * gate_count * units : nullptr;
@@ -146,7 +147,7 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   index_t work = 0;  // since the watch was asked: some microseconds of it, which tiny steps take many of
   constexpr index_t work_between_questions = 100'000;
   for (index_t k = 0; k < chunk.size(); ++k) {
-    const index_t at = direction.reverse ? chunk.end - 1 - k : chunk.begin + k;
+    const index_t at = share.order().nth(chunk.begin, chunk.end, k);
     const index_t row_count = place_rows(share, chunk, at);
     arguments.step.backwards = arguments.product.backwards = share.layer.backwards != (at % 2 == 1);
     if (!run_rows(share, arguments, row_count)) return;
@@ -166,14 +167,15 @@ template <class Real>
 void run_known_steps(const Share<Real>& share, Span chunk) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
+  const plan::TimeOrder order = share.order();
   const index_t units = plan.problem.cell_size;
   StepRow<Real>* row = share.table;
   for (index_t step = chunk.begin; step < chunk.end; ++step) {
     const Span active = share.active(step);
     for (index_t r = active.begin; r < active.end; ++r, ++row) {
       const index_t stored = plan.rows.offset(step) + r;
-      const bool first = direction.reverse ? step + 1 == plan.rows.length(r) : step == 0;
-      const index_t before = first ? 0 : plan.rows.offset(direction.reverse ? step + 1 : step - 1) + r;
+      const bool first = step == order.first(r);
+      const index_t before = first ? 0 : plan.rows.offset(order.before(step)) + r;
       const index_t state_row = plan.rows.callers_row(r);
       row->input = share.layer.input.at(plan.rows, step, r);
       row->pre_activations = share.pre_activations(chunk, step, r);
@@ -209,10 +211,9 @@ void finish_hidden(const Share<Real>& share) {
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
     if (share.watch.stops(units.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
-    const index_t length = share.plan.rows.length(r);
-    const Real* from = length == 0
+    const Real* from = share.plan.rows.length(r) == 0
                            ? initial.data + row * initial.row_stride
-                           : share.direction.output.at(share.plan.rows, share.direction.reverse ? 0 : length - 1, r);
+                           : share.direction.output.at(share.plan.rows, share.order().last(r), r);
     std::copy(from + units.begin, from + units.end,
               share.direction.hidden_final + row * share.plan.problem.output_size + units.begin);
   }
@@ -224,7 +225,7 @@ void walk(const Share<Real>& share) {
   if (!known) begin_cells(share);
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
-    const Span chunk = share.plan.chunk(share.direction.reverse ? chunks - 1 - k : k);
+    const Span chunk = share.plan.chunk(share.order().nth(0, chunks, k));
     if (share.watch.stops(chunk.size() * share.rows.size() * row_work(share, 1))) return;
     if (share.below != nullptr && !share.below->wait_for(chunk.end, share.watch)) return;
     if (share.direction.pre_activations != nullptr) project_input(share, chunk);
@@ -250,14 +251,11 @@ void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team
   }
   const plan::Split split = plan.split(layer.layer, team.size);
   if (team.index >= split.threads()) return;
-  const int per_direction = split.rows * split.units;
-  const int direction_group = team.index / per_direction;
-  const int in_direction = team.index % per_direction;
-  const int row_group = in_direction / split.units;
-  for (index_t d = direction_group; d < plan.problem.num_directions; d += split.directions) {
-    walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, row_group),
-                     plan::part_of(plan.blocks, split.units, in_direction % split.units), &meeting.directions[d],
-                     per_direction, in_direction, &meeting.groups[team.index / split.units], split.units, watch, table,
+  const plan::SplitPlace place(split, team.index);
+  for (index_t d = place.first_direction; d < plan.problem.num_directions; d += split.directions) {
+    walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, place.rows),
+                     plan::part_of(plan.blocks, split.units, place.units), &meeting.directions[d],
+                     split.per_direction(), place.in_direction, &meeting.groups[place.group], split.units, watch, table,
                      nullptr, nullptr});
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "driver/layer_forward.hpp"
+#include "plan/time_order.hpp"
 
 namespace lstm_native::driver {
 
@@ -42,6 +43,7 @@ struct Share {
                               : rows.begin * plan.chunk_steps + (step - chunk.begin) * rows.size() + row - rows.begin;
     return direction.pre_activations + place * pre_row_stride();
   }
+  plan::TimeOrder order() const { return {plan.rows, direction.reverse}; }
   plan::Span active(index_t step) const {
     return {rows.begin, std::max(rows.begin, std::min(plan.rows.count(step), rows.end))};
   }

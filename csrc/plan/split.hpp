@@ -17,6 +17,22 @@ struct Split {
   int rows = 1;
   int units = 1;
   int threads() const { return directions * rows * units; }
+  int per_direction() const { return rows * units; }
+};
+
+// What the thread of a number below split.threads() computes: every split.directions-th direction from the first on, a
+// group of rows, and a group of units of it.
+struct SplitPlace {
+  SplitPlace(const Split& split, int thread)
+      : first_direction(thread / split.per_direction()),
+        in_direction(thread % split.per_direction()),
+        rows(in_direction / split.units),
+        units(in_direction % split.units),
+        group(thread / split.units) {}
+  int first_direction;
+  int in_direction;  // its number among the threads of a direction
+  int rows, units;
+  int group;  // of threads that share batch rows
 };
 
 // What there is to share, of one layer.
