@@ -1,6 +1,8 @@
 """The process in which one kind of call is timed again and again; prints the times' percentiles.
 
-python -m bench.measure.latency_worker KIND IMPLEMENTATION THREADS SECONDS PAUSE_MS
+python -m bench.measure.latency_worker KIND IMPLEMENTATION SECONDS PAUSE_MS
+
+Ours is called in several ways, which take turns, so that all of them meet the same machine.
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ from bench.peers import OURS, load_peer
 from shapes import Shape, make_case
 
 PERCENTILES = (50, 90, 99, 99.9)
-# Calls that are not counted: they start threads, and bring the weights into the caches.
+# Of each way before its first turn, not counted: they start threads, and fill the caches.
 _WARM_UP = 50
+# Calls of a turn. Those before them are not counted: threads may have slept in others' turns.
+_TURN = 50
+_FIRST = 3
 
 
 @dataclass(frozen=True)
@@ -41,28 +46,57 @@ KINDS = {
 }
 
 
-def call_of(kind: Kind, implementation: str, threads: int | None) -> Callable[[], object]:
-    """``threads``: None leaves the number to the implementation of ours."""
+@dataclass(frozen=True)
+class Way:
+    """How many threads a call may use, and whether it uses fewer while others use the cores."""
+
+    threads: int | None
+    adaptive: bool = True
+
+
+OWN_WAYS = {
+    "ours, 1": Way(1),
+    "ours, 2": Way(2),
+    "ours, 2, not adaptive": Way(2, adaptive=False),
+    "ours, default": Way(None),
+}
+
+
+def own_call(kind: Kind, way: Way) -> Callable[[], object]:
     case = make_case(kind.shape)
-    if implementation != OURS:
-        return load_peer(implementation).prepare(case, threads or 1, 0).call
     if kind.way == "step":
         packed = lstm_native.pack_weights(case.all_weights, kind.shape.num_layers, False)
-        stream = lstm_native.Stream(packed, 1, num_threads=threads)
+        stream = lstm_native.Stream(packed, 1, num_threads=way.threads)
         return lambda: stream.step(case.x[0])
     make = backward_call if kind.way == "backward" else packed_call
-    return make(case, threads)
+    return make(case, way.threads)
 
 
-def times_of(call: Callable[[], object], count: int, pause_s: float) -> np.ndarray:
-    """Seconds of each call, after a pause each."""
-    times = np.empty(count)
-    for k in range(-_WARM_UP, count):
+def times_of_turn(call: Callable[[], object], count: int, pause_s: float) -> list[float]:
+    """Seconds of each call, after a pause each, but for the first ones'."""
+    times = []
+    for _ in range(_FIRST + count):
         if pause_s > 0.0:
             time.sleep(pause_s)
         begin = time.perf_counter()
         call()
-        times[max(k, 0)] = time.perf_counter() - begin
+        times.append(time.perf_counter() - begin)
+    return times[_FIRST:]
+
+
+def times_in_turn(
+    calls: dict[str, tuple[Callable[[], object], bool]], seconds: float, pause_s: float
+) -> dict[str, list[float]]:
+    """Of each call, while the turns take ``seconds`` each in all."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call, adaptive in calls.values():
+        lstm_native.set_adaptive_threads(adaptive)
+        times_of_turn(call, _WARM_UP, pause_s)
+    end = time.perf_counter() + seconds * len(calls)
+    while time.perf_counter() < end:
+        for name, (call, adaptive) in calls.items():
+            lstm_native.set_adaptive_threads(adaptive)
+            times[name] += times_of_turn(call, _TURN, pause_s)
     return times
 
 
@@ -70,18 +104,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("implementation")
-    parser.add_argument("threads", type=int, help="0: the default")
-    parser.add_argument("seconds", type=float)
+    parser.add_argument("seconds", type=float, help="of each way to call")
     parser.add_argument("pause_ms", type=float)
     given = parser.parse_args()
-    call = call_of(KINDS[given.kind], given.implementation, given.threads or None)
-    call()
-    begin = time.perf_counter()
-    call()
-    each = time.perf_counter() - begin + given.pause_ms / 1e3
-    count = int(np.clip(given.seconds / each, 20, 20_000))
-    times = 1e6 * times_of(call, count, given.pause_ms / 1e3)
-    print(json.dumps([float(value) for value in np.percentile(times, PERCENTILES)]))
+    kind = KINDS[given.kind]
+    if given.implementation == OURS:
+        calls = {name: (own_call(kind, way), way.adaptive) for name, way in OWN_WAYS.items()}
+    else:
+        peer = load_peer(given.implementation).prepare(make_case(kind.shape), 2, 0)
+        calls = {f"{given.implementation}, 2": (peer.call, True)}
+    times = times_in_turn(calls, given.seconds, given.pause_ms / 1e3)
+    print(
+        json.dumps({name: list(1e6 * np.percentile(of, PERCENTILES)) for name, of in times.items()})
+    )
 
 
 if __name__ == "__main__":
