@@ -11,7 +11,7 @@ wheels: $(BUILD_VENV)/.installed ## wheels for CPython 3.10 to 3.13 in dist/, tr
 no-avx: $(VENV)/.installed ## SSE2 only, outside of the AVX kernels; a run on an emulated CPU
 	$(VENV)/bin/python tools/check_baseline.py
 
-aarch64: $(BUILD_VENV)/.installed ## compile for aarch64, run the kernels there on an emulated CPU
+aarch64: $(BUILD_VENV)/.installed ## compile for aarch64, run kernels and tests against the reference there on an emulated CPU
 	$(BUILD_VENV)/bin/python tools/check_aarch64.py
 
 $(BUILD_VENV)/.installed: tools/requirements-build.txt

@@ -80,17 +80,17 @@ def test_only_one_folder_knows(folder):
         if path.name != "team.hpp":
             assert not re.search(r"#pragma omp|omp\.h", text), path
         if folder != "kernels":
-            assert not re.search(r"immintrin\.h|\b_mm\d*_", text), path
+            assert not re.search(r"immintrin\.h|arm_neon\.h|\b_mm\d*_", text), path
         if folder != "cuda":
             assert not re.search(r"#include <cu|cublas|\bcuda\w*\(", text), path
 
 
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "neon"])
 def test_isa_units_include_no_shared_inline_functions(isa):
     # The linker may keep any copy of an inline function that several units share: then an older
     # CPU would meet AVX-512 in it.
-    allowed = {"<cstddef>", "<cstdint>", "<immintrin.h>", '"kernels/kernel_table.hpp"'}
-    allowed |= {'"kernels/generic/unit.inl"'}
+    allowed = {"<cstddef>", "<cstdint>", "<immintrin.h>", "<arm_neon.h>"}
+    allowed |= {'"kernels/kernel_table.hpp"', '"kernels/generic/unit.inl"'}
     assert set(includes(CSRC / "kernels" / isa / "kernels.cpp")) <= allowed
     for path in (CSRC / "kernels" / "generic").iterdir():
         assert all("kernels/generic/" in include for include in includes(path))

@@ -16,7 +16,7 @@ from bench.peers.check import (
 from shapes import Shape
 
 # Widest first, as lstm_native lists them.
-ISAS = ("avx512", "avx2", "baseline")
+ISAS = ("avx512", "avx2", "neon", "baseline")
 
 PLAIN = f"{OURS} plain"
 FLOAT16 = f"{OURS} float16"

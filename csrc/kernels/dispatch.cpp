@@ -24,6 +24,12 @@ extern const KernelTable table;
 }
 #endif
 
+#ifdef LSTM_NATIVE_NEON_KERNELS
+namespace neon {
+extern const KernelTable table;
+}
+#endif
+
 #ifdef LSTM_NATIVE_X86_KERNELS
 namespace {
 
@@ -54,6 +60,9 @@ const std::vector<Implementation>& built() {
 #endif
 #ifdef LSTM_NATIVE_AVX2_KERNELS
     found.push_back({&avx2::table, has_avx2});
+#endif
+#ifdef LSTM_NATIVE_NEON_KERNELS
+    found.push_back({&neon::table, true});
 #endif
     found.push_back({&baseline::table, true});
     return found;

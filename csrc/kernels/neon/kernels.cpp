@@ -1,0 +1,19 @@
+// kernels/neon: NEON of aarch64, with its fused multiply-add and its 32 registers.
+#include <arm_neon.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernel_table.hpp"
+
+#define LSTM_NATIVE_ISA_PRIMITIVES "kernels/neon/primitives.inl"
+
+namespace lstm_native::kernels::neon {
+
+constexpr const char* isa_name = "neon";
+constexpr index_t vector_bytes = 16;
+constexpr int tile_rows = 6;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
+
+#include "kernels/generic/unit.inl"
+
+}  // namespace lstm_native::kernels::neon

@@ -1,0 +1,24 @@
+// kernels/neon: fused multiply-add, minimum, maximum, conversion of 16-bit numbers.
+
+// Not by the intrinsics vfmaq_f32 and vcvt_f32_f16: GCC 12 takes them for functions that read memory, and so stores all
+// sums at each turn of a loop.
+inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
+  __asm__("fmla %0.4s, %1.4s, %2.4s" : "+w"(c) : "w"(a), "w"(b));
+  return c;
+}
+inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
+  __asm__("fmla %0.2d, %1.2d, %2.2d" : "+w"(c) : "w"(a), "w"(b));
+  return c;
+}
+// min and max give NaN where one operand is NaN.
+inline Vector<float> at_least(Vector<float> limit, Vector<float> x) { return vmaxq_f32(limit, x); }
+inline Vector<double> at_least(Vector<double> limit, Vector<double> x) { return vmaxq_f64(limit, x); }
+inline Vector<float> at_most(Vector<float> limit, Vector<float> x) { return vminq_f32(limit, x); }
+inline Vector<double> at_most(Vector<double> limit, Vector<double> x) { return vminq_f64(limit, x); }
+inline Vector<float> widen_float16(const void* from) {
+  const HalfBits bits = *static_cast<const HalfBitsAnywhere*>(from);
+  Vector<float> values;
+  __asm__("fcvtl %0.4s, %1.4h" : "=w"(values) : "w"(bits));
+  return values;
+}
+inline Vector<float> widen_bfloat16(const void* from) { return bfloat16_to_float(from); }
