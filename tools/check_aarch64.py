@@ -69,7 +69,9 @@ def vector_shares(isa: str) -> dict[str, tuple[int, int]]:
     all_of_them: Counter[str] = Counter()
     for kernels in BUILD.rglob(f"{isa}/kernels.cpp.o"):
         for function, mnemonic, operands in instructions(f"{CROSS}objdump", kernels):
-            kernel = next((name for name in MULTIPLYING if re.search(f"::{name}[<(]", function)), None)
+            kernel = next(
+                (name for name in MULTIPLYING if re.search(f"::{name}[<(]", function)), None
+            )
             if kernel and re.fullmatch(r"fn?m(ul|la|ls|add|sub)", mnemonic):
                 all_of_them[kernel] += 1
                 of_vectors[kernel] += bool(re.match(r"v\d+\.(4s|2d)", operands))
