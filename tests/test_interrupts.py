@@ -28,9 +28,9 @@ from shapes import Shape, make_case
 OF_ONE_THREAD = {
     *("pack_matrix", "operator()", "walk", "begin_cells", "run_steps", "finish_hidden"),
     *("project_with_blas", "project_block_by_block", "run_in_parts"),
-    *("store_layer_input", "pack_panels", "begin", "run_rows", "layer_backward", "run_layer"),
+    *("gather_input", "pack_panels", "begin", "run_rows", "layer_backward"),
     *("gradient_products", "pack_rows", "multiply_panels", "multiply_weights", "input_gradient"),
-    *("product_in_place", "hand_down"),
+    *("product_in_place", "scatter_input_gradient"),
 }
 
 
@@ -168,10 +168,13 @@ ENOUGH = {
         lambda: backward(WIDE_BY_BLAS, ["input"]),
         {"multiply_weights": 1},
     ),
-    "backward, one step": (lambda: backward_of_a_large_step(["input"]), {"hand_down": 3000}),
+    "backward, one step": (
+        lambda: backward_of_a_large_step(["input"]),
+        {"scatter_input_gradient": 3000},
+    ),
     "backward, one step, weights": (
         lambda: backward_of_a_large_step(["states", "weights"]),
-        {"store_layer_input": 3000, "begin": 3000, "finish_hidden": 3000, "pack_rows": 150},
+        {"gather_input": 3000, "begin": 3000, "finish_hidden": 3000, "pack_rows": 150},
     ),
     "pack": (packing, {"pack_matrix": 2 * 500 // 16}),
     "pack to 16 bits": (lambda: packing(weight_dtype="float16"), {"pack_matrix": 2 * 500 // 16}),
