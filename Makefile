@@ -21,7 +21,7 @@ NO_GIL_VENV := .venv-no-gil
 BUILD_OPTIONS := $(if $(CI),--config-settings=cmake.define.LSTM_NATIVE_WERROR=ON)
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
 # Threads and memory that they share: what a CPython without the GIL affects.
-NO_GIL_TESTS := $(addprefix tests/test_,concurrency.py forks.py interrupts.py threads.py usual_call.py memory_pool.py \
+NO_GIL_TESTS := $(addprefix tests/test_,concurrency.py forks.py interrupts.py threads.py fast_path.py memory_pool.py \
   stream.py settings.py stateful.py program_end.py)
 
 

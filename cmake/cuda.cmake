@@ -10,7 +10,7 @@ set(cuda_bindings
   csrc/cuda/bindings/module.cpp
   csrc/cuda/bindings/run.cpp
 )
-set(cuda_shared csrc/plan/active_rows.cpp csrc/plan/problem.cpp csrc/plan/tape.cpp)
+set(cuda_shared csrc/bindings/description.cpp csrc/plan/active_rows.cpp csrc/plan/problem.cpp csrc/plan/tape.cpp)
 
 if(LSTM_NATIVE_CUDA_EMULATION)
   pybind11_add_module(_cuda MODULE ${cuda_sources} ${cuda_bindings} ${cuda_shared}

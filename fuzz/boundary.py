@@ -14,6 +14,9 @@ import numpy as np
 from fuzz.arrays import LARGEST, REALS, plain, spoil
 from fuzz.reader import Reader
 from lstm_native import _core as core
+from lstm_native._backward import OutputGradients, Wanted
+from lstm_native._run import CellWeights, Dropout, ForwardCall, Problem
+from lstm_native._sizes import Sizes
 
 SIZES = (0, 1, 2, 3, 7, 8, 16, 17, 33)
 ODD_SIZES = (*SIZES, -1, -(2**63), 2**31, 2**40, 2**62, 2**63 - 1)
@@ -45,7 +48,8 @@ def cells(reader: Reader, sizes: tuple[int, int, int, int], dtype: Any) -> list[
                 w_ih, w_hh = np.asfortranarray(w_ih), np.asfortranarray(w_hh)
             b = [array(reader, 4 * hidden, dtype=dtype) for _ in range(2)]
             both = [None if reader.once_in(4) else maybe_spoilt(reader, bias) for bias in b]
-            listed.append((maybe_spoilt(reader, w_ih), maybe_spoilt(reader, w_hh), *both))
+            matrices = (maybe_spoilt(reader, w_ih), maybe_spoilt(reader, w_hh))
+            listed.append(CellWeights(*matrices, *both))
     if reader.once_in(8):
         listed = listed[:-1] if reader.once_in(2) else listed * 2
     return listed
@@ -89,102 +93,128 @@ class Drawn:
     def states(self, reader: Reader) -> Any:
         return maybe_spoilt(reader, np.zeros(self.state, self.dtype))
 
-    def tape(self, reader: Reader, recompute: bool) -> Any:
-        steps, batch = self.steps, self.batch
-        try:
-            elements = core.tape_elements(
-                *(steps, batch, self.features, self.hidden, self.layers, self.directions == 2),
-                batch_sizes=self.batch_sizes,
-                lengths=self.lengths,
-                recompute=recompute,
-            )
-        except EXPECTED:
-            elements = 64
-        return maybe_spoilt(reader, np.zeros(elements, self.dtype))
-
-
-def options(reader: Reader, drawn: Drawn) -> dict[str, Any]:
-    return {
-        "bidirectional": drawn.directions == 2,
-        "batch_sizes": drawn.batch_sizes,
-        "lengths": drawn.lengths,
-        "dropout": reader.choose([0.0, 0.5, 1.0, -1.0, float("nan")]),
-        "dropout_key": reader.choose([0, 2**64 - 1]),
-        "dropout_counter": reader.choose([0, 2**64 - 1]),
-        "threads": reader.choose([1, 2, 3, 0, -1, 200]),
-        "recompute": reader.once_in(2),
-    }
-
-
-def of_forward(reader: Reader) -> None:
-    """Call core.forward, then with the same tape core.backward."""
-    drawn = Drawn(reader)
-    chosen = options(reader, drawn)
-    weights: Any = cells(reader, drawn.sizes, drawn.dtype)
-    tape = drawn.tape(reader, chosen["recompute"])
-    with contextlib.suppress(*EXPECTED):
-        given = weights
-        if reader.once_in(3):
-            name = reader.choose(["native", "native", "float16"])
-            given = core.PackedWeights(weights, drawn.directions == 2, name)
-        core.forward(
-            *(drawn.x, drawn.h, drawn.c, given, drawn.output(reader)),
-            *(drawn.states(reader), drawn.states(reader)),
-            tape=None if reader.once_in(3) else tape,
+    def problem(self, reader: Reader) -> Problem:
+        return Problem(
+            Sizes(
+                self.features,
+                reader.choose([self.hidden] * 7 + [self.hidden + 1]),
+                reader.choose([self.layers] * 7 + [reader.choose(ODD_SIZES)]),
+                self.directions == 2,
+            ),
+            reader.choose([self.steps] * 7 + [reader.choose(ODD_SIZES)]),
+            reader.choose([self.batch] * 7 + [reader.choose(ODD_SIZES)]),
+            batch_sizes=self.batch_sizes,
+            lengths=self.lengths,
+            dropout=masks(reader),
+            threads=reader.choose([1, 2, 3, 0, -1, 200]),
             split=reader.choose(
                 [None, None, (1, 1, 1), (2, 1, 1), (1, 3, 1), (1, 1, 2), (0, -1, 9)]
             ),
-            **chosen,
         )
-    of_backward(reader, drawn, chosen, weights, tape)
+
+    def tape(self, reader: Reader, problem: Problem, recompute: bool) -> Any:
+        try:
+            elements = core.tape_elements(problem, recompute)
+            tape = np.zeros((elements if elements < LARGEST else 64, 1), self.dtype)
+        except EXPECTED:
+            tape = np.zeros((64, 1), self.dtype)
+        return maybe_spoilt(reader, tape)
 
 
-def of_backward(
-    reader: Reader, drawn: Drawn, chosen: dict[str, Any], weights: Any, tape: Any
-) -> None:
-    """Call core.backward with any of its arrays left out."""
+def masks(reader: Reader) -> Dropout:
+    return Dropout(
+        reader.choose([0.0, 0.5, 1.0, -1.0, float("nan")]),
+        reader.choose([0, 2**64 - 1]),
+        reader.choose([0, 2**64 - 1]),
+    )
+
+
+def of_call(reader: Reader) -> None:
+    """Call the core forward, then with any tape backward."""
+    drawn = Drawn(reader)
+    call = ForwardCall(
+        problem=drawn.problem(reader),
+        input=drawn.x,
+        h_0=drawn.h,
+        c_0=drawn.c,
+        weights=cells(reader, drawn.sizes, drawn.dtype),
+        batch_first=reader.once_in(4),
+        tape=reader.choose([None, "gates", "hidden"]),
+    )
+    with contextlib.suppress(*EXPECTED):
+        weights: Any = call.weights
+        if reader.once_in(3):
+            name = reader.choose(["native", "native", "float16"])
+            weights = core.PackedWeights(call.weights, drawn.directions == 2, name)
+        core.forward(call._replace(weights=weights))
+    with contextlib.suppress(*EXPECTED):
+        core.explain(call)
+    of_backward(reader, drawn, call)
+
+
+def of_backward(reader: Reader, drawn: Drawn, call: ForwardCall) -> None:
+    """Compute gradients with any of the arrays left out."""
 
     def maybe(value: Any) -> Any:
         return None if reader.once_in(4) else value
 
-    shape = tape.shape if not chosen["recompute"] else drawn.tape(reader, False).shape
+    tape = drawn.tape(reader, call.problem, call.tape == "hidden")
+    workspace = drawn.tape(reader, call.problem, False)
+    given = OutputGradients(
+        maybe(drawn.output(reader)), maybe(drawn.states(reader)), maybe(drawn.states(reader))
+    )
+    gradients = cells(reader, drawn.sizes, drawn.dtype)
+    wanted = Wanted(
+        input=reader.once_in(2),
+        states=reader.once_in(2),
+        weights=reader.choose([None, True, gradients]),
+        transposed=reader.once_in(2),
+        workspace=maybe(workspace),
+    )
+    for function in (core.backward, core.backward_if_plain):
+        with contextlib.suppress(*EXPECTED):
+            function(call, tape, given, wanted)
     with contextlib.suppress(*EXPECTED):
-        core.backward(
-            *(drawn.x, drawn.h, drawn.c, weights, tape, maybe(drawn.output(reader))),
-            *(maybe(drawn.states(reader)), maybe(drawn.states(reader))),
-            maybe(maybe_spoilt(reader, np.zeros((*drawn.rows, drawn.features), drawn.dtype))),
-            *(maybe(drawn.states(reader)), maybe(drawn.states(reader))),
-            maybe(cells(reader, drawn.sizes, drawn.dtype)),
-            maybe(np.zeros(shape, drawn.dtype)),
-            hidden_size=reader.choose([drawn.hidden] * 7 + [drawn.hidden + 1]),
-            num_layers=reader.choose([drawn.layers] * 7 + [reader.choose(ODD_SIZES)]),
-            accumulate=reader.once_in(2),
-            has_steps=reader.once_in(4),
-            **chosen,
-        )
+        core.weight_gradients(call, tape, workspace, gradients, reader.once_in(2))
+
+
+def of_plain(reader: Reader) -> None:
+    """Call the fast paths."""
+    drawn = Drawn(reader)
+    listed = cells(reader, drawn.sizes, drawn.dtype)
+    states = (drawn.h, drawn.c)
+    ragged = reader.choose([None, (drawn.batch_sizes, None), (None, drawn.lengths)])
+    form = (drawn.layers, drawn.directions == 2, reader.once_in(4))
+    with contextlib.suppress(*EXPECTED):
+        flat = [array for cell in listed for array in cell]
+        core.lstm_if_plain(drawn.x, states, flat, form, ragged, reader.choose([0, 1, 3, -1]))
+    with contextlib.suppress(*EXPECTED):
+        offsets = [
+            tuple(reader.choose([-1, 0, 3, *ODD_SIZES]) for _ in range(4))
+            for _ in range(drawn.layers * drawn.directions)
+        ]
+        weight = array(reader, reader.choose(SIZES) ** 2, dtype=drawn.dtype)
+        sizes = Sizes(drawn.features, drawn.hidden, drawn.layers, drawn.directions == 2)
+        operator = core.Operator(sizes, form[2], reader.choose([weight.size, 3]), offsets)
+        operator.run_if_plain(drawn.x, states, weight, masks(reader), reader.once_in(2), 2)
 
 
 def of_sizes(reader: Reader) -> None:
     """Ask for sizes that arithmetic may wrap."""
-    sizes = [reader.choose(ODD_SIZES) for _ in range(5)]
-    ragged = {
-        "batch_sizes": [reader.choose(ODD_SIZES) for _ in range(reader.integer(0, 3))],
-        "lengths": [reader.choose(ODD_SIZES) for _ in range(reader.integer(0, 3))],
-    }
+    features, hidden, layers, steps, batch = (reader.choose(ODD_SIZES) for _ in range(5))
+    problem = Problem(
+        Sizes(features, hidden, layers, reader.once_in(2)),
+        steps,
+        batch,
+        batch_sizes=[reader.choose(ODD_SIZES) for _ in range(reader.integer(0, 3))],
+        lengths=[reader.choose(ODD_SIZES) for _ in range(reader.integer(0, 3))],
+        threads=reader.choose([0, 1, 2, 128, -5]),
+    )
     with contextlib.suppress(*EXPECTED):
-        core.tape_elements(*sizes, reader.once_in(2), **ragged, recompute=reader.once_in(2))
+        core.tape_elements(problem, reader.once_in(2))
     with contextlib.suppress(*EXPECTED):
-        core.explain(
-            *sizes,
-            bidirectional=reader.once_in(2),
-            **ragged,
-            threads=reader.choose([0, 1, 2, 128, -5]),
-            element_bytes=reader.choose([4, 8]),
-            weight_dtype=reader.choose(["native", "float16", "bfloat16", "x"]),
-            packed=reader.once_in(2),
-            even_rows=reader.once_in(2),
-            drops=reader.once_in(2),
-        )
+        stored = reader.choose([None, "native", "float16", "bfloat16", "x"])
+        core.explain_sizes(problem, reader.once_in(2), reader.choose([4, 8]), stored)
 
 
 def of_stream(reader: Reader) -> None:
@@ -199,9 +229,9 @@ def of_stream(reader: Reader) -> None:
             out = maybe_spoilt(reader, array(reader, 2, 1, drawn.hidden, dtype=drawn.dtype))
             stream.run(x, reader.choose([None, out]), True)
             stream.set_state(drawn.h, drawn.c)
-            for given in (packed, [array for cell in weights for array in cell]):
-                core.run_if_usual(drawn.x, (drawn.h, drawn.c), given, drawn.layers, False, 2)
+            form = (drawn.layers, False, False)
+            core.lstm_if_plain(drawn.x, (drawn.h, drawn.c), packed, form, None, 2)
             packed.matrices(reader.choose(ODD_SIZES))
 
 
-SURFACES = (of_forward, of_sizes, of_stream)
+SURFACES = (of_call, of_plain, of_sizes, of_stream)

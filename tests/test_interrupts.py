@@ -30,7 +30,7 @@ OF_ONE_THREAD = {
     *("project_with_blas", "project_block_by_block", "run_in_parts"),
     *("gather_input", "pack_panels", "begin", "run_rows", "layer_backward"),
     *("gradient_products", "pack_rows", "multiply_panels", "multiply_weights", "input_gradient"),
-    *("product_in_place", "scatter_input_gradient"),
+    *("product_in_place", "scatter_input_gradient", "clear_past_ends"),
 }
 
 

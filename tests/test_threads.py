@@ -25,6 +25,8 @@ from drawn_shapes import drawn_shapes
 from fresh_interpreter import ask
 from lstm_native import _config
 from lstm_native._core import forward
+from lstm_native._run import CellWeights, ForwardCall, Problem
+from lstm_native._sizes import Sizes
 from shapes import Shape, make_case, shapes_by_name
 
 THREADS = (1, 2, 3, 8)
@@ -163,19 +165,15 @@ def test_dropout_and_a_wavefront_exclude_each_other():
 def forced(case, weights, split, threads, **ragged):
     """The core's results with this split, whatever the estimate says."""
     shape = case.shape
+    x = ragged.pop("input", case.x)
     if isinstance(weights, lstm_native.PackedWeights):
         weights = weights._core
     else:
-        weights = [tuple(weights[first : first + 4]) for first in range(0, len(weights), 4)]
-    x = ragged.pop("input", case.x)
-    width = shape.num_directions * shape.hidden_size
-    results = [np.zeros((*x.shape[:-1], width), x.dtype)]
-    results += [np.empty_like(case.h0), np.empty_like(case.c0)]
-    options = {"batch_sizes": [], "lengths": [], **ragged}
-    options.update(dropout=0.0, dropout_key=0, dropout_counter=0, tape=None)
-    options.update(bidirectional=shape.bidirectional, threads=threads, split=split)
-    forward(x, case.h0, case.c0, weights, *results, **options)
-    return results
+        each = (weights[first : first + 4] for first in range(0, len(weights), 4))
+        weights = [CellWeights(*arrays) for arrays in each]
+    sizes = Sizes(shape.input_size, shape.hidden_size, shape.num_layers, shape.bidirectional)
+    problem = Problem(sizes, shape.seq_len, shape.batch, **ragged, threads=threads, split=split)
+    return forward(ForwardCall(problem, x, case.h0, case.c0, weights))[:3]
 
 
 FORCED = [

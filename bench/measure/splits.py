@@ -15,6 +15,7 @@ import numpy as np
 
 from lstm_native import explain, pack_weights
 from lstm_native._extension import core
+from lstm_native._run import ForwardCall, Problem
 from shapes import BENCH_SHAPES, Case, Shape, make_case
 
 Split = tuple[int, int, int]
@@ -38,31 +39,15 @@ def splits(shape: Shape, threads: int) -> Iterator[Split]:
                 yield directions, rows, units
 
 
-def call_with(case: Case, threads: int, split: Choice) -> Callable[[], None]:
+def call_with(case: Case, threads: int, split: Choice) -> Callable[[], object]:
     shape = case.shape
     packed = pack_weights(case.all_weights, shape.num_layers, shape.bidirectional)
-    features = shape.num_directions * shape.hidden_size
-    output = np.empty((shape.seq_len, shape.batch, features), case.x.dtype)
-    h_n, c_n = np.empty_like(case.h0), np.empty_like(case.c0)
-
-    def call() -> None:
-        core.forward(
-            *(case.x, case.h0, case.c0, packed._core, output, h_n, c_n),
-            bidirectional=shape.bidirectional,
-            batch_sizes=(),
-            lengths=(),
-            dropout=0.0,
-            dropout_key=0,
-            dropout_counter=0,
-            tape=None,
-            threads=threads,
-            split=split,
-        )
-
-    return call
+    problem = Problem(packed._sizes, shape.seq_len, shape.batch, threads=threads, split=split)
+    described = ForwardCall(problem, case.x, case.h0, case.c0, packed._core)
+    return lambda: core.forward(described)
 
 
-def best_times(calls: dict[Choice, Callable[[], None]]) -> dict[Choice, float]:
+def best_times(calls: dict[Choice, Callable[[], object]]) -> dict[Choice, float]:
     """Seconds, minima of interleaved turns."""
     best = dict.fromkeys(calls, float("inf"))
     begin = time.perf_counter()

@@ -14,6 +14,17 @@ PyTypeObject* ndarray = nullptr;  // NumPy's
 
 }  // namespace
 
+py::array array_of(py::handle object, const char* name) {
+  if (Py_TYPE(object.ptr()) != ndarray) refuse(name, "expected a numpy.ndarray");
+  return py::reinterpret_borrow<py::array>(object);
+}
+
+Dtype dtype_of_array(const py::array& array, const char* name) {
+  if (py::isinstance<py::array_t<float>>(array)) return Dtype::float32;
+  if (py::isinstance<py::array_t<double>>(array)) return Dtype::float64;
+  refuse(name, "unexpected dtype");
+}
+
 template <class Real>
 void require_array(const py::array& array, std::initializer_list<index_t> shape, const char* name) {
   if (!py::isinstance<py::array_t<Real>>(array)) refuse(name, "unexpected dtype");
@@ -61,7 +72,7 @@ MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t
 template <class Real>
 VectorView<const Real> optional_vector_view(const py::object& object, index_t count, const char* name) {
   if (object.is_none()) return {};
-  const auto array = py::cast<py::array>(object);
+  const py::array array = array_of(object, name);
   require_array<Real>(array, {count}, name);
   return {read_only<Real>(array), stride_of<Real>(array, 0)};
 }

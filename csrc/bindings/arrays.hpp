@@ -14,6 +14,11 @@ namespace lstm_native::bindings {
 
 namespace py = pybind11;
 
+// A numpy.ndarray itself, of no subclass; std::invalid_argument for anything else.
+py::array array_of(py::handle object, const char* name);
+
+Dtype dtype_of_array(const py::array& array, const char* name);
+
 // std::invalid_argument unless the array has this element type (native byte order, aligned) and this shape.
 template <class Real>
 void require_array(const py::array& array, std::initializer_list<index_t> shape, const char* name);
@@ -49,7 +54,7 @@ const Real* read_only(const py::array& array) {
 template <class Real>
 MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name);
 template <class Real>
-VectorView<const Real> optional_vector_view(const py::object& array, index_t count, const char* name);
+VectorView<const Real> optional_vector_view(const py::object& object, index_t count, const char* name);
 template <class Real>
 StateView<const Real> state_view(const py::array& array, index_t states, index_t batch, index_t units,
                                  const char* name);

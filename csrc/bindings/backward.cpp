@@ -1,15 +1,14 @@
 // bindings: the calls that compute gradients.
 #include <pybind11/numpy.h>
-#include <pybind11/stl.h>
 
-#include <optional>
 #include <stdexcept>
 #include <vector>
 
-#include "bindings/arrays.hpp"
+#include "bindings/call.hpp"
 #include "bindings/computation.hpp"
+#include "bindings/fast_path.hpp"
 #include "bindings/register.hpp"
-#include "bindings/weights.hpp"
+#include "bindings/results.hpp"
 #include "blas/blas.hpp"
 #include "driver/stack_backward.hpp"
 #include "plan/tape.hpp"
@@ -17,44 +16,24 @@
 namespace lstm_native::bindings {
 namespace {
 
-using Optional = std::optional<py::array>;
-
-struct BackwardArrays {
-  py::array input, hidden_initial, cell_initial;
-  std::vector<WeightArrays> weights;  // none where the steps have been done
-  py::array tape;
-  Optional output_gradient, hidden_final_gradient, cell_final_gradient;
-  Optional input_gradient, hidden_gradient, cell_gradient;
-  std::optional<std::vector<WeightArrays>> weight_gradients;
-  Optional workspace;
+// What a `_backward.Wanted` says.
+struct Wanted {
+  bool input, states;
+  py::object weights;  // None; a list of CellWeights to write to; True: new arrays
+  bool transposed;     // new arrays of matrices hold the transpose
+  py::object workspace;
 };
 
-template <class Real, class Element>
-SequenceView<Element> sequence_view(const plan::Plan& plan, const py::array& array, const char* name, Element* data) {
-  const bool packed = plan.problem.packed();
-  require_contiguous_rows<Real>(array, name);
-  return {data, packed ? 0 : stride_of<Real>(array, 0), stride_of<Real>(array, packed ? 0 : 1), 1};
-}
-
-template <class Real>
-void require_sequence(const plan::Plan& plan, const py::array& array, index_t width, const char* name) {
-  if (plan.problem.packed()) {
-    require_array<Real>(array, {plan.rows.total(), width}, name);
-  } else {
-    require_array<Real>(array, {plan.problem.seq_len, plan.problem.batch, width}, name);
-  }
-}
-
-template <class Real>
-SequenceView<const Real> given_sequence(const plan::Plan& plan, const py::array& array, index_t width,
-                                        const char* name) {
-  require_sequence<Real>(plan, array, width, name);
-  return sequence_view<Real>(plan, array, name, read_only<Real>(array));
+Wanted wanted_of(py::handle wanted) {
+  static const Field input("input"), states("states"), weights("weights"), transposed("transposed"),
+      workspace("workspace");
+  return {input.of<bool>(wanted), states.of<bool>(wanted), weights.of(wanted), transposed.of<bool>(wanted),
+          workspace.of(wanted)};
 }
 
 // A matrix to write to: one of its strides is 1, or it is refused.
 template <class Real>
-MatrixView<Real> written_matrix(py::array& array, index_t rows, index_t columns, const char* name) {
+MatrixView<Real> written_matrix(py::array array, index_t rows, index_t columns, const char* name) {
   auto* data = require_output<Real>(array, {rows, columns}, /*contiguous=*/false, name);
   const MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
   if (!blas::readable(view)) throw std::invalid_argument(std::string(name) + ": must be contiguous");
@@ -62,161 +41,208 @@ MatrixView<Real> written_matrix(py::array& array, index_t rows, index_t columns,
 }
 
 template <class Real>
-VectorView<Real> written_vector(py::object& object, index_t count, const char* name) {
+VectorView<Real> written_vector(const py::object& object, index_t count, const char* name) {
   if (object.is_none()) return {};
-  auto array = py::cast<py::array>(object);
+  py::array array = array_of(object, name);
   return {require_output<Real>(array, {count}, /*contiguous=*/true, name), 1};
 }
 
+// Gradients of each cell's weights, in the caller's arrays or in new ones, which `created` lists.
 template <class Real>
-MatrixView<const Real> blas_matrix(py::array& array, index_t rows, index_t columns, const char* name) {
-  const MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
-  if (blas::readable(view)) return view;
-  array = py::array_t<Real, py::array::c_style | py::array::forcecast>(array);
-  return matrix_view<Real>(array, rows, columns, name);
+class GradientsOfWeights {
+ public:
+  explicit GradientsOfWeights(const plan::Problem& problem) : problem_(problem) { views.reserve(states()); }
+
+  void place(py::handle listed) {
+    const std::vector<CellArrays> cells = cells_of(listed);
+    if (cells.size() != states()) throw std::invalid_argument("d_weights: one entry per layer and direction");
+    for (const CellArrays& cell : cells) {
+      const index_t columns = next_columns();
+      views.push_back({written_matrix<Real>(array_of(cell.input, "d_w_ih"), rows_, columns, "d_w_ih"),
+                       written_matrix<Real>(array_of(cell.hidden, "d_w_hh"), rows_, problem_.output_size, "d_w_hh"),
+                       written_vector<Real>(cell.input_bias, rows_, "d_b_ih"),
+                       written_vector<Real>(cell.hidden_bias, rows_, "d_b_hh")});
+    }
+  }
+  // For each of the weights that there are.
+  void create(const std::vector<driver::CellWeights<Real>>& weights, bool transposed) {
+    created = py::list();
+    for (const driver::CellWeights<Real>& cell : weights) {
+      const index_t columns = next_columns();
+      views.push_back({matrix(columns, transposed), matrix(problem_.output_size, transposed),
+                       vector(cell.input_bias.data != nullptr), vector(cell.hidden_bias.data != nullptr)});
+    }
+    created = py::tuple(created);
+  }
+
+  std::vector<driver::WeightGradients<Real>> views;
+  py::object created = py::none();
+
+ private:
+  std::size_t states() const { return static_cast<std::size_t>(problem_.states()); }
+  index_t next_columns() const {
+    return problem_.layer_input_size(static_cast<index_t>(views.size()) / problem_.num_directions);
+  }
+  Real* add(std::initializer_list<index_t> shape) {
+    auto array = new_array_of<Real>(shape);
+    Real* data = array.mutable_data();
+    py::reinterpret_borrow<py::list>(created).append(std::move(array));
+    return data;
+  }
+  MatrixView<Real> matrix(index_t columns, bool transposed) {
+    if (transposed) return {add({columns, rows_}), rows_, columns, 1, rows_};
+    return {add({rows_, columns}), rows_, columns, columns, 1};
+  }
+  VectorView<Real> vector(bool exists) { return exists ? VectorView<Real>{add({rows_}), 1} : VectorView<Real>{}; }
+
+  const plan::Problem& problem_;
+  index_t rows_ = gate_count * problem_.cell_size;
+};
+
+template <class Real>
+const Real* tape_of(const plan::Plan& plan, py::handle object, plan::TapeForm form, const char* name) {
+  const py::array array = array_of(object, name);
+  require_array<Real>(array, {plan::TapeLayout(plan.problem, plan.rows.total(), form).elements(), 1}, name);
+  if ((array.flags() & py::array::c_style) == 0) throw std::invalid_argument(std::string(name) + ": not contiguous");
+  return read_only<Real>(array);
 }
 
 template <class Real>
-void run_backward(const plan::Problem& problem, BackwardArrays& arrays, bool accumulate, bool has_steps, bool recompute,
-                  const rng::DropoutStream& dropout) {
-  const plan::Plan plan(problem, storage_of<Real>(arrays.input));
-  const index_t states = problem.num_layers * problem.num_directions;
-  const index_t units = problem.cell_size;
-  const index_t gates = gate_count * units;
-  const index_t elements = plan::TapeLayout(problem, plan.rows.total()).elements();
-  driver::StackBackward<Real> stack{};
-  driver::RecordedForward<Real>& recorded = stack.forward;
-  recorded.input = given_sequence<Real>(plan, arrays.input, problem.input_size, "input");
-  recorded.tape_form = recompute ? plan::TapeForm::hidden : plan::TapeForm::gates;
-  const index_t on_tape = plan::TapeLayout(problem, plan.rows.total(), recorded.tape_form).elements();
-  require_array<Real>(arrays.tape, {on_tape}, "reserve");
-  require_contiguous_rows<Real>(arrays.tape, "reserve");
-  recorded.tape = read_only<Real>(arrays.tape);
-  recorded.dropout = dropout;
-  const Real* filled_workspace = nullptr;
-  if (has_steps) {
-    if (!arrays.workspace.has_value()) throw std::invalid_argument("workspace: needed");
-    if (!arrays.weight_gradients.has_value()) throw std::invalid_argument("d_weights: needed");
-    require_array<Real>(*arrays.workspace, {elements}, "workspace");
-    require_contiguous_rows<Real>(*arrays.workspace, "workspace");
-    filled_workspace = read_only<Real>(*arrays.workspace);
-  } else if (arrays.workspace.has_value()) {
-    stack.workspace = require_output<Real>(*arrays.workspace, {elements}, /*contiguous=*/true, "workspace");
+driver::RecordedForward<Real> recorded(const plan::Plan& plan, const Call& call, py::handle tape) {
+  const plan::TapeForm form = call.tape.value_or(plan::TapeForm::gates);
+  return {sequence_of<Real>({plan, call.batch_first, plan.problem.input_size}, call.input, "input"),
+          tape_of<Real>(plan, tape, form, "reserve"), form, call.about.dropout};
+}
+
+template <class Real>
+void give_gradients(driver::StackBackward<Real>& stack, const plan::Plan& plan, bool batch_first, py::handle given) {
+  static const Field output("output"), h_n("h_n"), c_n("c_n");
+  const plan::Problem& problem = plan.problem;
+  const py::object d_output = output.of(given), d_h_n = h_n.of(given), d_c_n = c_n.of(given);
+  if (!d_output.is_none()) {
+    stack.output_gradient =
+        sequence_of<Real>({plan, batch_first, problem.layer_output_size()}, array_of(d_output, "d_output"), "d_output");
   }
+  if (!d_h_n.is_none()) {
+    stack.hidden_final_gradient = states_of<Real>(plan, array_of(d_h_n, "d_h_n"), problem.output_size, "d_h_n");
+  }
+  if (!d_c_n.is_none()) {
+    stack.cell_final_gradient = states_of<Real>(plan, array_of(d_c_n, "d_c_n"), problem.cell_size, "d_c_n");
+  }
+}
+
+// As the products of a backward pass read them, which have no paths.
+template <class Real>
+std::vector<driver::CellWeights<Real>> weights_backward(const plan::Problem& problem, std::vector<CellArrays>& arrays) {
+  if (static_cast<index_t>(arrays.size()) != problem.states()) {
+    throw std::invalid_argument("weights: one entry is needed per layer and direction");
+  }
+  const index_t rows = gate_count * problem.cell_size;
   std::vector<driver::CellWeights<Real>> weights;
+  weights.reserve(arrays.size());
+  for (CellArrays& from : arrays) {
+    const index_t columns = problem.layer_input_size(static_cast<index_t>(weights.size()) / problem.num_directions);
+    driver::CellWeights<Real> cell;
+    cell.input = matrix_view<Real>(array_of(from.input, "w_ih"), rows, columns, "w_ih");
+    if (!blas::readable(cell.input)) {
+      from.input = py::array_t<Real, py::array::c_style | py::array::forcecast>(from.input);
+      cell.input = matrix_view<Real>(array_of(from.input, "w_ih"), rows, columns, "w_ih");
+    }
+    cell.hidden = matrix_view<Real>(array_of(from.hidden, "w_hh"), rows, problem.output_size, "w_hh");
+    cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
+    cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
+    weights.push_back(cell);
+  }
+  return weights;
+}
+
+template <class Real>
+py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wanted) {
+  const plan::Plan plan = plan_of(call, dtype_of<Real>);
+  const plan::Problem& problem = plan.problem;
+  driver::StackBackward<Real> stack{};
+  stack.forward = recorded<Real>(plan, call, tape);
+  stack.hidden_initial = states_of<Real>(plan, call.hidden_initial, problem.output_size, "h_0");
+  stack.cell_initial = states_of<Real>(plan, call.cell_initial, problem.cell_size, "c_0");
+  give_gradients(stack, plan, call.batch_first, given);
   std::vector<driver::CellWeights<Real>> forward_weights;
-  if (!has_steps) {
-    if (static_cast<index_t>(arrays.weights.size()) != states) {
-      throw std::invalid_argument("weights: one entry is needed per layer and direction");
-    }
-    if (recompute) {  // first: a matrix that it copies is one that everyone can read
-      forward_weights = plain_weights<Real>(plan, arrays.weights);
-      stack.forward_weights = forward_weights.data();
-    }
-    for (std::size_t k = 0; k < arrays.weights.size(); ++k) {
-      driver::CellWeights<Real> cell;
-      const index_t columns = problem.layer_input_size(static_cast<index_t>(k) / problem.num_directions);
-      cell.input = blas_matrix<Real>(std::get<0>(arrays.weights[k]), gates, columns, "w_ih");
-      cell.hidden = matrix_view<Real>(std::get<1>(arrays.weights[k]), gates, units, "w_hh");
-      weights.push_back(cell);
-    }
-    stack.weights = weights.data();
-    stack.hidden_initial = state_view<Real>(arrays.hidden_initial, states, problem.batch, units, "h_0");
-    stack.cell_initial = state_view<Real>(arrays.cell_initial, states, problem.batch, units, "c_0");
-    if (arrays.output_gradient.has_value()) {
-      stack.output_gradient =
-          given_sequence<Real>(plan, *arrays.output_gradient, problem.layer_output_size(), "d_output");
-    }
-    if (arrays.hidden_final_gradient.has_value()) {
-      stack.hidden_final_gradient =
-          state_view<Real>(*arrays.hidden_final_gradient, states, problem.batch, units, "d_h_n");
-    }
-    if (arrays.cell_final_gradient.has_value()) {
-      stack.cell_final_gradient = state_view<Real>(*arrays.cell_final_gradient, states, problem.batch, units, "d_c_n");
-    }
-    if (arrays.input_gradient.has_value()) {
-      py::array& array = *arrays.input_gradient;
-      require_sequence<Real>(plan, array, problem.input_size, "d_input");
-      stack.input_gradient = sequence_view<Real>(plan, array, "d_input", static_cast<Real*>(array.mutable_data()));
-    }
-    if (arrays.hidden_gradient.has_value() != arrays.cell_gradient.has_value()) {
-      throw std::invalid_argument("d_h_0, d_c_0: both or none");
-    }
-    if (arrays.hidden_gradient.has_value()) {
-      stack.hidden_gradient =
-          require_output<Real>(*arrays.hidden_gradient, {states, problem.batch, units}, /*contiguous=*/true, "d_h_0");
-      stack.cell_gradient =
-          require_output<Real>(*arrays.cell_gradient, {states, problem.batch, units}, /*contiguous=*/true, "d_c_0");
-    }
+  if (stack.forward.tape_form ==
+      plan::TapeForm::hidden) {  // first: a matrix that it copies is one that everyone can read
+    forward_weights = cell_weights_of<Real>(plan, call.weights);
+    stack.forward_weights = forward_weights.data();
   }
-  std::vector<driver::WeightGradients<Real>> gradients;
-  if (arrays.weight_gradients.has_value()) {
-    if (static_cast<index_t>(arrays.weight_gradients->size()) != states) {
-      throw std::invalid_argument("d_weights: one entry is needed per layer and direction");
-    }
-    for (std::size_t k = 0; k < arrays.weight_gradients->size(); ++k) {
-      auto& [w_ih, w_hh, b_ih, b_hh] = (*arrays.weight_gradients)[k];
-      const index_t columns = problem.layer_input_size(static_cast<index_t>(k) / problem.num_directions);
-      gradients.push_back({written_matrix<Real>(w_ih, gates, columns, "d_w_ih"),
-                           written_matrix<Real>(w_hh, gates, units, "d_w_hh"),
-                           written_vector<Real>(b_ih, gates, "d_b_ih"), written_vector<Real>(b_hh, gates, "d_b_hh")});
-    }
-    stack.weight_gradients = {gradients.data(), accumulate};
+  const std::vector<driver::CellWeights<Real>> weights = weights_backward<Real>(problem, call.weights.cells);
+  stack.weights = weights.data();
+  if (!wanted.workspace.is_none()) {
+    py::array workspace = array_of(wanted.workspace, "workspace");
+    const index_t elements = plan::TapeLayout(problem, plan.rows.total()).elements();
+    stack.workspace = require_output<Real>(workspace, {elements, 1}, /*contiguous=*/true, "workspace");
   }
+  py::object d_input = py::none(), d_h = py::none(), d_c = py::none();
+  if (wanted.input) {
+    NewSequence<Real> created({plan, call.batch_first, problem.input_size}, "d_input");
+    stack.input_gradient = created.view;
+    d_input = std::move(created.array);
+  }
+  if (wanted.states) {
+    auto hidden = new_array_of<Real>({problem.states(), problem.batch, problem.output_size});
+    auto cell = new_array_of<Real>({problem.states(), problem.batch, problem.cell_size});
+    stack.hidden_gradient = hidden.mutable_data();
+    stack.cell_gradient = cell.mutable_data();
+    d_h = std::move(hidden);
+    d_c = std::move(cell);
+  }
+  GradientsOfWeights<Real> gradients(problem);
+  if (wanted.weights.ptr() == Py_True) {
+    gradients.create(weights, wanted.transposed);
+  } else if (!wanted.weights.is_none()) {
+    gradients.place(wanted.weights);
+  }
+  stack.weight_gradients.cells = gradients.views.empty() ? nullptr : gradients.views.data();
+  without_gil([&](Interruption& interruption) { driver::stack_backward(plan, stack, interruption); });
+  return py::make_tuple(std::move(d_input), std::move(d_h), std::move(d_c), std::move(gradients.created));
+}
+
+py::tuple backward(py::handle call, py::handle tape, py::handle given, py::handle wanted) {
+  Call from = call_of(call);
+  const Wanted what = wanted_of(wanted);
+  return dtype_of_array(from.input, "input") == Dtype::float32 ? run<float>(from, tape, given, what)
+                                                               : run<double>(from, tape, given, what);
+}
+
+template <class Real>
+void run_weights(Call& call, py::handle tape, py::handle workspace, py::handle placed, bool accumulate) {
+  const plan::Plan plan = plan_of(call, dtype_of<Real>);
+  const driver::RecordedForward<Real> forward = recorded<Real>(plan, call, tape);
+  const Real* filled = tape_of<Real>(plan, workspace, plan::TapeForm::gates, "workspace");
+  GradientsOfWeights<Real> gradients(plan.problem);
+  gradients.place(placed);
   without_gil([&](Interruption& interruption) {
-    if (has_steps) {
-      driver::stack_weight_gradients(plan, recorded, filled_workspace, stack.weight_gradients, interruption);
-    } else {
-      driver::stack_backward(plan, stack, interruption);
-    }
+    driver::stack_weight_gradients(plan, forward, filled, {gradients.views.data(), accumulate}, interruption);
   });
 }
 
-void backward(const py::array& input, const py::array& hidden_initial, const py::array& cell_initial,
-              const std::vector<WeightArrays>& weights, const py::array& tape, const Optional& output_gradient,
-              const Optional& hidden_final_gradient, const Optional& cell_final_gradient,
-              const Optional& input_gradient, const Optional& hidden_gradient, const Optional& cell_gradient,
-              const std::optional<std::vector<WeightArrays>>& weight_gradients, const Optional& workspace,
-              index_t hidden_size, index_t num_layers, bool bidirectional, const std::vector<index_t>& batch_sizes,
-              const std::vector<index_t>& lengths, double dropout, std::uint64_t dropout_key,
-              std::uint64_t dropout_counter, bool accumulate, bool has_steps, bool recompute, int threads) {
-  BackwardArrays arrays{input,          hidden_initial,  cell_initial,          weights,
-                        tape,           output_gradient, hidden_final_gradient, cell_final_gradient,
-                        input_gradient, hidden_gradient, cell_gradient,         weight_gradients,
-                        workspace};
-  const bool packed = !batch_sizes.empty();
-  if (input.ndim() != (packed ? 2 : 3)) throw std::invalid_argument("input: unexpected number of dimensions");
-  plan::Problem problem;
-  problem.batch_sizes = batch_sizes;
-  problem.lengths = lengths;
-  problem.seq_len = packed ? static_cast<index_t>(batch_sizes.size()) : input.shape(0);
-  problem.batch = packed ? batch_sizes.front() : input.shape(1);
-  problem.input_size = input.shape(packed ? 1 : 2);
-  problem.cell_size = problem.output_size = hidden_size;
-  problem.num_layers = num_layers;
-  problem.num_directions = bidirectional ? 2 : 1;
-  problem.dropout = dropout;
-  problem.threads = threads;
-  const rng::DropoutStream stream{dropout, dropout_key, dropout_counter};
-  if (py::isinstance<py::array_t<float>>(input)) {
-    run_backward<float>(problem, arrays, accumulate, has_steps, recompute, stream);
-  } else if (py::isinstance<py::array_t<double>>(input)) {
-    run_backward<double>(problem, arrays, accumulate, has_steps, recompute, stream);
-  } else {
-    throw std::invalid_argument("input: unexpected dtype");
-  }
+void weight_gradients(py::handle call, py::handle tape, py::handle workspace, py::handle placed, bool accumulate) {
+  Call from = call_of(call);
+  dtype_of_array(from.input, "input") == Dtype::float32
+      ? run_weights<float>(from, tape, workspace, placed, accumulate)
+      : run_weights<double>(from, tape, workspace, placed, accumulate);
 }
 
 }  // namespace
 
 void register_backward(py::module_& module) {
   using namespace py::literals;
-  module.def("backward", &backward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "tape"_a,
-             "output_gradient"_a, "hidden_final_gradient"_a, "cell_final_gradient"_a, "input_gradient"_a,
-             "hidden_gradient"_a, "cell_gradient"_a, "weight_gradients"_a, "workspace"_a, py::kw_only(),
-             "hidden_size"_a, "num_layers"_a, "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "dropout"_a,
-             "dropout_key"_a, "dropout_counter"_a, "accumulate"_a, "has_steps"_a, "recompute"_a, "threads"_a,
-             "Computes the gradients that have an array to go to, from a tape that forward() filled.");
+  module.def("backward", &backward, "call"_a, "tape"_a, "given"_a, "wanted"_a,
+             "d_input, d_h_0, d_c_0, and new arrays for the weights' gradients; None for each that is not wanted.");
+  module.def(
+      "backward_if_plain",
+      [](py::handle call, py::handle tape, py::handle given, py::handle wanted) {
+        return unless_refused([&] { return backward(call, tape, given, wanted); });
+      },
+      "call"_a, "tape"_a, "given"_a, "wanted"_a, "The same; None where an argument needs a conversion, or is wrong.");
+  module.def("weight_gradients", &weight_gradients, "call"_a, "tape"_a, "workspace"_a, "gradients"_a, "accumulate"_a,
+             "Computes the gradients of the weights from what backward() left in the workspace.");
 }
 
 }  // namespace lstm_native::bindings

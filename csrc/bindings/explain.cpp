@@ -1,13 +1,11 @@
 // bindings: what a plan says about a call.
-#include <pybind11/stl.h>
-
 #include <string>
-#include <vector>
 
+#include "bindings/call.hpp"
 #include "bindings/register.hpp"
+#include "common/checked_size.hpp"
+#include "common/default_threads.hpp"
 #include "plan/scratch.hpp"
-
-namespace py = pybind11;
 
 namespace lstm_native::bindings {
 namespace {
@@ -26,7 +24,8 @@ const char* name_of(plan::WeightPath path) {
   return "";
 }
 
-py::dict describe(const plan::Plan& plan) {
+// copied: bytes of the weights that are copied for the call.
+py::dict describe(const plan::Plan& plan, index_t copied) {
   const plan::Problem& problem = plan.problem;
   const plan::ScratchNeeds needs(plan);
   const index_t scratch_bytes = plan.storage.dtype == Dtype::float32
@@ -55,40 +54,36 @@ py::dict describe(const plan::Plan& plan) {
   explained["rows"] = plan.rows.total();
   explained["chunk_steps"] = plan.chunk_steps;
   explained["workspace_bytes"] = scratch_bytes;
+  explained["copied_bytes"] = copied;
   explained["layers"] = layers;
   return explained;
 }
 
-py::dict explain(index_t seq_len, index_t batch, index_t input_size, index_t hidden_size, index_t num_layers,
-                 bool bidirectional, const std::vector<index_t>& batch_sizes, const std::vector<index_t>& lengths,
-                 int threads, int element_bytes, const std::string& weight_dtype, bool packed, bool even_rows,
-                 bool drops) {
-  plan::Problem problem;
-  problem.dropout = drops ? 0.5 : 0.0;  // any rate
-  problem.seq_len = seq_len;
-  problem.batch = batch;
-  problem.input_size = input_size;
-  problem.cell_size = problem.output_size = hidden_size;
-  problem.num_layers = num_layers;
-  problem.num_directions = bidirectional ? 2 : 1;
-  problem.batch_sizes = batch_sizes;
-  problem.lengths = lengths;
-  problem.threads = threads;
-  const plan::WeightDtype of_weights = plan::weight_dtype_named(weight_dtype);
-  const Dtype dtype = element_bytes == 4 ? Dtype::float32 : Dtype::float64;
-  plan::Storage storage{dtype, of_weights, packed};
-  if (even_rows) storage.input_time_stride = batch * input_size;
-  if (even_rows) storage.input_row_stride = input_size;
-  return describe(plan::Plan(problem, storage, /*to_run=*/false));
+py::dict explain(py::handle described) {
+  Call call = call_of(described);
+  const plan::Plan plan = plan_of(call, dtype_of_array(call.input, "input"), /*to_run=*/false);
+  return describe(plan, copied_bytes(plan, call.weights));
+}
+
+// Of arrays in C order. weight_dtype: None where they are not packed.
+py::dict explain_sizes(py::handle described, bool batch_first, int element_bytes, const py::object& weight_dtype) {
+  plan::Problem problem = description_of(described).problem;
+  if (problem.threads == 0) problem.threads = default_threads();
+  plan::Storage storage{element_bytes == 4 ? Dtype::float32 : Dtype::float64};
+  storage.packed_weights = !weight_dtype.is_none();
+  if (storage.packed_weights) storage.weight_dtype = plan::weight_dtype_named(py::cast<std::string>(weight_dtype));
+  storage.input_time_stride = checked_product({problem.input_size, batch_first ? 1 : problem.batch});
+  storage.input_row_stride = checked_product({problem.input_size, batch_first ? problem.seq_len : 1});
+  return describe(plan::Plan(std::move(problem), storage, /*to_run=*/false), /*copied=*/0);
 }
 
 }  // namespace
 
 void register_explain(py::module_& module) {
   using namespace py::literals;
-  module.def("explain", &explain, "seq_len"_a, "batch"_a, "input_size"_a, "hidden_size"_a, "num_layers"_a,
-             "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "threads"_a, "element_bytes"_a, "weight_dtype"_a,
-             "packed"_a, "even_rows"_a, "drops"_a, "What forward() would do with a call of these sizes.");
+  module.def("explain", &explain, "call"_a, "What forward() would do with the call.");
+  module.def("explain_sizes", &explain_sizes, "problem"_a, "batch_first"_a, "element_bytes"_a, "weight_dtype"_a,
+             "The same for arrays in C order; weight_dtype: of packed weights.");
 }
 
 }  // namespace lstm_native::bindings

@@ -14,7 +14,8 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used(), pybind11::multiple_
   lstm_native::bindings::find_numpy();
   lstm_native::bindings::register_results(module);
   lstm_native::bindings::register_weights(module);
-  lstm_native::bindings::register_usual_call(module);
+  lstm_native::bindings::register_fast_path(module);
+  lstm_native::bindings::register_operator(module);
   lstm_native::bindings::register_run(module);
   lstm_native::bindings::register_backward(module);
   lstm_native::bindings::register_stream(module);

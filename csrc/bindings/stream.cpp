@@ -114,16 +114,9 @@ class Stream {
   using Either = std::variant<driver::Stream<float>, driver::Stream<double>>;
 
   static Either make(const PackedWeights& packed, index_t batch, int threads) {
-    const WeightSizes& sizes = packed.sizes();
+    const plan::StackSizes& sizes = packed.sizes();
     if (sizes.num_directions != 1) throw std::invalid_argument("packed: a stream has one direction");
-    plan::Problem problem;
-    problem.seq_len = 1;
-    problem.batch = batch;
-    problem.input_size = sizes.input_size;
-    problem.cell_size = problem.output_size = sizes.hidden_size;
-    problem.num_layers = sizes.num_layers;
-    problem.num_directions = 1;
-    problem.threads = threads;
+    const plan::Problem problem = plan::problem_of(sizes, {/*seq_len=*/1, batch}, /*dropout=*/0.0, threads);
     if (packed.dtype() == Dtype::float32) {
       return Either(std::in_place_type<driver::Stream<float>>, problem, packed.weight_dtype(),
                     packed.cells<float>().data());

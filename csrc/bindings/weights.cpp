@@ -15,34 +15,22 @@ namespace lstm_native::bindings {
 namespace {
 
 // Sizes as the arrays have them; whether they agree is checked when the views are made.
-WeightSizes sizes_of(const std::vector<WeightArrays>& weights, bool bidirectional) {
+plan::StackSizes sizes_of(const std::vector<CellArrays>& weights, bool bidirectional) {
   if (weights.empty()) throw std::invalid_argument("weights: none");
-  const auto& [w_ih, w_hh, b_ih, b_hh] = weights.front();
+  const py::array w_ih = array_of(weights.front().input, "w_ih");
+  const py::array w_hh = array_of(weights.front().hidden, "w_hh");
   if (w_ih.ndim() != 2 || w_hh.ndim() != 2) throw std::invalid_argument("weights: matrices are needed");
   const index_t directions = bidirectional ? 2 : 1;
   const auto cells = static_cast<index_t>(weights.size());
   if (cells % directions != 0) throw std::invalid_argument("weights: one entry is needed per layer and direction");
   if (w_ih.shape(1) < 1 || w_hh.shape(1) < 1) throw std::invalid_argument("weights: sizes of at least 1 are needed");
-  return {w_ih.shape(1), w_hh.shape(1), cells / directions, directions};
+  return {w_ih.shape(1), w_hh.shape(1), w_hh.shape(1), cells / directions, directions};
 }
 
 // 16-bit matrices compute in float32.
-Dtype dtype_of_arrays(const std::vector<WeightArrays>& weights, plan::WeightDtype weight_dtype) {
+Dtype dtype_of_cells(const std::vector<CellArrays>& weights, plan::WeightDtype weight_dtype) {
   if (weight_dtype != plan::WeightDtype::native) return Dtype::float32;
-  const py::array& first = std::get<0>(weights.front());
-  if (py::isinstance<py::array_t<float>>(first)) return Dtype::float32;
-  if (py::isinstance<py::array_t<double>>(first)) return Dtype::float64;
-  throw std::invalid_argument("weights: unexpected dtype");
-}
-
-// A matrix that its path can't read is copied, into its own place in `array`, for the time of the call.
-template <class Real>
-MatrixView<const Real> readable_matrix(py::array& array, index_t rows, index_t columns, plan::WeightPath path,
-                                       const char* name) {
-  const MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
-  if (driver::reads_in_place(path, view)) return view;
-  array = py::array_t<Real, py::array::c_style | py::array::forcecast>(array);  // throws where memory is short
-  return matrix_view<Real>(array, rows, columns, name);
+  return dtype_of_array(array_of(weights.front().input, "w_ih"), "w_ih");
 }
 
 template <class Real, class Element>
@@ -69,12 +57,15 @@ index_t weight_bytes_of(Dtype dtype, plan::WeightDtype weight_dtype) {
 
 }  // namespace
 
-PackedWeights::PackedWeights(const std::vector<WeightArrays>& weights, bool bidirectional,
+PackedWeights::PackedWeights(const py::object& listed, bool bidirectional, const std::string& weight_dtype)
+    : PackedWeights(cells_of(listed), bidirectional, weight_dtype) {}
+
+PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional,
                              const std::string& weight_dtype)
     : sizes_(sizes_of(weights, bidirectional)),
-      dtype_(dtype_of_arrays(weights, plan::weight_dtype_named(weight_dtype))),
+      dtype_(dtype_of_cells(weights, plan::weight_dtype_named(weight_dtype))),
       weight_dtype_(plan::weight_dtype_named(weight_dtype)),
-      layout_(sizes_.input_size, sizes_.hidden_size, sizes_.num_layers, sizes_.num_directions, lanes_of(dtype_),
+      layout_(sizes_.input_size, sizes_.cell_size, sizes_.num_layers, sizes_.num_directions, lanes_of(dtype_),
               static_cast<index_t>(dtype_), weight_bytes_of(dtype_, weight_dtype_)),
       memory_(layout_.bytes()) {
   if (dtype_ == Dtype::float64) {
@@ -87,15 +78,16 @@ PackedWeights::PackedWeights(const std::vector<WeightArrays>& weights, bool bidi
 }
 
 template <class Real, class Element>
-void PackedWeights::fill(const std::vector<WeightArrays>& weights, std::vector<driver::CellWeights<Real>>& cells) {
+void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<driver::CellWeights<Real>>& cells) {
   const index_t lanes = layout_.lanes();
-  const index_t rows = gate_count * sizes_.hidden_size;
+  const index_t rows = gate_count * sizes_.cell_size;
   std::vector<GivenCell<Real, Element>> given;
   for (index_t cell = 0; cell < static_cast<index_t>(weights.size()); ++cell) {
-    const auto& [w_ih, w_hh, b_ih, b_hh] = weights[static_cast<std::size_t>(cell)];
-    given.push_back({matrix_view<Element>(w_ih, rows, layout_.cell_input_size(cell), "w_ih"),
-                     matrix_view<Element>(w_hh, rows, sizes_.hidden_size, "w_hh"),
-                     optional_vector_view<Real>(b_ih, rows, "b_ih"), optional_vector_view<Real>(b_hh, rows, "b_hh")});
+    const CellArrays& arrays = weights[static_cast<std::size_t>(cell)];
+    given.push_back({matrix_view<Element>(array_of(arrays.input, "w_ih"), rows, layout_.cell_input_size(cell), "w_ih"),
+                     matrix_view<Element>(array_of(arrays.hidden, "w_hh"), rows, sizes_.output_size, "w_hh"),
+                     optional_vector_view<Real>(arrays.input_bias, rows, "b_ih"),
+                     optional_vector_view<Real>(arrays.hidden_bias, rows, "b_hh")});
     driver::CellWeights<Real> packed;
     packed.input_panels = memory_.data() + layout_.input(cell);
     packed.hidden_panels = memory_.data() + layout_.hidden(cell);
@@ -114,7 +106,7 @@ void PackedWeights::fill(const std::vector<WeightArrays>& weights, std::vector<d
       }
       pack_matrix(from.input, lanes, reinterpret_cast<Element*>(place), watch);
       pack_matrix(from.hidden, lanes, reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell)), watch);
-      plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.hidden_size, lanes,
+      plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.cell_size, lanes,
                       reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell)));
     }
   });
@@ -131,14 +123,14 @@ const std::vector<driver::CellWeights<double>>& PackedWeights::cells<double>() c
 
 template <class Element>
 py::array PackedWeights::unpacked(index_t offset, index_t size) const {
-  py::array_t<Element> matrix({gate_count * sizes_.hidden_size, size});
+  py::array_t<Element> matrix({gate_count * sizes_.cell_size, size});
   const auto* from = reinterpret_cast<const Element*>(memory_.data() + offset);
   Element* to = matrix.mutable_data();
   const index_t work = size * layout_.lanes();  // each element is on a cache line of its own
   without_gil([&](Interruption& interruption) {
     Watch watch(interruption, /*asks=*/true);
     for (index_t gate = 0; gate < gate_count; ++gate) {
-      for (index_t unit = 0; unit < sizes_.hidden_size; ++unit, to += size) {
+      for (index_t unit = 0; unit < sizes_.cell_size; ++unit, to += size) {
         plan::unpack_row(from, gate, unit, size, layout_.lanes(), to);
         if (watch.stops(work)) return;
       }
@@ -151,7 +143,7 @@ py::tuple PackedWeights::matrices(index_t cell) const {
   if (cell < 0 || cell >= sizes_.num_layers * sizes_.num_directions) throw std::out_of_range("cell");
   const auto both = [&](auto unpack) {
     return py::make_tuple(unpack(layout_.input(cell), layout_.cell_input_size(cell)),
-                          unpack(layout_.hidden(cell), sizes_.hidden_size));
+                          unpack(layout_.hidden(cell), sizes_.cell_size));
   };
   if (weight_dtype_ != plan::WeightDtype::native) {
     return both([&](index_t offset, index_t size) { return unpacked<std::uint16_t>(offset, size); });
@@ -162,37 +154,14 @@ py::tuple PackedWeights::matrices(index_t cell) const {
   return both([&](index_t offset, index_t size) { return unpacked<float>(offset, size); });
 }
 
-template <class Real>
-std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, std::vector<WeightArrays>& arrays) {
-  const plan::Problem& problem = plan.problem;
-  std::vector<driver::CellWeights<Real>> weights;
-  weights.reserve(arrays.size());
-  const index_t width = gate_count * problem.cell_size;
-  for (std::size_t k = 0; k < arrays.size(); ++k) {
-    auto& [w_ih, w_hh, b_ih, b_hh] = arrays[k];
-    const index_t layer = static_cast<index_t>(k) / problem.num_directions;
-    const plan::LayerPlan& decided = plan.layer(layer);
-    driver::CellWeights<Real> cell;
-    cell.input = readable_matrix<Real>(w_ih, width, problem.layer_input_size(layer), decided.input_path, "w_ih");
-    cell.hidden = readable_matrix<Real>(w_hh, width, problem.output_size, decided.hidden_path, "w_hh");
-    cell.input_bias = optional_vector_view<Real>(b_ih, width, "b_ih");
-    cell.hidden_bias = optional_vector_view<Real>(b_hh, width, "b_hh");
-    weights.push_back(cell);
-  }
-  return weights;
-}
-
-template std::vector<driver::CellWeights<float>> plain_weights<float>(const plan::Plan&, std::vector<WeightArrays>&);
-template std::vector<driver::CellWeights<double>> plain_weights<double>(const plan::Plan&, std::vector<WeightArrays>&);
-
 void register_weights(py::module_& module) {
   using namespace py::literals;
   using Construction = SafeConstruction<PackedWeights>;
   py::class_<PackedWeights, std::unique_ptr<PackedWeights>> type(
       module, "PackedWeights", "A stack's weights in the order that the kernels read them in.");
   Construction::apply(type);
-  type.def(Construction::factory<const std::vector<WeightArrays>&, bool, const std::string&>(), "weights"_a,
-           "bidirectional"_a, "weight_dtype"_a)
+  type.def(Construction::factory<const py::object&, bool, const std::string&>(), "weights"_a, "bidirectional"_a,
+           "weight_dtype"_a)
       .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
       .def_property_readonly("weight_dtype", [](const PackedWeights& packed) -> py::object {

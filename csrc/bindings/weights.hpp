@@ -1,4 +1,4 @@
-// bindings: the weights of a call: lists of arrays, or packed.
+// bindings: weights that are packed once for many calls.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -6,33 +6,23 @@
 
 #include <atomic>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "bindings/arrays.hpp"
-#include "driver/stack_forward.hpp"
+#include "bindings/description.hpp"
+#include "driver/cell_weights.hpp"
 #include "plan/packed_weights.hpp"
 #include "plan/plan.hpp"
 
 namespace lstm_native::bindings {
 
-// w_ih, w_hh, b_ih or None, b_hh or None
-using WeightArrays = std::tuple<py::array, py::array, py::object, py::object>;
-
-// The sizes that weights have.
-struct WeightSizes {
-  index_t input_size;
-  index_t hidden_size;
-  index_t num_layers;
-  index_t num_directions;
-};
-
 // Immutable once made, so that any number of threads may share it. 16-bit matrices come as uint16.
 class PackedWeights {
  public:
-  PackedWeights(const std::vector<WeightArrays>& weights, bool bidirectional, const std::string& weight_dtype);
+  // weights: of `_weights.CellWeights`.
+  PackedWeights(const py::object& weights, bool bidirectional, const std::string& weight_dtype);
 
-  const WeightSizes& sizes() const { return sizes_; }
+  const plan::StackSizes& sizes() const { return sizes_; }
   Dtype dtype() const { return dtype_; }
   plan::WeightDtype weight_dtype() const { return weight_dtype_; }
   index_t bytes() const { return layout_.bytes(); }
@@ -47,12 +37,13 @@ class PackedWeights {
   bool begin_backwards() const { return calls_.fetch_add(1, std::memory_order_relaxed) % 2 == 1; }
 
  private:
+  PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional, const std::string& weight_dtype);
   template <class Real, class Element>
-  void fill(const std::vector<WeightArrays>& weights, std::vector<driver::CellWeights<Real>>& cells);
+  void fill(const std::vector<CellArrays>& weights, std::vector<driver::CellWeights<Real>>& cells);
   template <class Element>
   py::array unpacked(index_t offset, index_t size) const;
 
-  WeightSizes sizes_;
+  plan::StackSizes sizes_;
   Dtype dtype_;
   plan::WeightDtype weight_dtype_;
   plan::PackedLayout layout_;
@@ -61,18 +52,5 @@ class PackedWeights {
   std::vector<driver::CellWeights<double>> float64_cells_;
   mutable std::atomic<unsigned> calls_{0};
 };
-
-// How a call with plain weights stores its arrays. input: time-major, or packed.
-template <class Real>
-plan::Storage storage_of(const py::array& input) {
-  plan::Storage storage{dtype_of<Real>};
-  if (input.ndim() == 3) storage.input_time_stride = stride_of<Real>(input, 0);
-  storage.input_row_stride = stride_of<Real>(input, input.ndim() - 2);
-  return storage;
-}
-
-// Views of plain weights, checked against the plan's sizes. An array may be replaced by a copy that its path can read.
-template <class Real>
-std::vector<driver::CellWeights<Real>> plain_weights(const plan::Plan& plan, std::vector<WeightArrays>& arrays);
 
 }  // namespace lstm_native::bindings

@@ -32,33 +32,43 @@ struct Options {
   bool wants_weights = false;
   bool keeps_workspace = false;
 
+  // Names every field of both structs: where one is added, this does not compile before it is here, too.
   std::vector<std::int64_t> key() const {
+    const auto& [of_pass, of_problem, of_dtype, of_device, of_tf32, of_tape, of_tape_form, of_step_loop, of_steps,
+                 of_output_gradient, of_input, of_states, of_weights, of_workspace] = *this;
+    const auto& [seq_len, batch, input_size, cell_size, output_size, num_layers, num_directions, batch_sizes, lengths,
+                 dropout, threads, split] = of_problem;
     std::int64_t rate = 0;
-    static_assert(sizeof rate == sizeof problem.dropout);
-    std::memcpy(&rate, &problem.dropout, sizeof rate);
-    std::vector<std::int64_t> key{static_cast<std::int64_t>(pass),
-                                  problem.seq_len,
-                                  problem.batch,
-                                  problem.input_size,
-                                  problem.cell_size,
-                                  problem.num_layers,
-                                  problem.num_directions,
+    static_assert(sizeof rate == sizeof dropout);
+    std::memcpy(&rate, &dropout, sizeof rate);
+    std::vector<std::int64_t> key{static_cast<std::int64_t>(of_pass),
+                                  static_cast<std::int64_t>(of_dtype),
+                                  of_device,
+                                  of_tf32,
+                                  of_tape,
+                                  static_cast<std::int64_t>(of_tape_form),
+                                  static_cast<std::int64_t>(of_step_loop),
+                                  of_steps,
+                                  of_output_gradient,
+                                  of_input,
+                                  of_states,
+                                  of_weights,
+                                  of_workspace,
+                                  seq_len,
+                                  batch,
+                                  input_size,
+                                  cell_size,
+                                  output_size,
+                                  num_layers,
+                                  num_directions,
                                   rate,
-                                  static_cast<std::int64_t>(dtype),
-                                  device,
-                                  tf32,
-                                  has_tape,
-                                  static_cast<std::int64_t>(tape_form),
-                                  static_cast<std::int64_t>(step_loop),
-                                  runs_steps,
-                                  has_output_gradient,
-                                  wants_input,
-                                  wants_states,
-                                  wants_weights,
-                                  keeps_workspace,
-                                  static_cast<std::int64_t>(problem.batch_sizes.size())};
-    key.insert(key.end(), problem.batch_sizes.begin(), problem.batch_sizes.end());
-    key.insert(key.end(), problem.lengths.begin(), problem.lengths.end());
+                                  threads,
+                                  split.directions,
+                                  split.rows,
+                                  split.units,
+                                  static_cast<std::int64_t>(batch_sizes.size())};
+    key.insert(key.end(), batch_sizes.begin(), batch_sizes.end());
+    key.insert(key.end(), lengths.begin(), lengths.end());
     return key;
   }
 };

@@ -142,7 +142,6 @@ bool run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t 
 
 template <class Real>
 void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
-  const DirectionForward<Real>& direction = share.direction;
   StepArguments<Real> arguments = step_arguments(share);
   index_t work = 0;  // since the watch was asked: some microseconds of it, which tiny steps take many of
   constexpr index_t work_between_questions = 100'000;

@@ -7,6 +7,7 @@
 #include "blas/blas.hpp"
 #include "driver/backward_memory.hpp"
 #include "driver/masks.hpp"
+#include "driver/past_ends.hpp"
 #include "driver/recomputation.hpp"
 #include "driver/recorded_input.hpp"
 
@@ -262,6 +263,7 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
   for_layers_backward(plan, interruption, [&](index_t index, const Team& team, Watch& watch) {
     return run_layer(call, index, team, watch);
   });
+  if (plan.wants.input) clear_past_ends(forward, stack.input_gradient, problem.input_size, interruption);
 }
 
 template <class Real>

@@ -36,7 +36,7 @@ struct StackBackward {
   const CellWeights<Real>* forward_weights;
   SequenceView<const Real> output_gradient;                          // feature_stride 1
   StateView<const Real> hidden_final_gradient, cell_final_gradient;  // unit_stride 1
-  SequenceView<Real> input_gradient;  // feature_stride 1; overwritten, but for rows past an end
+  SequenceView<Real> input_gradient;  // feature_stride 1; overwritten, with zeros past an end
   Real* hidden_gradient;              // (layers * directions, batch, output_size), contiguous; overwritten
   Real* cell_gradient;                // (layers * directions, batch, cell_size), contiguous; overwritten
   StackWeightGradients<Real> weight_gradients;

@@ -4,6 +4,7 @@
 
 #include "blas/blas.hpp"
 #include "driver/masks.hpp"
+#include "driver/past_ends.hpp"
 #include "plan/tape.hpp"
 
 namespace lstm_native::driver {
@@ -128,6 +129,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, Interrupti
                        stack.dropout.counter);
   }
   stack_forward(plan, stack, scratch, place.meeting(), interruption);
+  clear_past_ends(plan, stack.output, plan.problem.layer_output_size(), interruption);
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                                  \

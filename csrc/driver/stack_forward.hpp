@@ -51,7 +51,8 @@ template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
                    const Meeting& meeting, Interruption& interruption);
 
-// With scratch of its own. Throws std::bad_alloc before it has written anything.
+// With scratch of its own. Throws std::bad_alloc before it has written anything. Writes zeros where the output is past
+// the end of a sequence, too.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, Interruption& interruption);
 

@@ -1,6 +1,7 @@
 #include "plan/problem.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "common/checked_size.hpp"
 
@@ -12,6 +13,22 @@ void require(bool holds, const char* what) {
 }
 
 }  // namespace
+
+Problem problem_of(const StackSizes& sizes, Extent extent, double dropout, int threads) {
+  Problem problem;
+  problem.seq_len = extent.seq_len;
+  problem.batch = extent.batch;
+  problem.input_size = sizes.input_size;
+  problem.cell_size = sizes.cell_size;
+  problem.output_size = sizes.output_size;
+  problem.num_layers = sizes.num_layers;
+  problem.num_directions = sizes.num_directions;
+  problem.batch_sizes = std::move(extent.batch_sizes);
+  problem.lengths = std::move(extent.lengths);
+  problem.dropout = dropout;
+  problem.threads = threads;
+  return problem;
+}
 
 void check(const Problem& problem) {
   require(problem.seq_len >= 1, "seq_len must be at least 1");

@@ -8,26 +8,47 @@
 
 namespace lstm_native::plan {
 
-struct Problem {
-  index_t seq_len = 0;
-  index_t batch = 0;
+// The sizes that weights have.
+struct StackSizes {
   index_t input_size = 0;
   index_t cell_size = 0;    // units of the cell state
   index_t output_size = 0;  // units of the hidden state; apart from cell_size for the sake of projections
   index_t num_layers = 0;
   index_t num_directions = 0;
-  // At most one of the two. Both empty: every row takes part in every step.
-  std::vector<index_t> batch_sizes;  // active rows per step of a packed sequence
-  std::vector<index_t> lengths;      // steps per row of a padded sequence, in any order, 0 allowed
+};
+
+// The steps of a call, and which rows take part in them. At most one of the two lists is not empty; without them every
+// row takes part in every step.
+struct Extent {
+  index_t seq_len = 0;
+  index_t batch = 0;
+  std::vector<index_t> batch_sizes{};  // active rows per step of a packed sequence
+  std::vector<index_t> lengths{};      // steps per row of a padded sequence, in any order, 0 allowed
+};
+
+struct Problem {
+  index_t seq_len = 0;
+  index_t batch = 0;
+  index_t input_size = 0;
+  index_t cell_size = 0;
+  index_t output_size = 0;
+  index_t num_layers = 0;
+  index_t num_directions = 0;
+  std::vector<index_t> batch_sizes;
+  std::vector<index_t> lengths;
   double dropout = 0.0;
   int threads = 1;
   Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none
 
   bool packed() const { return !batch_sizes.empty(); }
   bool ragged() const { return packed() || !lengths.empty(); }
+  index_t states() const { return num_layers * num_directions; }
   index_t layer_output_size() const { return num_directions * output_size; }
   index_t layer_input_size(index_t layer) const { return layer == 0 ? input_size : layer_output_size(); }
 };
+
+// The only builder of problems. They are to be checked.
+Problem problem_of(const StackSizes& sizes, Extent extent, double dropout, int threads);
 
 // std::invalid_argument where a driver could not trust the problem's numbers, Uncountable where they are too large.
 void check(const Problem& problem);

@@ -47,8 +47,8 @@ def get_num_threads() -> int:
 
 
 def threads_for_call(num_threads: Any) -> int:
-    """Return the threads of one call from its `num_threads=` argument."""
-    return get_num_threads() if num_threads is None else _check(num_threads)
+    """Return the threads of one call from its `num_threads=` argument; 0: the default."""
+    return 0 if num_threads is None else _check(num_threads)
 
 
 def set_adaptive_threads(adapt: bool) -> None:

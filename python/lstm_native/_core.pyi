@@ -1,13 +1,14 @@
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
-_DirectionWeights: TypeAlias = tuple[
-    npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None
-]
+from lstm_native._arrays import RealArray
+from lstm_native._backward import Gradients, OutputGradients, Wanted
+from lstm_native._run import CellWeights, Dropout, ForwardCall, ForwardResults, Problem
+from lstm_native._sizes import Sizes
 
 testing: Any  # for the project's tests
 
@@ -25,7 +26,7 @@ def new_array(shape: Sequence[int], dtype: np.dtype[Any]) -> npt.NDArray[Any]: .
 class PackedWeights:
     def __init__(
         self,
-        weights: Sequence[_DirectionWeights],
+        weights: Sequence[CellWeights],
         bidirectional: bool,
         weight_dtype: str,
     ) -> None: ...
@@ -45,89 +46,51 @@ class Stream:
     @property
     def nbytes(self) -> int: ...
 
-def run_if_usual(
+class Operator:
+    def __init__(
+        self,
+        sizes: Sizes,
+        batch_first: bool,
+        weight_size: int,
+        offsets: Sequence[tuple[int, int, int, int]],
+    ) -> None: ...
+    def run_if_plain(
+        self,
+        input: object,
+        states: object,
+        weights: object,
+        masks: Dropout,
+        training: bool,
+        threads: int,
+    ) -> tuple[RealArray, RealArray, RealArray, RealArray, npt.NDArray[np.int64]] | None: ...
+
+def lstm_if_plain(
     input: object,
     initial_states: object,
     weights: object,
-    num_layers: int,
-    bidirectional: bool,
+    form: tuple[int, bool, bool],
+    ragged: tuple[object, object] | None,
     threads: int,
-) -> tuple[Any, Any, Any] | None: ...
-def explain(
-    seq_len: int,
-    batch: int,
-    input_size: int,
-    hidden_size: int,
-    num_layers: int,
-    bidirectional: bool,
-    batch_sizes: Sequence[int],
-    lengths: Sequence[int],
-    threads: int,
-    element_bytes: int,
-    weight_dtype: str,
-    packed: bool,
-    even_rows: bool,
-    drops: bool,
-) -> dict[str, Any]: ...
-def forward(
-    input: npt.NDArray[Any],
-    hidden_initial: npt.NDArray[Any],
-    cell_initial: npt.NDArray[Any],
-    weights: PackedWeights | Sequence[_DirectionWeights],
-    output: npt.NDArray[Any],
-    hidden_final: npt.NDArray[Any],
-    cell_final: npt.NDArray[Any],
-    *,
-    bidirectional: bool,
-    batch_sizes: Sequence[int],
-    lengths: Sequence[int],
-    dropout: float,
-    dropout_key: int,
-    dropout_counter: int,
-    tape: npt.NDArray[Any] | None,
-    threads: int,
-    split: tuple[int, int, int] | None = None,
-    recompute: bool = False,
-) -> None: ...
-def tape_elements(
-    seq_len: int,
-    batch: int,
-    input_size: int,
-    hidden_size: int,
-    num_layers: int,
-    bidirectional: bool,
-    batch_sizes: Sequence[int] = [],
-    lengths: Sequence[int] = [],
-    recompute: bool = False,
-) -> int: ...
+) -> ForwardResults | None: ...
+def forward(call: ForwardCall) -> ForwardResults: ...
+def tape_elements(problem: Problem, recompute: bool = False) -> int: ...
 def backward(
-    input: npt.NDArray[Any],
-    hidden_initial: npt.NDArray[Any],
-    cell_initial: npt.NDArray[Any],
-    weights: Sequence[_DirectionWeights],
+    call: ForwardCall, tape: npt.NDArray[Any], given: OutputGradients, wanted: Wanted
+) -> Gradients: ...
+def backward_if_plain(
+    call: ForwardCall, tape: npt.NDArray[Any], given: object, wanted: Wanted
+) -> Gradients | None: ...
+def weight_gradients(
+    call: ForwardCall,
     tape: npt.NDArray[Any],
-    output_gradient: npt.NDArray[Any] | None,
-    hidden_final_gradient: npt.NDArray[Any] | None,
-    cell_final_gradient: npt.NDArray[Any] | None,
-    input_gradient: npt.NDArray[Any] | None,
-    hidden_gradient: npt.NDArray[Any] | None,
-    cell_gradient: npt.NDArray[Any] | None,
-    weight_gradients: Sequence[_DirectionWeights] | None,
-    workspace: npt.NDArray[Any] | None,
-    *,
-    hidden_size: int,
-    num_layers: int,
-    bidirectional: bool,
-    batch_sizes: Sequence[int],
-    lengths: Sequence[int],
-    dropout: float,
-    dropout_key: int,
-    dropout_counter: int,
+    workspace: npt.NDArray[Any],
+    gradients: Sequence[CellWeights],
     accumulate: bool,
-    has_steps: bool,
-    recompute: bool,
-    threads: int,
 ) -> None: ...
+def explain(call: ForwardCall) -> dict[str, Any]: ...
+def explain_sizes(
+    problem: Problem, batch_first: bool, element_bytes: int, weight_dtype: str | None
+) -> dict[str, Any]: ...
 def version() -> str: ...
 def compiler() -> str: ...
 def openmp_version() -> int: ...

@@ -1,20 +1,16 @@
 """Says what a call does, what it costs, and what bounds it."""
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lstm_native import _config, _limits, _validate
-from lstm_native._arrays import RealArray
 from lstm_native._extension import core
 from lstm_native._functional import prepare
 from lstm_native._packing import check_weight_dtype
-from lstm_native._run import ForwardCall, has_gaps
-
-# Elements from one row to the next.
-_MOST_FOR_BLAS = 2**31 - 1
+from lstm_native._run import ForwardCall, Problem, has_gaps
+from lstm_native._sizes import Sizes
 
 _PATHS = {
     "packed": "packed beforehand",
@@ -196,23 +192,17 @@ def _of_sizes(
         )
     batch_first = _validate.boolean(batch_first, "batch_first")
     rows = [] if lengths is None else _validate.lengths(lengths, seq_len, batch)
-    plain = () if packed else (_PLAIN_ADVICE,)
-    return _explanation(
-        dtype=dtype,
-        weight_dtype=stored,
-        slow_paths=plain,
-        seq_len=seq_len,
-        batch=batch,
-        input_size=_validate.integer(input_size, "input_size", 1),
-        hidden_size=_validate.integer(hidden_size, "hidden_size", 1),
-        num_layers=_validate.layer_count(num_layers),
-        bidirectional=_validate.boolean(bidirectional, "bidirectional"),
-        lengths=rows,
-        threads=_config.threads_for_call(num_threads),
-        packed=packed,
-        even_rows=not rows and (not batch_first or batch == 1 or seq_len == 1),
-        drops=False,
+    sizes = Sizes(
+        _validate.integer(input_size, "input_size", 1),
+        _validate.integer(hidden_size, "hidden_size", 1),
+        _validate.layer_count(num_layers),
+        _validate.boolean(bidirectional, "bidirectional"),
     )
+    threads = _config.threads_for_call(num_threads)
+    problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads)
+    stored_in = stored or ("native" if packed else None)
+    plan = core.explain_sizes(problem, batch_first, np.dtype(dtype).itemsize, stored_in)
+    return _explanation(problem, plan, dtype, stored, () if packed else (_PLAIN_ADVICE,))
 
 
 # Python names the function in its own errors about keywords; the caller knows it by this name.
@@ -220,89 +210,17 @@ _of_sizes.__qualname__ = "explain"
 
 
 def _of_call(call: ForwardCall) -> Explanation:
-    x = call.input
     packed = call.weights if isinstance(call.weights, core.PackedWeights) else None
-    slow: list[str] = []
-    for array, name in ((x, "input"), (call.h_0, "h_0"), (call.c_0, "c_0")):
-        if has_gaps(array):
-            slow.append(f"{name} is copied, because its last axis is not contiguous")
+    slow = [
+        f"{name} is copied, because its last axis is not contiguous"
+        for array, name in ((call.input, "input"), (call.h_0, "h_0"), (call.c_0, "c_0"))
+        if has_gaps(array)
+    ]
     if packed is None:
         slow.append(_PLAIN_ADVICE)
-    if call.batch_sizes:
-        seq_len, batch = len(call.batch_sizes), call.batch_sizes[0]
-    else:
-        seq_len, batch = x.shape[1::-1] if call.batch_first else x.shape[:2]
-    directions = 2 if call.bidirectional else 1
-    explanation = _explanation(
-        dtype=str(x.dtype),
-        weight_dtype=None if packed is None else packed.weight_dtype,
-        slow_paths=tuple(slow),
-        seq_len=seq_len,
-        batch=batch,
-        input_size=x.shape[-1],
-        hidden_size=call.h_0.shape[2],
-        num_layers=len(call.h_0) // directions,
-        bidirectional=call.bidirectional,
-        batch_sizes=call.batch_sizes,
-        lengths=call.lengths,
-        threads=call.threads,
-        packed=packed is not None,
-        even_rows=x.shape[-1]
-        <= _row_distance(call, seq_len, batch) // x.itemsize
-        <= _MOST_FOR_BLAS,
-        drops=call.dropout.rate > 0.0 and len(call.h_0) > directions,
-    )
-    return _with_copies(explanation, call, directions)
-
-
-def _row_distance(call: ForwardCall, seq_len: int, batch: int) -> int:
-    """Return the bytes from one active row of the input to the next; 0 where they differ."""
-    x = call.input
-    strides = x.strides
-    if has_gaps(x):  # as the copy has them
-        strides = tuple(math.prod(x.shape[axis + 1 :]) * x.itemsize for axis in range(x.ndim))
-    if call.batch_sizes:
-        return strides[0]
-    along_time, along_batch = strides[1::-1] if call.batch_first else strides[:2]
-    if call.lengths:
-        return 0
-    if seq_len == 1:
-        return along_batch
-    if batch == 1:
-        return along_time
-    return along_batch if along_time == batch * along_batch else 0
-
-
-def _with_copies(about: Explanation, call: ForwardCall, directions: int) -> Explanation:
-    """Add the plain matrices that their path can't read where they lie."""
-    if isinstance(call.weights, core.PackedWeights):
-        return about
-    copied = 0
-    for cell, (w_ih, w_hh, *_) in enumerate(call.weights):
-        layer = about.layers[cell // directions]
-        for matrix, path in ((w_ih, layer.input_weights), (w_hh, layer.recurrent_weights)):
-            if not _readable(matrix, path):
-                copied += matrix.nbytes
-    if not copied:
-        return about
-    return replace(
-        about,
-        workspace_bytes=about.workspace_bytes + copied,
-        slow_paths=(*about.slow_paths, "weights are copied into C order at every call"),
-    )
-
-
-def _readable(matrix: RealArray, path: str) -> bool:
-    rows, columns = (stride // matrix.itemsize for stride in matrix.strides)
-    in_rows = columns == 1 or matrix.shape[1] == 1
-    if path == "in_place":
-        return in_rows
-    if path != "blas":
-        return True
-    in_columns = rows == 1 or matrix.shape[0] == 1
-    return bool(in_rows and (rows >= matrix.shape[1] or matrix.shape[0] == 1)) or (
-        in_columns and (columns >= matrix.shape[0] or matrix.shape[1] == 1)
-    )
+    plan = core.explain(call)
+    stored = None if packed is None else packed.weight_dtype
+    return _explanation(call.problem, plan, str(call.input.dtype), stored, tuple(slow))
 
 
 _PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
@@ -339,29 +257,19 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
 
 
 def _explanation(
-    *,
+    problem: Problem,
+    plan: dict[str, Any],
     dtype: str,
     weight_dtype: str | None,
     slow_paths: tuple[str, ...],
-    packed: bool,
-    batch_sizes: Any = (),
-    **sizes: Any,
 ) -> Explanation:
     element_bytes = np.dtype(dtype).itemsize
-    plan = core.explain(
-        **sizes,
-        batch_sizes=batch_sizes,
-        packed=packed,
-        element_bytes=element_bytes,
-        weight_dtype=weight_dtype or "native",
-    )
-    hidden = sizes["hidden_size"]
-    directions = 2 if sizes["bidirectional"] else 1
+    hidden, directions = problem.sizes.hidden_size, problem.sizes.directions
     work = _Work(
         isa=plan["isa"],
         element_bytes=element_bytes,
         weight_bytes=2 if weight_dtype else element_bytes,
-        steps=sizes["seq_len"],
+        steps=problem.seq_len,
         rows=plan["rows"],
         hidden_size=hidden,
         directions=directions,
@@ -385,6 +293,8 @@ def _explanation(
         )
     if plan["isa"] == "baseline":
         slow.append("baseline kernels: this CPU, or LSTM_NATIVE_ISA, allows no wider vectors")
+    if plan["copied_bytes"]:
+        slow.append("weights are copied into C order at every call")
     return Explanation(
         isa=plan["isa"],
         dtype=dtype,
@@ -397,7 +307,7 @@ def _explanation(
         rows=plan["rows"],
         operations=8 * hidden * columns * plan["rows"],
         weight_bytes=4 * hidden * columns * (2 if weight_dtype else element_bytes),
-        workspace_bytes=plan["workspace_bytes"],
+        workspace_bytes=plan["workspace_bytes"] + plan["copied_bytes"],
         seconds=seconds / plan["threads"] if plan["wavefront"] else seconds,
         slow_paths=tuple(slow),
     )

@@ -8,10 +8,11 @@ from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, from_packed, unpacked
 from lstm_native._run import (
     NO_DROPOUT,
-    DirectionWeights,
+    CellWeights,
     Dropout,
     ForwardCall,
     ForwardResults,
+    Problem,
     forward,
 )
 from lstm_native._sizes import Sizes
@@ -145,25 +146,29 @@ def lstm(
     >>> output.shape, h_n.shape
     ((5, 2, 2), (1, 2, 2))
     """
-    if (  # nothing to convert, nothing unusual: the way of a call that counts in microseconds
+    if (  # nothing unusual: the way of a call that counts in microseconds
         type(dropout) is float
         and dropout == 0.0
         and type(num_layers) is int
+        and 0 < num_layers <= _validate.MOST_LAYERS
         and (bidirectional is False or bidirectional is True)
         and (train is False or train is True)
-        and batch_first is False
-        and batch_sizes is lengths is seed is None
+        and (batch_first is False or batch_first is True)
+        and seed is None
         and weights_transposed is False
         and has_ih_bias is has_hh_bias is True
         and device is _CPU
     ):
-        threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
-        weights = all_weights._core if type(all_weights) is PackedWeights else all_weights
-        results = core.run_if_usual(
-            input, initial_states, weights, num_layers, bidirectional, threads
+        results = core.lstm_if_plain(
+            input,
+            initial_states,
+            all_weights._core if type(all_weights) is PackedWeights else all_weights,
+            (num_layers, bidirectional, batch_first),
+            None if batch_sizes is lengths is None else (batch_sizes, lengths),
+            0 if num_threads is None else _config.threads_for_call(num_threads),
         )
-        if results is not None:
-            return results
+        if results is not None:  # nothing to convert
+            return results[:3]
     call = prepare(
         input,
         initial_states,
@@ -189,8 +194,8 @@ def lstm(
 
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
     """Run what `draw_masks` returned."""
-    drawn = seed is None and call.dropout.rate > 0.0
-    with _random.MasksOfCall(call.dropout.key, call.dropout.counter, drawn):
+    rate, key, counter = call.problem.dropout
+    with _random.MasksOfCall(key, counter, drawn=seed is None and rate > 0.0):
         return forward(call)
 
 
@@ -199,15 +204,15 @@ def draw_masks(call: ForwardCall, seed: int | None, stacklevel: int) -> ForwardC
 
     Warns where there is one layer only.
     """
-    if call.dropout.rate == 0.0:
+    rate = call.problem.dropout.rate
+    if rate == 0.0:
         return call
-    if len(call.h_0) == (2 if call.bidirectional else 1):
-        _validate.warn_single_layer(call.dropout.rate, stacklevel=stacklevel + 1)
-        return call._replace(dropout=NO_DROPOUT)
+    if call.problem.sizes.num_layers == 1:
+        _validate.warn_single_layer(rate, stacklevel=stacklevel + 1)
+        return call.with_dropout(NO_DROPOUT)
     if seed is not None:
         return call
-    key, counter = _random.generator.take()
-    return call._replace(dropout=Dropout(call.dropout.rate, key, counter))
+    return call.with_dropout(Dropout(rate, *_random.generator.take()))
 
 
 def prepare(
@@ -251,7 +256,7 @@ def prepare(
     x = as_real(input, "input")
     packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
     _validate.input_rank(x, batch_first, packed)
-    weights: list[DirectionWeights] | core.PackedWeights
+    weights: list[CellWeights] | core.PackedWeights
     if isinstance(all_weights, PackedWeights):
         sizes, weights = from_packed(all_weights, x, num_layers, bidirectional, flags)
         if target is not None:
@@ -260,24 +265,21 @@ def prepare(
         sizes, weights = from_sequence(
             all_weights, x, num_layers, bidirectional, flags[0], flags[1:]
         )
-    batch = _validate.input_shape(x, sizes, batch_first, packed)
+    seq_len, batch = _validate.input_shape(x, sizes, batch_first, packed)
     padded: list[int] = []
     if lengths is not None:
         if packed is not None:
             raise ValueError("lengths: expected None together with batch_sizes, got both")
-        padded = _validate.lengths(lengths, x.shape[1 if batch_first else 0], batch)
+        padded = _validate.lengths(lengths, seq_len, batch)
     h_0, c_0 = _states(initial_states, x, sizes, batch)
+    masks = Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT
     return ForwardCall(
+        problem=Problem(sizes, seq_len, batch, packed or (), padded, masks, threads),
         input=x,
         h_0=h_0,
         c_0=c_0,
         weights=weights,
-        bidirectional=bidirectional,
-        threads=threads,
         batch_first=batch_first and packed is None,
-        batch_sizes=packed or (),
-        lengths=padded,
-        dropout=Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT,
         target=target,
     )
 

@@ -9,9 +9,8 @@ from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
 from lstm_native._device import Target
 from lstm_native._op import LSTM
-from lstm_native._reserve import GATES, GRADIENTS, Expected, check_tape, write_workspace_header
-from lstm_native._run import Dropout, ForwardCall, empty, returned, take
-from lstm_native._weights import from_flat
+from lstm_native._reserve import GATES, GRADIENTS, check_tape, write_workspace_header
+from lstm_native._run import Dropout, ForwardCall, Problem, empty, returned, take
 
 
 class _Given(NamedTuple):
@@ -21,6 +20,22 @@ class _Given(NamedTuple):
     tape: RealArray
     gradients: OutputGradients
     weight_shape: tuple[int, ...]
+
+
+class _Arguments(NamedTuple):
+    """The arrays of a call by name, as they are given."""
+
+    x: Any
+    hx: Any
+    cx: Any
+    w: Any
+    y: Any
+    hy: Any
+    cy: Any
+    dy: Any
+    dhy: Any
+    dcy: Any
+    reserve: Any
 
 
 class LSTMGrad:
@@ -141,16 +156,11 @@ class LSTMGrad:
         MemoryError
             If the results or the working memory can't be had.
         """
-        target = self._target(device, x)
-        given = self._check(
-            x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads, target
-        )
+        arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
+        given = self._check(arrays, state, num_threads, device)
         dw = empty(given.call, (self.weight_size,))
-        wanted = Wanted(True, True, self._cells(dw))
-        dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted)
-        assert dx is not None
-        assert dhx is not None
-        assert dcx is not None
+        wanted = Wanted(True, True, self._forward._cells(dw))
+        dx, dhx, dcx, _ = backward(given.call, given.tape, given.gradients, wanted)
         return dx, dhx, dcx, returned(given.call, dw.reshape(given.weight_shape))
 
     def data(
@@ -180,19 +190,14 @@ class LSTMGrad:
             Shape (r, 1), laid out as `reserve`: for each layer and direction the gradients of the
             pre-activations in place of the gates, and h_(t-1) in place of the cell states.
         """
-        target = self._target(device, x)
-        given = self._check(
-            x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads, target
-        )
+        arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
+        given = self._check(arrays, state, num_threads, device)
         workspace = empty(given.call, given.tape.shape)
-        if target is None:  # a device's call writes the header itself
+        if given.call.target is None:  # a device's call writes the header itself
             write_workspace_header(workspace, given.tape)
-        wanted = Wanted(True, True, None)
-        dx, dhx, dcx = backward(given.call, given.tape, given.gradients, wanted, workspace)
-        assert dx is not None
-        assert dhx is not None
-        assert dcx is not None
-        return dx, dhx, dcx, returned(given.call, workspace.reshape(-1, 1))
+        wanted = Wanted(True, True, None, workspace=workspace)
+        dx, dhx, dcx, _ = backward(given.call, given.tape, given.gradients, wanted)
+        return dx, dhx, dcx, returned(given.call, workspace)
 
     def weights(
         self,
@@ -232,134 +237,96 @@ class LSTMGrad:
             x = _device.take(x, "x", target)
             reserve = _device.take(reserve, "reserve", target)
             workspace = _device.take(workspace, "workspace", target)
-        features = as_real(x, "x")
-        batch = self._batch(features)
-        tape, dropout = self._tape(reserve, "reserve", features, batch, state)
-        work, _ = self._tape(workspace, "workspace", features, batch, state, GRADIENTS)
-        sizes = self._forward._sizes
-        nothing: RealArray = np.empty((sizes.cell_count, batch, sizes.hidden_size), features.dtype)
-        call = self._describe(features, nothing, nothing, [], threads, dropout, target)
+        features, sizes = as_real(x, "x"), self._forward._sizes
+        problem = self._problem(features, threads)
+        tape, problem = self._tape(reserve, "reserve", features, problem, state)
+        work, _ = self._tape(workspace, "workspace", features, problem, state, GRADIENTS)
+        nothing: RealArray = np.empty(
+            (sizes.cell_count, problem.batch, sizes.hidden_size), features.dtype
+        )
+        call = self._describe(problem, features, nothing, nothing, [], target)
         dw = self._out(out, call, accumulate)
         for name, array in (("x", features), ("reserve", tape), ("workspace", work)):
             if target is None and np.may_share_memory(dw, array):
                 raise ValueError(
                     f"out: expected memory apart from {name}'s, got an array that shares some"
                 )
-        weight_gradients(call, tape, work, self._cells(dw.reshape(-1)), accumulate)
+        weight_gradients(call, tape, work, self._forward._cells(dw), accumulate)
         result: RealArray = returned(call, dw) if out is None else out
         return result
 
-    def _check(
-        self,
-        x: Any,
-        hx: Any,
-        cx: Any,
-        w: Any,
-        y: Any,
-        hy: Any,
-        cy: Any,
-        dy: Any,
-        dhy: Any,
-        dcy: Any,
-        reserve: Any,
-        state: Any,
-        num_threads: Any,
-        target: Target | None,
-    ) -> _Given:
-        net = self._forward
+    def _check(self, given: _Arguments, state: Any, num_threads: Any, device: Any) -> _Given:
+        net, sizes = self._forward, self._forward._sizes
         threads = _config.threads_for_call(num_threads)
-
-        def taken(value: Any, name: str) -> Any:
-            return value if target is None else _device.take(value, name, target)
-
-        features = as_real(taken(x, "x"), "x")
-        batch = self._batch(features)
-        sizes = net._sizes
-        width = sizes.directions * sizes.hidden_size
-
-        def sequence(value: Any, name: str) -> RealArray:
-            array = as_real(taken(value, name), name, features, "x")
-            axes = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
-            _validate.shape(
-                array, name, (*features.shape[:2], width), (*axes, "num_directions * hidden_size")
+        target = self._target(device, given.x)
+        if target is not None:
+            given = _Arguments(
+                *(
+                    _device.take(value, name, target)
+                    for name, value in zip(given._fields, given, strict=True)
+                )
             )
-            return array
-
-        def of_states(value: Any, name: str) -> RealArray:
-            array = as_real(taken(value, name), name, features, "x")
-            _validate.state_shape(array, name, sizes, batch)
-            return array
-
-        h_0, c_0 = of_states(hx, "hx"), of_states(cx, "cx")
-        flat = net._checked_weight(as_real(taken(w, "w"), "w", features, "x"))
-        sequence(y, "y")
-        of_states(hy, "hy")
-        of_states(cy, "cy")
-        gradients = OutputGradients(
-            sequence(dy, "dy"), of_states(dhy, "dhy"), of_states(dcy, "dcy")
+        x = as_real(given.x, "x")
+        problem = self._problem(x, threads)
+        axes = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
+        outputs = (
+            (*x.shape[:2], sizes.directions * sizes.hidden_size),
+            (*axes, "num_directions * hidden_size"),
         )
-        reserve = taken(reserve, "reserve")
-        tape, dropout = self._tape(reserve, "reserve", features, batch, state)
-        weights = from_flat(flat, sizes, net.has_bias, net.weight_layout)
-        call = self._describe(features, h_0, c_0, weights, threads, dropout, target)
+
+        def sequence(name: str) -> RealArray:
+            array = as_real(getattr(given, name), name, x, "x")
+            _validate.shape(array, name, *outputs)
+            return array
+
+        def of_states(name: str) -> RealArray:
+            array = as_real(getattr(given, name), name, x, "x")
+            _validate.state_shape(array, name, sizes, problem.batch)
+            return array
+
+        h_0, c_0 = of_states("hx"), of_states("cx")
+        flat = net._checked_weight(as_real(given.w, "w", x, "x"))
+        sequence("y")
+        of_states("hy")
+        of_states("cy")
+        gradients = OutputGradients(sequence("dy"), of_states("dhy"), of_states("dcy"))
+        tape, problem = self._tape(given.reserve, "reserve", x, problem, state)
+        call = self._describe(problem, x, h_0, c_0, net._cells(flat), target)
         return _Given(call, tape, gradients, flat.shape)
 
     def _describe(
         self,
+        problem: Problem,
         x: RealArray,
         h_0: RealArray,
         c_0: RealArray,
         weights: Any,
-        threads: int,
-        dropout: Dropout,
         target: Target | None,
     ) -> ForwardCall:
-        net = self._forward
-        return ForwardCall(
-            input=x,
-            h_0=h_0,
-            c_0=c_0,
-            weights=weights,
-            bidirectional=net.bidirectional,
-            threads=threads,
-            batch_first=net.batch_first,
-            dropout=dropout,
-            target=target,
-        )
+        return ForwardCall(problem, x, h_0, c_0, weights, self._forward.batch_first, target=target)
 
     def _target(self, device: Any, x: Any) -> Target | None:
         return cuda.target_of(self._forward.device if device is None else device, x)
 
-    def _batch(self, x: RealArray) -> int:
+    def _problem(self, x: RealArray, threads: int) -> Problem:
         net = self._forward
-        meaning = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
-        _validate.shape(x, "x", (None, None, net.input_size), (*meaning, "input_size"))
-        seq_len, batch = x.shape[1::-1] if net.batch_first else x.shape[:2]
-        if seq_len == 0:
-            raise ValueError(f"x: expected a seq_len of at least 1, got shape {x.shape}")
-        return int(batch)
+        seq_len, batch = _validate.input_shape(x, net._sizes, net.batch_first, None, "x")
+        rate = net.dropout if net.num_layers > 1 else 0.0
+        return Problem(net._sizes, seq_len, batch, dropout=Dropout(rate, 0, 0), threads=threads)
 
     def _tape(
-        self, value: Any, name: str, x: RealArray, batch: int, state: Any, form: int = GATES
-    ) -> tuple[RealArray, Dropout]:
-        net = self._forward
-        seq_len = x.shape[1 if net.batch_first else 0]
-        rate = net.dropout if net.num_layers > 1 else 0.0
-        elements = net.reserve_size(seq_len, batch)
-        expected = Expected(net._sizes, seq_len, batch, rate, elements, form)
-        tape, recorded = check_tape(value, name, x, expected)
+        self, value: Any, name: str, x: RealArray, problem: Problem, state: Any, form: int = GATES
+    ) -> tuple[RealArray, Problem]:
+        """Return a tape, and the problem with the masks that it names."""
+        tape, (key, counter) = check_tape(value, name, x, problem, form)
         if state is not None:
             given = _random.from_state(state)
-            if given != tuple(recorded):
+            if given != (key, counter):
                 raise ValueError(
                     f"state: expected what the call returned together with {name}, key "
-                    f"{recorded.key} and counter {recorded.counter}, got {given[0]} and {given[1]}"
+                    f"{key} and counter {counter}, got {given[0]} and {given[1]}"
                 )
-        return tape, Dropout(rate, *recorded)
-
-    def _cells(self, dw: RealArray) -> Any:
-        net = self._forward
-        return from_flat(dw, net._sizes, net.has_bias, net.weight_layout)
+        return tape, problem._replace(dropout=Dropout(problem.dropout.rate, key, counter))
 
     def _out(self, out: Any, call: ForwardCall, accumulate: bool) -> Any:
         x = call.input

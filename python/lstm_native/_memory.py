@@ -52,12 +52,3 @@ class MemoryPool(core.MemoryPool):
 def new_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> RealArray:
     """Return an uninitialised array."""
     return core.new_array(shape, dtype) if core.in_pool() else np.empty(shape, dtype)
-
-
-def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> RealArray:
-    """Return an array of zeros."""
-    if not core.in_pool():
-        return np.zeros(shape, dtype)
-    array = new_array(shape, dtype)
-    array.fill(0.0)
-    return array

@@ -1,6 +1,7 @@
 """The operator `LSTM`."""
 
 import reprlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,23 @@ from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, check_dtype, unpacked
-from lstm_native._run import DirectionWeights, Dropout, ForwardCall, empty, forward, returned
+from lstm_native._run import (
+    CellWeights,
+    Dropout,
+    ForwardCall,
+    Problem,
+    empty,
+    forward,
+    returned,
+)
 from lstm_native._sizes import Sizes
-from lstm_native._weights import WEIGHT_LAYOUTS, WeightLayout, flat_size, from_flat
+from lstm_native._weights import (
+    WEIGHT_LAYOUTS,
+    WeightLayout,
+    flat_offsets,
+    flat_size,
+    from_flat,
+)
 
 
 class LSTM:
@@ -159,7 +174,7 @@ class LSTM:
         """
         seq_len = _validate.integer(seq_len, "seq_len", 1)
         batch = _validate.integer(batch, "batch", 0)
-        return core.tape_elements(seq_len, batch, *self._sizes)
+        return core.tape_elements(Problem(self._sizes, seq_len, batch))
 
     def __call__(
         self,
@@ -223,55 +238,72 @@ class LSTM:
         training = self.training if training is None else _validate.boolean(training, "training")
         threads = _config.threads_for_call(num_threads)
         given = None if state is None else _random.from_state(state)
+        device = self.device if device is None else device
+        drops = training and self.dropout > 0.0 and self.num_layers > 1
+        key, counter = _stream(given, drops)
+        masks = Dropout(self.dropout if drops else 0.0, key, counter)
+        with _random.MasksOfCall(key, counter, drops and given is None):
+            if isinstance(device, str) and device == "cpu" and self._weight_size < _LARGEST:
+                operator = _operator(
+                    self._sizes, self.batch_first, self.has_bias, self.weight_layout
+                )
+                weights = w._core if type(w) is PackedWeights and self._fits(w) else w
+                results = operator.run_if_plain(input, (h, c), weights, masks, training, threads)
+                if results is not None:  # nothing to convert
+                    return results
+            call = self._prepare(
+                input, h, c, w, Problem(self._sizes, 0, 0, (), (), masks, threads), device
+            )
+            output, h_n, c_n, tape = forward(call._replace(tape="gates" if training else None))
+            reserve = empty(call, (0, 1)) if tape is None else tape
+            used = _random.to_state(key, counter)
+            return output, h_n, c_n, returned(call, reserve), used
 
-        target = cuda.target_of(self.device if device is None else device, input)
+    def _prepare(
+        self, input: Any, h: Any, c: Any, w: Any, problem: Problem, device: Any
+    ) -> ForwardCall:
+        target = cuda.target_of(device, input)
         if target is not None:
             input = _device.take(input, "input", target)
             h, c = _device.take(h, "h", target), _device.take(c, "c", target)
             w = _device.take(w, "w", target)
         x = as_real(input, "input")
-        batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
+        seq_len, batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
         h_0 = as_real(h, "h", x, "input")
         _validate.state_shape(h_0, "h", self._sizes, batch)
         c_0 = as_real(c, "c", x, "input")
         _validate.state_shape(c_0, "c", self._sizes, batch)
-        weights = self._weights_of(w, x, target)
+        return ForwardCall(
+            problem=problem._replace(seq_len=seq_len, batch=batch),
+            input=x,
+            h_0=h_0,
+            c_0=c_0,
+            weights=self._weights_of(w, x, target),
+            batch_first=self.batch_first,
+            target=target,
+        )
 
-        drops = training and self.dropout > 0.0 and self.num_layers > 1
-        seq_len = x.shape[1 if self.batch_first else 0]
-        elements = self.reserve_size(seq_len, batch) if training else None
-        key, counter = _stream(given, drops)
-        with _random.MasksOfCall(key, counter, drops and given is None):
-            call = ForwardCall(
-                input=x,
-                h_0=h_0,
-                c_0=c_0,
-                weights=weights,
-                bidirectional=self.bidirectional,
-                threads=threads,
-                batch_first=self.batch_first,
-                dropout=Dropout(self.dropout if drops else 0.0, key, counter),
-                tape_elements=elements,
-                target=target,
-            )
-            output, h_n, c_n, tape = forward(call)
-            reserve = (empty(call, (0,)) if tape is None else tape).reshape(-1, 1)
-            used = _random.to_state(key, counter)
-            return output, h_n, c_n, returned(call, reserve), used
+    def _fits(self, packed: PackedWeights) -> bool:
+        has_bias = packed.has_ih_bias or packed.has_hh_bias
+        return packed._sizes == self._sizes and has_bias == self.has_bias
 
     def _weights_of(
         self, w: Any, x: RealArray, target: _device.Target | None
-    ) -> "list[DirectionWeights] | core.PackedWeights":
+    ) -> "list[CellWeights] | core.PackedWeights":
         if isinstance(w, PackedWeights):
             check_dtype(w, "w", x)
-            if w._sizes != self._sizes or self.has_bias != (w.has_ih_bias or w.has_hh_bias):
+            if not self._fits(w):
                 raise ValueError(
                     f"w: expected PackedWeights of the sizes of {self}, got {w} with "
                     f"has_ih_bias={w.has_ih_bias}, has_hh_bias={w.has_hh_bias}"
                 )
             return w._core if target is None else unpacked(w)[1]
-        flat = self._checked_weight(as_real(w, "w", x, "input"))
-        return from_flat(flat, self._sizes, self.has_bias, self.weight_layout)
+        return self._cells(self._checked_weight(as_real(w, "w", x, "input")))
+
+    def _cells(self, w: RealArray) -> list[CellWeights]:
+        """Return views of a flat weight, or of its gradient."""
+        offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
+        return from_flat(w, self._sizes, offsets)
 
     def _checked_weight(self, w: RealArray) -> RealArray:
         if w.size != self.weight_size:
@@ -286,6 +318,18 @@ class LSTM:
         if isinstance(w, _device.Taken) and not w.is_contiguous:
             raise ValueError(f"w: expected an array in C order, got strides {w.strides}")
         return w
+
+
+# Elements of a flat weight that an index counts, with room to spare.
+_LARGEST = 2**60
+
+
+@lru_cache(maxsize=64)
+def _operator(
+    sizes: Sizes, batch_first: bool, has_bias: bool, layout: WeightLayout
+) -> core.Operator:
+    offsets = flat_offsets(sizes, has_bias, layout)
+    return core.Operator(sizes, batch_first, flat_size(sizes, has_bias, layout), offsets)
 
 
 def _stream(given: tuple[int, int] | None, drops: bool) -> tuple[int, int]:

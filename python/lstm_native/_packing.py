@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lstm_native import _validate
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
-from lstm_native._run import DirectionWeights
+from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
 from lstm_native._weights import from_sequence, sequence_names
 
@@ -181,7 +181,7 @@ def pack_weights(
     )
     stored = check_weight_dtype(weight_dtype)
     sizes, weights = from_sequence(all_weights, None, num_layers, bidirectional, transposed, biases)
-    dtype = weights[0][0].dtype
+    dtype = weights[0].input.dtype
     if stored is not None:
         if dtype != np.float32:
             raise TypeError(
@@ -189,15 +189,12 @@ def pack_weights(
             )
         names = sequence_names(num_layers, bidirectional, biases)
         matrices_and_biases = 2 + sum(biases)
-        narrow: list[DirectionWeights] = []
-        for cell, (w_ih, w_hh, b_ih, b_hh) in enumerate(weights):
+        for cell, whole in enumerate(weights):
             first = cell * matrices_and_biases
-            halves = (
-                _narrowed(w_ih, stored, names[first]),
-                _narrowed(w_hh, stored, names[first + 1]),
+            weights[cell] = whole._replace(
+                input=_narrowed(whole.input, stored, names[first]),
+                hidden=_narrowed(whole.hidden, stored, names[first + 1]),
             )
-            narrow.append((*halves, b_ih, b_hh))
-        weights = narrow
     packed = PackedWeights.__new__(PackedWeights)
     attributes = {
         "_core": core.PackedWeights(weights, bidirectional, stored or "native"),
@@ -240,7 +237,7 @@ def from_packed(
     return packed._sizes, packed._core
 
 
-def unpacked(packed: PackedWeights) -> tuple[Sizes, list[DirectionWeights]]:
+def unpacked(packed: PackedWeights) -> tuple[Sizes, list[CellWeights]]:
     """Return packed weights' sizes, and the arrays that `unpack()` gives, as a call reads them."""
     transposed, has_ih, has_hh = packed._flags
     return from_sequence(

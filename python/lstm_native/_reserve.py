@@ -7,7 +7,8 @@ import numpy as np
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._device import Taken
-from lstm_native._sizes import Sizes
+from lstm_native._extension import core
+from lstm_native._run import Problem
 
 _HEADER = np.dtype(
     [
@@ -49,45 +50,38 @@ class Recorded(NamedTuple):
     counter: int
 
 
-class Expected(NamedTuple):
-    """The call that a tape must be of."""
-
-    sizes: Sizes
-    seq_len: int
-    batch: int
-    dropout: float
-    elements: int
-    form: int
-
-
 def check_tape(
-    value: Any, name: str, x: RealArray, expected: Expected
+    value: Any, name: str, x: RealArray, problem: Problem, form: int
 ) -> tuple[RealArray, Recorded]:
-    """Return a tape as a flat array, and what its header says of the generator."""
+    """Return a tape in C order, and what its header says of the generator.
+
+    problem: of the call that the tape must be of; its masks may be any.
+    """
     array = as_real(value, name, x, "x")
-    _validate.shape(array, name, (expected.elements, 1), ("reserve_size(seq_len, batch)", "1"))
-    tape, beginning = _flat(array, name)
+    elements = core.tape_elements(problem)
+    _validate.shape(array, name, (elements, 1), ("reserve_size(seq_len, batch)", "1"))
+    tape, beginning = _in_order(array, name)
     header = beginning.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)[0]
-    kind, source = _SOURCES[expected.form]
+    kind, source = _SOURCES[form]
     if header["magic"] != _MAGIC or header["version"] != _VERSION:
         raise ValueError(
             f"{name}: expected what {source} returned (its header begins "
             f"{_MAGIC!r}, version {_VERSION}), "
             f"got one that begins {beginning.view(np.uint8)[:12].tobytes()!r}"
         )
-    sizes = expected.sizes
+    sizes = problem.sizes
     wanted = {
         "element_bytes": x.itemsize,
-        "seq_len": expected.seq_len,
-        "batch": expected.batch,
-        "rows": expected.seq_len * expected.batch,
+        "seq_len": problem.seq_len,
+        "batch": problem.batch,
+        "rows": problem.seq_len * problem.batch,
         "input_size": sizes.input_size,
         "cell_size": sizes.hidden_size,
         "hidden_size": sizes.hidden_size,
         "num_layers": sizes.num_layers,
         "num_directions": sizes.directions,
-        "dropout": expected.dropout,
-        "elements": expected.elements,
+        "dropout": problem.dropout.rate,
+        "elements": elements,
     }
     for field, number in wanted.items():
         got = header[field].item()
@@ -95,7 +89,7 @@ def check_tape(
             raise ValueError(
                 f"{name}: expected the {kind} of a call with {field} {number}, got {got}"
             )
-    if header["form"] != expected.form:
+    if header["form"] != form:
         other, _ = _SOURCES.get(header["form"].item(), ("tape of lstm_vjp", ""))
         raise ValueError(f"{name}: expected the {kind} that {source} returned, got a {other}")
     return tape, Recorded(int(header["key"]), int(header["counter"]))
@@ -103,17 +97,16 @@ def check_tape(
 
 def write_workspace_header(workspace: RealArray, tape: RealArray) -> None:
     """Write the tape's header into a workspace, which says that it is one."""
-    header = workspace[:_HEADER_ELEMENTS]
-    header[:] = tape[:_HEADER_ELEMENTS]
+    header = workspace.reshape(-1)[:_HEADER_ELEMENTS]
+    header[:] = tape.reshape(-1)[:_HEADER_ELEMENTS]
     header.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)["form"] = GRADIENTS
 
 
-def _flat(array: Any, name: str) -> tuple[Any, RealArray]:
-    """Return a tape as a flat array, and its header, which a device's has to be copied for."""
+def _in_order(array: Any, name: str) -> tuple[Any, RealArray]:
+    """Return a tape in C order, and its header, which a device's has to be copied for."""
     if isinstance(array, Taken):
         if not array.is_contiguous:
             raise ValueError(f"{name}: expected an array in C order, got strides {array.strides}")
-        flat = array.reshape(-1)
-        return flat, flat[:_HEADER_ELEMENTS].to_host()
-    tape: RealArray = (array if array.flags.c_contiguous else array.copy(order="C")).reshape(-1)
-    return tape, tape[:_HEADER_ELEMENTS]
+        return array, array.reshape(-1)[:_HEADER_ELEMENTS].to_host()
+    tape: RealArray = array if array.flags.c_contiguous else array.copy(order="C")
+    return tape, tape.reshape(-1)[:_HEADER_ELEMENTS]

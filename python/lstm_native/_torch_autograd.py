@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lstm_native._backward import tape_elements
 from lstm_native._config import get_num_threads
 from lstm_native._functional import prepare
 from lstm_native._run import ForwardCall, forward
@@ -49,7 +48,7 @@ class LSTMFunction(torch.autograd.Function):
     def forward(ctx: Any, options: Options, keep_tape: bool, *tensors: Any) -> tuple[Any, ...]:
         call = options.call(*tensors)
         if keep_tape:
-            call = call._replace(tape_elements=tape_elements(call, recompute=False))
+            call = call._replace(tape="gates")
         output, h_n, c_n, tape = forward(call)
         if tape is not None:
             # Saved tensors are freed with the graph, and checked for changes; attributes aren't.

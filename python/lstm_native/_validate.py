@@ -113,17 +113,19 @@ def input_rank(x: RealArray, batch_first: bool, packed: list[int] | None) -> Non
         shape(x, "input", (None, None, None), _BATCH_FIRST if batch_first else _TIME_MAJOR)
 
 
-def input_shape(x: RealArray, sizes: Sizes, batch_first: bool, packed: list[int] | None) -> int:
-    """Check input's shape against the sizes; return the batch."""
+def input_shape(
+    x: RealArray, sizes: Sizes, batch_first: bool, packed: list[int] | None, name: str = "input"
+) -> tuple[int, int]:
+    """Check input's shape against the sizes; return seq_len and the batch."""
     if packed is not None:
-        shape(x, "input", (sum(packed), sizes.input_size), _PACKED)
-        return packed[0]
+        shape(x, name, (sum(packed), sizes.input_size), _PACKED)
+        return len(packed), packed[0]
     meaning = _BATCH_FIRST if batch_first else _TIME_MAJOR
-    shape(x, "input", (None, None, sizes.input_size), meaning)
+    shape(x, name, (None, None, sizes.input_size), meaning)
     seq_len, batch = x.shape[1::-1] if batch_first else x.shape[:2]
     if seq_len == 0:
-        raise ValueError(f"input: expected a seq_len of at least 1, got shape {x.shape}")
-    return int(batch)
+        raise ValueError(f"{name}: expected a seq_len of at least 1, got shape {x.shape}")
+    return seq_len, batch
 
 
 def state_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from lstm_native import _config, _validate
+from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._backward import OutputGradients, Wanted, backward, tape_elements
+from lstm_native._backward import OutputGradients, Wanted, backward
 from lstm_native._extension import core
 from lstm_native._functional import draw_masks, forward_drawn, prepare
 from lstm_native._packing import PackedWeights, unpacked
-from lstm_native._run import DirectionWeights, ForwardCall, empty, returned, take
+from lstm_native._run import ForwardCall, take
 
 Outputs: TypeAlias = tuple[RealArray, RealArray, RealArray]
 Gradients: TypeAlias = tuple[
@@ -19,7 +19,6 @@ Gradients: TypeAlias = tuple[
 ]
 
 _NEEDS = ("input", "states", "weights")
-_ALL_NEEDS = frozenset(_NEEDS)
 
 
 class Pullback:
@@ -34,15 +33,12 @@ class Pullback:
         Memory of the tape.
     """
 
-    __slots__ = ("_call", "_default_threads", "_tape", "_transposed")
+    __slots__ = ("_call", "_tape", "_transposed")
 
-    def __init__(
-        self, call: ForwardCall, tape: RealArray, transposed: bool, default_threads: bool = False
-    ) -> None:
+    def __init__(self, call: ForwardCall, tape: RealArray, transposed: bool) -> None:
         self._call = call
         self._tape = tape
         self._transposed = transposed
-        self._default_threads = default_threads
 
     @property
     def nbytes(self) -> int:
@@ -74,38 +70,21 @@ class Pullback:
         d_all_weights : tuple of numpy.ndarray
             As all_weights.
         """
-        call = self._call
-        if self._default_threads:  # as it is now
-            call = call._replace(threads=_config.get_num_threads())
-        wanted = check_needs(needs)
-        output = _like(call, d_output, "d_output", call.output_shape)
-        h_n = _like(call, d_h_outs, "d_h_outs", call.h_0.shape)
-        c_n = _like(call, d_c_outs, "d_c_outs", call.h_0.shape)
-        arrays, cells = self._empty_weights() if "weights" in wanted else (None, None)
-        d_input, d_h, d_c = backward(
-            call,
-            self._tape,
-            OutputGradients(output, h_n, c_n),
-            Wanted("input" in wanted, "states" in wanted, cells),
-        )
-        d_weights = None if arrays is None else tuple(returned(call, array) for array in arrays)
+        call, tape = self._call, self._tape
+        wanted = _ALL[self._transposed] if needs is _NEEDS else _wanted(needs, self._transposed)
+        given = OutputGradients(d_output, d_h_outs, d_c_outs)
+        results = None
+        if call.target is None:
+            results = core.backward_if_plain(call, tape, given, wanted)
+        if results is None:  # something to convert
+            converted = OutputGradients(
+                _like(call, d_output, "d_output", call.output_shape),
+                _like(call, d_h_outs, "d_h_outs", call.h_0.shape),
+                _like(call, d_c_outs, "d_c_outs", call.h_0.shape),
+            )
+            results = backward(call, tape, converted, wanted)
+        d_input, d_h, d_c, d_weights = results
         return d_input, (d_h, d_c), d_weights
-
-    def _empty_weights(self) -> tuple[list[RealArray], list[DirectionWeights]]:
-        """Return arrays for the gradients in the order of all_weights, and as the core has them."""
-        arrays: list[RealArray] = []
-        cells: list[Any] = []
-        assert not isinstance(self._call.weights, core.PackedWeights)
-        for cell in self._call.weights:
-            gradients: list[RealArray | None] = [None] * len(cell)
-            for k, weight in enumerate(cell):
-                if weight is None:
-                    continue
-                shape = weight.shape[::-1] if self._transposed else weight.shape
-                arrays.append(empty(self._call, shape))
-                gradients[k] = arrays[-1].T if self._transposed else arrays[-1]
-            cells.append(tuple(gradients))
-        return arrays, cells
 
 
 def lstm_vjp(
@@ -199,24 +178,25 @@ def lstm_vjp(
     if isinstance(all_weights, PackedWeights):
         transposed = all_weights.weights_transposed
         call = call._replace(weights=unpacked(all_weights)[1])
-    call = call._replace(recompute=again, tape_elements=tape_elements(call, again))
-    call = draw_masks(call, seed, stacklevel=2)
+    call = draw_masks(call._replace(tape="hidden" if again else "gates"), seed, stacklevel=2)
     output, h_n, c_n, tape = forward_drawn(call, seed)
     assert tape is not None
-    return (output, h_n, c_n), Pullback(call, tape, transposed, num_threads is None)
+    return (output, h_n, c_n), Pullback(call.with_contiguous_rows(), tape, transposed)
 
 
-def check_needs(needs: Any) -> frozenset[str]:
-    """Return which gradients are asked for."""
-    if needs is _NEEDS:
-        return _ALL_NEEDS
+_ALL = {transposed: Wanted(True, True, True, transposed) for transposed in (False, True)}
+
+
+def _wanted(needs: Any, transposed: bool) -> Wanted:
+    """Return what is asked for."""
     expected = "needs: expected a collection of 'input', 'states' and 'weights', got"
     if isinstance(needs, str) or not isinstance(needs, Collection):
         raise TypeError(f"{expected} {_validate.described(needs)}")
     for need in needs:
         if not isinstance(need, str) or need not in _NEEDS:
             raise ValueError(f"{expected} one with {_validate.described(need)}")
-    return frozenset(needs)
+    wanted = Wanted("input" in needs, "states" in needs, None, transposed)
+    return wanted._replace(weights=True) if "weights" in needs else wanted
 
 
 def _like(call: ForwardCall, value: Any, name: str, expected: tuple[int, ...]) -> RealArray | None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import product
+from itertools import accumulate, product
 from typing import Any, Literal
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._run import DirectionWeights
+from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
 
 WeightLayout = Literal["mindspore_gpu", "mindspore_cpu"]
@@ -27,7 +27,7 @@ def from_sequence(
     bidirectional: bool,
     transposed: bool,
     biases: tuple[bool, bool],
-) -> tuple[Sizes, list[DirectionWeights]]:
+) -> tuple[Sizes, list[CellWeights]]:
     """Check `lstm`'s flat sequence of weights; return the sizes that it has, and the weights.
 
     The weights define hidden_size and input_size: the first w_hh gives the one, the first w_ih the
@@ -44,7 +44,7 @@ def from_sequence(
     ]
     sizes = _sizes(reals, names, num_layers, bidirectional, transposed)
     gates, hidden_size = sizes.gates, sizes.hidden_size
-    weights: list[DirectionWeights] = []
+    weights: list[CellWeights] = []
     for cell in range(sizes.cell_count):
         layer = sizes.layer_of(cell)
         here = slice(cell * len(roles), (cell + 1) * len(roles))
@@ -59,7 +59,7 @@ def from_sequence(
         b_hh = next(found) if biases[1] else None
         if transposed:
             w_ih, w_hh = w_ih.T, w_hh.T
-        weights.append((w_ih, w_hh, b_ih, b_hh))
+        weights.append(CellWeights(w_ih, w_hh, b_ih, b_hh))
     return sizes, weights
 
 
@@ -73,43 +73,54 @@ def flat_size(sizes: Sizes, has_bias: bool, layout: WeightLayout) -> int:
     return sizes.gates * (columns + (cells * biases_per_cell if has_bias else 0))
 
 
-def from_flat(
-    w: RealArray, sizes: Sizes, has_bias: bool, layout: WeightLayout
-) -> list[DirectionWeights]:
-    """Return views into a flat weight of the right size.
+def flat_offsets(
+    sizes: Sizes, has_bias: bool, layout: WeightLayout
+) -> list[tuple[int, int, int, int]]:
+    """Return where in a flat weight each cell's w_ih, w_hh, b_ih and b_hh begin; -1: there is none.
 
     "mindspore_gpu": per layer and direction w_ih, w_hh; then per layer and direction b_ih, b_hh.
     "mindspore_cpu": all w_ih, then all w_hh, then one summed bias per layer and direction.
     """
-    reader = _Reader(w.reshape(-1))
-    widths = [sizes.layer_input_size(sizes.layer_of(cell)) for cell in range(sizes.cell_count)]
-    gates, hidden = sizes.gates, sizes.hidden_size
+    cells = range(sizes.cell_count)
+    matrices = {
+        "w_ih": [sizes.gates * sizes.layer_input_size(sizes.layer_of(cell)) for cell in cells],
+        "w_hh": [sizes.gates * sizes.hidden_size for _ in cells],
+    }
+    biases = {role: [sizes.gates for _ in cells] for role in ("b_ih", "b_hh")}
     if layout == "mindspore_gpu":
-        matrices = [(reader.matrix(gates, width), reader.matrix(gates, hidden)) for width in widths]
-        biases: list[tuple[RealArray | None, RealArray | None]] = [
-            (reader.vector(gates), reader.vector(gates)) if has_bias else (None, None)
-            for _ in widths
-        ]
+        order = [(role, cell) for cell in cells for role in matrices]
+        order += [(role, cell) for cell in cells for role in biases if has_bias]
     else:
-        w_ih = [reader.matrix(gates, width) for width in widths]
-        w_hh = [reader.matrix(gates, hidden) for _ in widths]
-        matrices = list(zip(w_ih, w_hh, strict=True))
-        biases = [(reader.vector(gates) if has_bias else None, None) for _ in widths]
-    return [(*matrix, *bias) for matrix, bias in zip(matrices, biases, strict=True)]
+        order = [(role, cell) for role in matrices for cell in cells]
+        order += [("b_ih", cell) for cell in cells if has_bias]
+    counts = matrices | biases
+    begins = accumulate((counts[role][cell] for role, cell in order), initial=0)
+    places = dict(zip(order, begins, strict=False))
+    roles = (*matrices, *biases)
+    return [tuple(places.get((role, cell), -1) for role in roles) for cell in cells]  # type: ignore[misc]
 
 
-class _Reader:
-    """Takes matrices and vectors off the front of a flat array, as views."""
+def from_flat(
+    w: RealArray, sizes: Sizes, offsets: Sequence[tuple[int, int, int, int]]
+) -> list[CellWeights]:
+    """Return views into a flat weight of the right size."""
+    flat, gates = w.reshape(-1), sizes.gates
 
-    def __init__(self, flat: RealArray) -> None:
-        self._rest = flat
+    def vector(begin: int) -> RealArray | None:
+        return None if begin < 0 else flat[begin : begin + gates]
 
-    def vector(self, count: int) -> RealArray:
-        taken, self._rest = self._rest[:count], self._rest[count:]
-        return taken
+    def matrix(begin: int, columns: int) -> RealArray:
+        return flat[begin : begin + gates * columns].reshape(gates, columns)
 
-    def matrix(self, rows: int, columns: int) -> RealArray:
-        return self.vector(rows * columns).reshape(rows, columns)
+    return [
+        CellWeights(
+            matrix(w_ih, sizes.layer_input_size(sizes.layer_of(cell))),
+            matrix(w_hh, sizes.hidden_size),
+            vector(b_ih),
+            vector(b_hh),
+        )
+        for cell, (w_ih, w_hh, b_ih, b_hh) in enumerate(offsets)
+    ]
 
 
 def _listed(

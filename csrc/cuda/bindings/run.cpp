@@ -4,8 +4,10 @@
 #include <atomic>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "bindings/description.hpp"
 #include "cuda/bindings/arrays.hpp"
 #include "cuda/bindings/register.hpp"
 #include "cuda/calls.hpp"
@@ -16,20 +18,12 @@
 namespace lstm_native::cuda::bindings {
 namespace {
 
-// w_ih, w_hh, b_ih or None, b_hh or None
-using WeightArrays = std::tuple<py::object, py::object, py::object, py::object>;
-using Optional = std::optional<py::object>;
-
-struct Shapes {
-  std::vector<index_t> input, output, states;
-};
-
-// Where and how.
-struct Target {
-  int device;
-  std::uintptr_t stream;
-  bool tf32;
-};
+using lstm_native::bindings::CellArrays;
+using lstm_native::bindings::cells_of;
+using lstm_native::bindings::Description;
+using lstm_native::bindings::description_of;
+using lstm_native::bindings::Field;
+using lstm_native::bindings::tape_form_of;
 
 // For benchmarks and tests; each gives the same results.
 std::atomic<StepLoop> step_loop{StepLoop::automatic};
@@ -66,225 +60,205 @@ py::object persistent_split(const PersistentSizes& sizes, int device) {
   return result;
 }
 
-plan::TapeForm form_of(bool recompute) { return recompute ? plan::TapeForm::hidden : plan::TapeForm::gates; }
-
-Options options_of(const Array& input, index_t hidden_size, index_t num_layers, bool bidirectional,
-                   const std::vector<index_t>& batch_sizes, const std::vector<index_t>& lengths, double dropout,
-                   bool recompute, const Target& target) {
-  const bool packed = !batch_sizes.empty();
-  if (input.shape.size() != (packed ? 2 : 3)) Array::refuse("input", "unexpected number of dimensions");
+// A `_run.ForwardCall` with its arrays on the device.
+struct Call {
   Options options;
-  plan::Problem& problem = options.problem;
-  problem.batch_sizes = batch_sizes;
-  problem.lengths = lengths;
-  problem.seq_len = packed ? static_cast<index_t>(batch_sizes.size()) : input.shape[0];
-  problem.batch = packed ? batch_sizes.front() : input.shape[1];
-  problem.input_size = input.shape.back();
-  problem.cell_size = problem.output_size = hidden_size;
-  problem.num_layers = num_layers;
-  problem.num_directions = bidirectional ? 2 : 1;
-  problem.dropout = dropout;
-  plan::check(problem);
-  options.dtype = input.element_bytes == 4 ? Dtype::float32 : Dtype::float64;
-  options.device = target.device;
-  options.tf32 = target.tf32;
-  options.tape_form = form_of(recompute);
+  rng::DropoutStream dropout;
+  bool batch_first;
+  py::object input, hidden_initial, cell_initial;
+  std::vector<CellArrays> weights;
+  cudaStream_t stream;
+};
+
+Call call_of(py::handle call) {
+  static const Field problem("problem"), input("input"), h_0("h_0"), c_0("c_0"), weights("weights"),
+      batch_first("batch_first"), target("target"), device("device"), stream("stream"), tf32("tf32");
+  Description about = description_of(problem.of(call));
+  about.problem.threads = 1;  // of no account here, so that it keeps no plans apart
+  about.problem.forced_split = {0, 0, 0};
+  plan::check(about.problem);
+  const py::object where = target.of(call);
+  const std::optional<plan::TapeForm> tape = tape_form_of(call);
+  Options options;
+  options.problem = std::move(about.problem);
+  options.device = device.of<int>(where);
+  options.tf32 = tf32.of<bool>(where);
+  options.has_tape = tape.has_value();
+  options.tape_form = tape.value_or(plan::TapeForm::gates);
   options.step_loop = step_loop;
-  return options;
+  py::object x = input.of(call);
+  options.dtype = Array::of(x, "input").element_bytes == 4 ? Dtype::float32 : Dtype::float64;
+  return {std::move(options),
+          about.dropout,
+          batch_first.of<bool>(call),
+          std::move(x),
+          h_0.of(call),
+          c_0.of(call),
+          cells_of(weights.of(call)),
+          reinterpret_cast<cudaStream_t>(stream.of<std::uintptr_t>(where))};
 }
 
-Shapes shapes_of(const plan::Problem& problem) {
-  Shapes shapes;
-  if (problem.packed()) {
-    const index_t rows = plan::ActiveRows(problem, /*steps_listed=*/false).total();
-    shapes.input = {rows, problem.input_size};
-    shapes.output = {rows, problem.layer_output_size()};
-  } else {
-    shapes.input = {problem.seq_len, problem.batch, problem.input_size};
-    shapes.output = {problem.seq_len, problem.batch, problem.layer_output_size()};
-  }
-  shapes.states = {problem.num_layers * problem.num_directions, problem.batch, problem.cell_size};
-  return shapes;
-}
-
-index_t tape_elements(const Options& options, plan::TapeForm form) {
-  return plan::TapeLayout(options.problem, plan::ActiveRows(options.problem, /*steps_listed=*/false).total(), form)
-      .elements();
-}
-
-void require_cells(const plan::Problem& problem, std::size_t count) {
-  if (static_cast<index_t>(count) != problem.num_layers * problem.num_directions) {
-    Array::refuse("weights", "one entry is needed per layer and direction");
-  }
-}
-
+// Views of a call's arrays, which have the shapes that its problem says.
 template <class Real>
-std::vector<CellWeights<Real>> weights_of(const plan::Problem& problem, const std::vector<WeightArrays>& arrays) {
-  require_cells(problem, arrays.size());
-  const index_t gates = gate_count * problem.cell_size;
-  std::vector<CellWeights<Real>> weights;
-  for (const auto& [w_ih, w_hh, b_ih, b_hh] : arrays) {
-    const index_t layer = static_cast<index_t>(weights.size()) / problem.num_directions;
-    weights.push_back({matrix<const Real>(Array::of(w_ih, "w_ih"), gates, problem.layer_input_size(layer), "w_ih"),
-                       matrix<const Real>(Array::of(w_hh, "w_hh"), gates, problem.cell_size, "w_hh"),
-                       vector<const Real>(b_ih, gates, "b_ih"), vector<const Real>(b_hh, gates, "b_hh")});
-  }
-  return weights;
-}
+class Views {
+ public:
+  explicit Views(const Call& call) : call_(call), problem_(call.options.problem) {}
 
-template <class Real>
-std::vector<CellGradients<Real>> gradients_of(const plan::Problem& problem, const std::vector<WeightArrays>& arrays) {
-  require_cells(problem, arrays.size());
-  const index_t gates = gate_count * problem.cell_size;
-  std::vector<CellGradients<Real>> gradients;
-  for (const auto& [w_ih, w_hh, b_ih, b_hh] : arrays) {
-    const index_t layer = static_cast<index_t>(gradients.size()) / problem.num_directions;
-    const Array input = Array::of(w_ih, "d_w_ih");
-    const Array hidden = Array::of(w_hh, "d_w_hh");
-    require_dense(input, "d_w_ih");
-    require_dense(hidden, "d_w_hh");
-    for (const py::object& bias : {b_ih, b_hh}) {
-      if (!bias.is_none()) require_dense(Array::of(bias, "d_bias"), "d_bias");
+  template <class Element = const Real>
+  SequenceView<Element> sequence(py::handle object, index_t width, const char* name) const {
+    const Array array = Array::of(object, name);
+    if (problem_.packed()) return bindings::sequence<Element>(array, {rows(), width}, name);
+    if (!call_.batch_first) return bindings::sequence<Element>(array, {problem_.seq_len, problem_.batch, width}, name);
+    SequenceView<Element> view = bindings::sequence<Element>(array, {problem_.batch, problem_.seq_len, width}, name);
+    std::swap(view.time_stride, view.row_stride);
+    return view;
+  }
+  template <class Element = const Real>
+  StateView<Element> states(py::handle object, const char* name) const {
+    if (object.is_none()) return {};
+    return state<Element>(Array::of(object, name), {problem_.states(), problem_.batch, problem_.cell_size}, name);
+  }
+  Real* tape(py::handle object, plan::TapeForm form, const char* name) const {
+    const Array array = Array::of(object, name);
+    if (!array.without_gaps()) Array::refuse(name, "must be contiguous");
+    return array.require<Real>({plan::TapeLayout(problem_, rows(), form).elements(), 1}, name);
+  }
+  template <class Cell, class Element>
+  std::vector<Cell> cells(const std::vector<CellArrays>& arrays) const {
+    if (static_cast<index_t>(arrays.size()) != problem_.states()) {
+      Array::refuse("weights", "one entry is needed per layer and direction");
     }
-    gradients.push_back({matrix<Real>(input, gates, problem.layer_input_size(layer), "d_w_ih"),
-                         matrix<Real>(hidden, gates, problem.cell_size, "d_w_hh"), vector<Real>(b_ih, gates, "d_b_ih"),
-                         vector<Real>(b_hh, gates, "d_b_hh")});
+    const index_t gates = gate_count * problem_.cell_size;
+    std::vector<Cell> cells;
+    for (const CellArrays& from : arrays) {
+      const index_t columns = problem_.layer_input_size(static_cast<index_t>(cells.size()) / problem_.num_directions);
+      cells.push_back({matrix<Element>(Array::of(from.input, "w_ih"), gates, columns, "w_ih"),
+                       matrix<Element>(Array::of(from.hidden, "w_hh"), gates, problem_.output_size, "w_hh"),
+                       vector<Element>(from.input_bias, gates, "b_ih"),
+                       vector<Element>(from.hidden_bias, gates, "b_hh")});
+    }
+    return cells;
   }
-  return gradients;
-}
+  std::vector<CellWeights<Real>> weights() const { return cells<CellWeights<Real>, const Real>(call_.weights); }
+  // Where gradients of weights go: without gaps.
+  std::vector<CellGradients<Real>> gradients(py::handle listed) const {
+    const std::vector<CellArrays> arrays = cells_of(listed);
+    for (const CellArrays& cell : arrays) {
+      for (const py::object& object : {cell.input, cell.hidden, cell.input_bias, cell.hidden_bias}) {
+        if (!object.is_none()) require_dense(Array::of(object, "d_weights"), "d_weights");
+      }
+    }
+    return cells<CellGradients<Real>, Real>(arrays);
+  }
 
-template <class Real>
-Real* tape_of(const py::object& object, index_t elements, const char* name) {
-  const Array array = Array::of(object, name);
-  if (!array.without_gaps()) Array::refuse(name, "must be contiguous");
-  return array.require<Real>({elements}, name);
-}
+ private:
+  index_t rows() const { return plan::ActiveRows(problem_, /*steps_listed=*/false).total(); }
 
-struct ForwardArrays {
-  py::object input, hidden_initial, cell_initial;
-  std::vector<WeightArrays> weights;
-  py::object output, hidden_final, cell_final;
-  Optional tape;
+  const Call& call_;
+  const plan::Problem& problem_;
 };
 
 template <class Real>
-void run_forward(Options options, const ForwardArrays& arrays, const rng::DropoutStream& dropout, cudaStream_t stream) {
-  const Shapes shapes = shapes_of(options.problem);
+void run_forward(const Call& from, const py::tuple& results) {
+  const Views<Real> views(from);
+  const plan::Problem& problem = from.options.problem;
   ForwardCall<Real> call{};
-  call.input = sequence<const Real>(Array::of(arrays.input, "input"), shapes.input, "input");
-  call.hidden_initial = state<const Real>(Array::of(arrays.hidden_initial, "h_0"), shapes.states, "h_0");
-  call.cell_initial = state<const Real>(Array::of(arrays.cell_initial, "c_0"), shapes.states, "c_0");
-  call.weights = weights_of<Real>(options.problem, arrays.weights);
-  call.output = sequence<Real>(Array::of(arrays.output, "output"), shapes.output, "output");
-  call.hidden_final = state<Real>(Array::of(arrays.hidden_final, "h_n"), shapes.states, "h_n");
-  call.cell_final = state<Real>(Array::of(arrays.cell_final, "c_n"), shapes.states, "c_n");
-  call.dropout = dropout;
-  options.has_tape = arrays.tape.has_value();
-  const index_t elements = tape_elements(options, options.tape_form);
-  if (options.has_tape) call.tape = tape_of<Real>(*arrays.tape, elements, "reserve");
+  call.input = views.sequence(from.input, problem.input_size, "input");
+  call.hidden_initial = views.states(from.hidden_initial, "h_0");
+  call.cell_initial = views.states(from.cell_initial, "c_0");
+  call.weights = views.weights();
+  call.output = views.template sequence<Real>(results[0], problem.layer_output_size(), "output");
+  call.hidden_final = views.template states<Real>(results[1], "h_n");
+  call.cell_final = views.template states<Real>(results[2], "c_n");
+  call.dropout = from.dropout;
+  if (from.options.has_tape) call.tape = views.tape(results[3], from.options.tape_form, "reserve");
   const py::gil_scoped_release release;
-  cuda::forward<Real>(options, call, stream);
+  cuda::forward<Real>(from.options, call, from.stream);
 }
 
-void forward(const py::object& input, const py::object& hidden_initial, const py::object& cell_initial,
-             const std::vector<WeightArrays>& weights, const py::object& output, const py::object& hidden_final,
-             const py::object& cell_final, bool bidirectional, const std::vector<index_t>& batch_sizes,
-             const std::vector<index_t>& lengths, double dropout, std::uint64_t dropout_key,
-             std::uint64_t dropout_counter, const Optional& tape, bool recompute, int device, std::uintptr_t stream,
-             bool tf32) {
-  const Array x = Array::of(input, "input");
-  const Array h = Array::of(hidden_initial, "h_0");
-  if (h.shape.size() != 3) Array::refuse("h_0", "unexpected number of dimensions");
-  const index_t layers = static_cast<index_t>(weights.size()) / (bidirectional ? 2 : 1);
-  const Options options = options_of(x, h.shape[2], layers, bidirectional, batch_sizes, lengths, dropout, recompute,
-                                     {device, stream, tf32});
-  const ForwardArrays arrays{input, hidden_initial, cell_initial, weights, output, hidden_final, cell_final, tape};
-  const rng::DropoutStream masks{dropout, dropout_key, dropout_counter};
-  auto* const callers_stream = reinterpret_cast<cudaStream_t>(stream);
-  options.dtype == Dtype::float32 ? run_forward<float>(options, arrays, masks, callers_stream)
-                                  : run_forward<double>(options, arrays, masks, callers_stream);
+void forward(py::handle call, const py::tuple& results) {
+  const Call from = call_of(call);
+  from.options.dtype == Dtype::float32 ? run_forward<float>(from, results) : run_forward<double>(from, results);
 }
 
-struct BackwardArrays {
-  py::object input, hidden_initial, cell_initial;
-  std::vector<WeightArrays> weights;  // none where the steps have been done
-  py::object tape;
-  Optional output_gradient, hidden_final_gradient, cell_final_gradient;
-  Optional input_gradient, hidden_gradient, cell_gradient;
-  std::optional<std::vector<WeightArrays>> weight_gradients;
-  Optional workspace;
+template <class Real>
+BackwardCall<Real> backward_call(Call& from, const Views<Real>& views, py::handle tape) {
+  from.options.pass = Pass::backward;
+  from.options.has_tape = false;
+  BackwardCall<Real> call{};
+  call.input = views.sequence(from.input, from.options.problem.input_size, "input");
+  call.tape = views.tape(tape, from.options.tape_form, "reserve");
+  call.dropout = from.dropout;
+  return call;
+}
+
+// What a backward call reads beside the call and its tape, and what it writes to; each may be None.
+struct Gradients {
+  py::handle given;    // an `_backward.OutputGradients`
+  py::tuple results;   // of input, h_0 and c_0
+  py::object weights;  // `_run.CellWeights`
+  py::object workspace;
 };
 
 template <class Real>
-void run_backward(Options options, const BackwardArrays& arrays, bool accumulate, bool has_steps,
-                  const rng::DropoutStream& dropout, cudaStream_t stream) {
-  const Shapes shapes = shapes_of(options.problem);
-  BackwardCall<Real> call{};
-  const auto states = [&](const Optional& object, const char* name) -> StateView<Real> {
-    if (!object.has_value()) return {};
-    return state<Real>(Array::of(*object, name), shapes.states, name);
-  };
-  const auto given_states = [&](const Optional& object, const char* name) -> StateView<const Real> {
-    const StateView<Real> view = states(object, name);
-    return {view.data, view.layer_stride, view.row_stride, view.unit_stride};
-  };
-  options.pass = Pass::backward;
-  options.runs_steps = !has_steps;
-  options.has_output_gradient = arrays.output_gradient.has_value();
-  options.wants_input = arrays.input_gradient.has_value();
-  options.wants_states = arrays.hidden_gradient.has_value();
-  options.wants_weights = arrays.weight_gradients.has_value();
-  options.keeps_workspace = !has_steps && arrays.workspace.has_value();
-  if (options.wants_states != arrays.cell_gradient.has_value()) Array::refuse("d_h_0, d_c_0", "both or none");
-  call.input = sequence<const Real>(Array::of(arrays.input, "input"), shapes.input, "input");
-  call.tape = tape_of<Real>(arrays.tape, tape_elements(options, options.tape_form), "reserve");
-  call.accumulate = accumulate;
-  call.dropout = dropout;
-  if (arrays.workspace.has_value()) {
-    call.workspace = tape_of<Real>(*arrays.workspace, tape_elements(options, plan::TapeForm::gates), "workspace");
-  } else if (has_steps) {
-    Array::refuse("workspace", "needed");
+void run_backward(Call& from, py::handle tape, const Gradients& gradients) {
+  static const Field output("output"), h_n("h_n"), c_n("c_n");
+  const Views<Real> views(from);
+  const plan::Problem& problem = from.options.problem;
+  BackwardCall<Real> call = backward_call<Real>(from, views, tape);
+  const py::object d_output = output.of(gradients.given);
+  const py::object d_input = gradients.results[0], d_h = gradients.results[1], d_c = gradients.results[2];
+  Options& options = from.options;
+  options.runs_steps = true;
+  options.has_output_gradient = !d_output.is_none();
+  options.wants_input = !d_input.is_none();
+  options.wants_states = !d_h.is_none();
+  options.wants_weights = !gradients.weights.is_none();
+  options.keeps_workspace = !gradients.workspace.is_none();
+  if (options.wants_states == d_c.is_none()) Array::refuse("d_h_0, d_c_0", "both or none");
+  if (options.keeps_workspace) call.workspace = views.tape(gradients.workspace, plan::TapeForm::gates, "workspace");
+  if (options.wants_weights) call.weight_gradients = views.gradients(gradients.weights);
+  call.hidden_initial = views.states(from.hidden_initial, "h_0");
+  call.cell_initial = views.states(from.cell_initial, "c_0");
+  call.weights = views.weights();
+  if (options.has_output_gradient) {
+    call.output_gradient = views.sequence(d_output, problem.layer_output_size(), "d_output");
   }
-  if (options.wants_weights) call.weight_gradients = gradients_of<Real>(options.problem, *arrays.weight_gradients);
-  if (!has_steps) {
-    call.hidden_initial = given_states(arrays.hidden_initial, "h_0");
-    call.cell_initial = given_states(arrays.cell_initial, "c_0");
-    call.weights = weights_of<Real>(options.problem, arrays.weights);
-    if (options.has_output_gradient) {
-      call.output_gradient =
-          sequence<const Real>(Array::of(*arrays.output_gradient, "d_output"), shapes.output, "d_output");
-    }
-    call.hidden_final_gradient = given_states(arrays.hidden_final_gradient, "d_h_n");
-    call.cell_final_gradient = given_states(arrays.cell_final_gradient, "d_c_n");
-    if (options.wants_input) {
-      call.input_gradient = sequence<Real>(Array::of(*arrays.input_gradient, "d_input"), shapes.input, "d_input");
-    }
-    call.hidden_gradient = states(arrays.hidden_gradient, "d_h_0");
-    call.cell_gradient = states(arrays.cell_gradient, "d_c_0");
+  call.hidden_final_gradient = views.states(h_n.of(gradients.given), "d_h_n");
+  call.cell_final_gradient = views.states(c_n.of(gradients.given), "d_c_n");
+  if (options.wants_input) {
+    call.input_gradient = views.template sequence<Real>(d_input, problem.input_size, "d_input");
   }
+  call.hidden_gradient = views.template states<Real>(d_h, "d_h_0");
+  call.cell_gradient = views.template states<Real>(d_c, "d_c_0");
   const py::gil_scoped_release release;
-  cuda::backward<Real>(options, call, stream);
+  cuda::backward<Real>(options, call, from.stream);
 }
 
-void backward(const py::object& input, const py::object& hidden_initial, const py::object& cell_initial,
-              const std::vector<WeightArrays>& weights, const py::object& tape, const Optional& output_gradient,
-              const Optional& hidden_final_gradient, const Optional& cell_final_gradient,
-              const Optional& input_gradient, const Optional& hidden_gradient, const Optional& cell_gradient,
-              const std::optional<std::vector<WeightArrays>>& weight_gradients, const Optional& workspace,
-              index_t hidden_size, index_t num_layers, bool bidirectional, const std::vector<index_t>& batch_sizes,
-              const std::vector<index_t>& lengths, double dropout, std::uint64_t dropout_key,
-              std::uint64_t dropout_counter, bool accumulate, bool has_steps, bool recompute, int device,
-              std::uintptr_t stream, bool tf32) {
-  const Options options = options_of(Array::of(input, "input"), hidden_size, num_layers, bidirectional, batch_sizes,
-                                     lengths, dropout, recompute, {device, stream, tf32});
-  const BackwardArrays arrays{input,          hidden_initial,  cell_initial,          weights,
-                              tape,           output_gradient, hidden_final_gradient, cell_final_gradient,
-                              input_gradient, hidden_gradient, cell_gradient,         weight_gradients,
-                              workspace};
-  const rng::DropoutStream masks{dropout, dropout_key, dropout_counter};
-  auto* const callers_stream = reinterpret_cast<cudaStream_t>(stream);
-  options.dtype == Dtype::float32 ? run_backward<float>(options, arrays, accumulate, has_steps, masks, callers_stream)
-                                  : run_backward<double>(options, arrays, accumulate, has_steps, masks, callers_stream);
+void backward(py::handle call, py::handle tape, py::handle given, const py::tuple& results, const py::object& weights,
+              const py::object& workspace) {
+  Call from = call_of(call);
+  const Gradients gradients{given, results, weights, workspace};
+  from.options.dtype == Dtype::float32 ? run_backward<float>(from, tape, gradients)
+                                       : run_backward<double>(from, tape, gradients);
+}
+
+template <class Real>
+void run_weights(Call& from, py::handle tape, py::handle workspace, py::handle gradients, bool accumulate) {
+  const Views<Real> views(from);
+  BackwardCall<Real> call = backward_call<Real>(from, views, tape);
+  from.options.wants_weights = true;
+  call.workspace = views.tape(workspace, plan::TapeForm::gates, "workspace");
+  call.weight_gradients = views.gradients(gradients);
+  call.accumulate = accumulate;
+  const py::gil_scoped_release release;
+  cuda::backward<Real>(from.options, call, from.stream);
+}
+
+void weight_gradients(py::handle call, py::handle tape, py::handle workspace, py::handle gradients, bool accumulate) {
+  Call from = call_of(call);
+  from.options.dtype == Dtype::float32 ? run_weights<float>(from, tape, workspace, gradients, accumulate)
+                                       : run_weights<double>(from, tape, workspace, gradients, accumulate);
 }
 
 }  // namespace
@@ -305,17 +279,12 @@ void register_run(py::module_& module) {
       "How a layer's steps are split over blocks where they are one launch, and the estimates that decide whether.");
   module.def("set_step_loop", &set_step_loop, "name"_a,
              "How the steps of calls from now on run: 'automatic', 'launches' or 'persistent' where that fits.");
-  module.def(
-      "forward", &forward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "output"_a, "hidden_final"_a,
-      "cell_final"_a, py::kw_only(), "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "dropout"_a, "dropout_key"_a,
-      "dropout_counter"_a, "tape"_a, "recompute"_a, "device"_a, "stream"_a, "tf32"_a,
-      "Runs a whole stack into the given device arrays. input is time-major; packed where batch_sizes is not empty.");
-  module.def("backward", &backward, "input"_a, "hidden_initial"_a, "cell_initial"_a, "weights"_a, "tape"_a,
-             "output_gradient"_a, "hidden_final_gradient"_a, "cell_final_gradient"_a, "input_gradient"_a,
-             "hidden_gradient"_a, "cell_gradient"_a, "weight_gradients"_a, "workspace"_a, py::kw_only(),
-             "hidden_size"_a, "num_layers"_a, "bidirectional"_a, "batch_sizes"_a, "lengths"_a, "dropout"_a,
-             "dropout_key"_a, "dropout_counter"_a, "accumulate"_a, "has_steps"_a, "recompute"_a, "device"_a, "stream"_a,
-             "tf32"_a, "Computes the gradients that have an array to go to, from a tape that forward() filled.");
+  module.def("forward", &forward, "call"_a, "results"_a,
+             "Runs a call into device arrays: output, h_n, c_n, and the tape or None.");
+  module.def("backward", &backward, "call"_a, "tape"_a, "given"_a, "results"_a, "weights"_a, "workspace"_a,
+             "Computes the gradients that have an array to go to, from a tape that forward() filled.");
+  module.def("weight_gradients", &weight_gradients, "call"_a, "tape"_a, "workspace"_a, "gradients"_a, "accumulate"_a,
+             "Computes the gradients of the weights from what backward() left in the workspace.");
 }
 
 }  // namespace lstm_native::cuda::bindings

@@ -1,0 +1,100 @@
+#include "bindings/description.hpp"
+
+#include <pybind11/numpy.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace lstm_native::bindings {
+namespace {
+
+plan::Split split_of(py::handle split) {
+  if (split.is_none()) return {0, 0, 0};
+  return {py::cast<int>(split[py::int_(0)]), py::cast<int>(split[py::int_(1)]), py::cast<int>(split[py::int_(2)])};
+}
+
+}  // namespace
+
+plan::StackSizes stack_sizes_of(py::handle sizes) {
+  static const Field input_size("input_size"), hidden_size("hidden_size"), num_layers("num_layers"),
+      bidirectional("bidirectional");
+  const auto units = hidden_size.of<index_t>(sizes);
+  return {input_size.of<index_t>(sizes), units, units, num_layers.of<index_t>(sizes),
+          bidirectional.of<bool>(sizes) ? 2 : 1};
+}
+
+Field::Field(const char* name) : name_(PyUnicode_InternFromString(name)) {
+  if (name_ == nullptr) throw py::error_already_set();
+}
+
+py::object Field::of(py::handle object) const {
+  PyObject* value = PyObject_GetAttr(object.ptr(), name_);
+  if (value == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(value);
+}
+
+std::vector<index_t> integers_of(py::handle listed) {
+  std::vector<index_t> integers;
+  if (PyList_CheckExact(listed.ptr()) || PyTuple_CheckExact(listed.ptr())) {
+    // Holds the items, whatever another thread does to a list meanwhile.
+    const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(listed.ptr()));
+    if (!items) throw py::error_already_set();
+    integers.reserve(items.size());
+    for (const py::handle item : items) {
+      const Py_ssize_t integer = PyLong_CheckExact(item.ptr()) ? PyLong_AsSsize_t(item.ptr()) : -1;
+      if (integer < 0) {  // none of the lists may hold such a one; nor is there one where it did not fit
+        PyErr_Clear();
+        throw std::invalid_argument("expected ints that are not negative");
+      }
+      integers.push_back(integer);
+    }
+    return integers;
+  }
+  // Of no subclass: a masked array has ints that are not meant.
+  const bool is_array = Py_TYPE(listed.ptr()) == py::detail::npy_api::get().PyArray_Type_;
+  if (!is_array || !py::isinstance<py::array_t<std::int64_t>>(listed))
+    throw std::invalid_argument("expected a list of ints");
+  const auto array = py::reinterpret_borrow<py::array_t<std::int64_t>>(listed);
+  if (array.ndim() != 1 || (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) {
+    throw std::invalid_argument("expected one axis, aligned");
+  }
+  integers.reserve(static_cast<std::size_t>(array.size()));
+  for (index_t k = 0; k < array.size(); ++k) integers.push_back(static_cast<index_t>(*array.data(k)));
+  return integers;
+}
+
+Description description_of(py::handle problem) {
+  static const Field sizes("sizes"), seq_len("seq_len"), batch("batch"), batch_sizes("batch_sizes"), lengths("lengths"),
+      dropout("dropout"), rate("rate"), key("key"), counter("counter"), threads("threads"), split("split");
+  const py::object masks = dropout.of(problem);
+  const rng::DropoutStream stream{rate.of<double>(masks), key.of<std::uint64_t>(masks),
+                                  counter.of<std::uint64_t>(masks)};
+  plan::Extent extent{seq_len.of<index_t>(problem), batch.of<index_t>(problem), integers_of(batch_sizes.of(problem)),
+                      integers_of(lengths.of(problem))};
+  Description description{plan::problem_of(stack_sizes_of(sizes.of(problem)), std::move(extent), stream.probability,
+                                           threads.of<int>(problem)),
+                          stream};
+  description.problem.forced_split = split_of(split.of(problem));
+  return description;
+}
+
+std::optional<plan::TapeForm> tape_form_of(py::handle call) {
+  static const Field tape("tape");
+  const py::object form = tape.of(call);
+  if (form.is_none()) return std::nullopt;
+  const auto name = py::cast<std::string>(form);
+  if (name == "gates") return plan::TapeForm::gates;
+  if (name == "hidden") return plan::TapeForm::hidden;
+  throw std::invalid_argument("tape: unexpected name");
+}
+
+std::vector<CellArrays> cells_of(py::handle listed) {
+  static const Field input("input"), hidden("hidden"), input_bias("input_bias"), hidden_bias("hidden_bias");
+  std::vector<CellArrays> cells;
+  for (const py::handle cell : listed) {
+    cells.push_back({input.of(cell), hidden.of(cell), input_bias.of(cell), hidden_bias.of(cell)});
+  }
+  return cells;
+}
+
+}  // namespace lstm_native::bindings

@@ -1,0 +1,56 @@
+// bindings: what the Python layer says of a call, read by the names of its fields. The CUDA target's bindings read it,
+// too.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <optional>
+#include <vector>
+
+#include "common/types.hpp"
+#include "plan/problem.hpp"
+#include "plan/tape.hpp"
+#include "rng/dropout.hpp"
+
+namespace lstm_native::bindings {
+
+namespace py = pybind11;
+
+// A field of the Python layer's tuples. Its name is looked up as the interpreter does it, by address.
+class Field {
+ public:
+  explicit Field(const char* name);  // throws where memory is short
+  py::object of(py::handle object) const;
+  template <class Value>
+  Value of(py::handle object) const {
+    return py::cast<Value>(of(object));
+  }
+
+ private:
+  PyObject* name_;  // never released: interpreters end before the last call does
+};
+
+// Python's ints; std::invalid_argument for anything else than a list, a tuple or an array of integers.
+std::vector<index_t> integers_of(py::handle listed);
+
+// Of a `_sizes.Sizes`.
+plan::StackSizes stack_sizes_of(py::handle sizes);
+
+// A problem with the place of its masks in the generator's stream, of a `_run.Problem`. Its threads may be 0, which
+// stands for the default.
+struct Description {
+  plan::Problem problem;
+  rng::DropoutStream dropout;
+};
+Description description_of(py::handle problem);
+
+// What a `_run.ForwardCall` asks to keep.
+std::optional<plan::TapeForm> tape_form_of(py::handle call);
+
+// The arrays of a `_run.CellWeights`: None where there is none.
+struct CellArrays {
+  py::object input, hidden, input_bias, hidden_bias;
+};
+std::vector<CellArrays> cells_of(py::handle listed);
+
+}  // namespace lstm_native::bindings

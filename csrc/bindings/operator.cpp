@@ -1,0 +1,83 @@
+// bindings: the calls of one `LSTM`, which has its sizes and a flat weight.
+#include <pybind11/stl.h>
+
+#include "bindings/fast_path.hpp"
+#include "bindings/register.hpp"
+#include "bindings/results.hpp"
+#include "bindings/run.hpp"
+#include "bindings/safe_construction.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+// Dropout's rate, key and counter.
+using Masks = std::tuple<double, std::uint64_t, std::uint64_t>;
+
+py::array state_of(const rng::DropoutStream& masks) {
+  py::array_t<std::int64_t> state({2, 1});
+  *state.mutable_data(0, 0) = static_cast<std::int64_t>(masks.key);
+  *state.mutable_data(1, 0) = static_cast<std::int64_t>(masks.counter);
+  return std::move(state);
+}
+
+class Operator {
+ public:
+  // sizes: a `_sizes.Sizes`.
+  Operator(py::handle sizes, bool batch_first, index_t weight_size, std::vector<CellOffsets> offsets)
+      : sizes_(stack_sizes_of(sizes)),
+        batch_first_(batch_first),
+        weight_size_(weight_size),
+        offsets_(std::move(offsets)) {}
+
+  // weights: flat, or packed.
+  py::tuple run(py::handle input, py::handle states, py::handle weights, const Masks& given, bool training,
+                int threads) const {
+    Call call = call_with(input, states, batch_first_);
+    if (py::isinstance<PackedWeights>(weights)) {
+      take_packed(call, weights, sizes_.num_layers, sizes_.num_directions == 2);
+    } else {
+      py::array flat = array_of(weights, "w");
+      if (flat.size() != weight_size_) throw std::invalid_argument("w: unexpected number of elements");
+      call.weights.flat = std::move(flat);
+      call.weights.offsets = &offsets_;
+    }
+    const auto& [rate, key, counter] = given;
+    const rng::DropoutStream masks{rate, key, counter};
+    call.about = {plan::problem_of(sizes_, extent_of(call, py::none()), rate, threads), masks};
+    if (training) call.tape = plan::TapeForm::gates;
+    const Dtype dtype = dtype_of_array(call.input, "input");
+    const py::tuple results = forward(std::move(call));
+    py::object reserve = results[3];
+    if (!training && dtype == Dtype::float32) reserve = new_array_of<float>({0, 1});
+    if (!training && dtype == Dtype::float64) reserve = new_array_of<double>({0, 1});
+    return py::make_tuple(results[0], results[1], results[2], std::move(reserve), state_of(masks));
+  }
+
+ private:
+  plan::StackSizes sizes_;
+  bool batch_first_;
+  index_t weight_size_;
+  std::vector<CellOffsets> offsets_;
+};
+
+}  // namespace
+
+void register_operator(py::module_& module) {
+  using namespace py::literals;
+  using Construction = SafeConstruction<Operator>;
+  py::class_<Operator, std::unique_ptr<Operator>> type(module, "Operator",
+                                                       "What the calls of one LSTM have in common.");
+  Construction::apply(type);
+  type.def(Construction::factory<py::handle, bool, index_t, std::vector<CellOffsets>>(), "sizes"_a, "batch_first"_a,
+           "weight_size"_a, "offsets"_a)
+      .def(
+          "run_if_plain",
+          [](const Operator& self, py::handle input, py::handle states, py::handle weights, const Masks& masks,
+             bool training, int threads) {
+            return unless_refused([&] { return self.run(input, states, weights, masks, training, threads); });
+          },
+          "input"_a, "states"_a, "weights"_a, "masks"_a, "training"_a, "threads"_a,
+          "output, h_n, c_n, reserve, state; None where an argument needs a conversion, or is wrong.");
+}
+
+}  // namespace lstm_native::bindings
