@@ -27,7 +27,7 @@ CPU = "cortex-a72"  # without SVE and SME, of which OpenBLAS computes wrong resu
 ISAS = ("neon", "baseline")  # folders of csrc/kernels
 TEST_PACKAGES = (
     *("numpy", "pytest", "hypothesis<6.140", "mpmath", "threadpoolctl", "iniconfig", "packaging"),
-    *("pluggy", "pygments", "sortedcontainers"),
+    *("attrs", "pluggy", "pygments", "sortedcontainers"),
 )
 # Sums of the largest sizes take minutes on an emulated CPU.
 TESTS = (
