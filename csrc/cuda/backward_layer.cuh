@@ -74,13 +74,13 @@ __global__ void __launch_bounds__(most_split_threads, 1) layer_backward(Backward
       hidden_gradient = direction.hidden_gradient.load(state);
     }
     if (takes_part) {
-      const GateGradients<Real> gradients = differentiate(unit_tape, hidden_gradient, cell_gradient);
-      cell_gradient = gradients.cell;
+      const UnitGradients<Real> gradients = differentiate(unit_tape, hidden_gradient, cell_gradient);
+      cell_gradient = gradients.previous_cell;
       for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-        direction.gate_gradients.store((stored * gate_count + gate) * units + unit, gradients.gates[gate]);
+        direction.gate_gradients.store((stored * gate_count + gate) * units + unit, gradients.pre_activations.of[gate]);
         if (!block.shares_rows()) {
           const int part = block.local_row() * static_cast<int>(gate_count) + gate;
-          block.tile.store(part * layer.split.stride + static_cast<int>(unit), gradients.gates[gate]);
+          block.tile.store(part * layer.split.stride + static_cast<int>(unit), gradients.pre_activations.of[gate]);
         }
       }
     } else if (took_part) {

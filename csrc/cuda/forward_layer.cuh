@@ -61,12 +61,12 @@ __global__ void __launch_bounds__(most_split_threads, 1) layer_forward(ForwardLa
       bias[gate] = direction.bias.load(gate * units + unit);
     }
   }
-  Real gates[gate_count] = {};
+  UnitGates<Real> gates{};
   const auto load_pre_activations = [&](index_t k) {
     if (!block.has_unit() || row >= block.active(k)) return;
     const index_t stored = block.stored_row(k) + row;
     for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-      gates[gate] = direction.pre_activations.load((stored * gate_count + gate) * units + unit);
+      gates.of[gate] = direction.pre_activations.load((stored * gate_count + gate) * units + unit);
     }
   };
   load_pre_activations(0);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(most_split_threads, 1) layer_forward(ForwardLa
     synchronize_block();
     UnitStep<Real> next{};
     if (takes_part) {
-      for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) gates[gate] += block.sum(gate) + bias[gate];
+      for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) gates.of[gate] += block.sum(gate) + bias[gate];
       next = advance(gates, cell);
       cell = next.cell;
       if (row >= block.active(k + 1)) {

@@ -4,8 +4,7 @@
 // every access of a warp is to consecutive addresses.
 #pragma once
 
-#include <cmath>
-
+#include "cuda/cells.cuh"
 #include "cuda/device_span.cuh"
 #include "cuda/launch.cuh"
 #include "rng/dropout_rule.hpp"
@@ -63,11 +62,6 @@ struct BackwardStep {
 };
 
 template <class Real>
-__device__ Real sigmoid(Real x) {
-  return Real{1} / (Real{1} + std::exp(-x));
-}
-
-template <class Real>
 __device__ DeviceSpan<Real> tape_of(const DeviceSpan<std::uint64_t>& call, index_t elements) {
   return {reinterpret_cast<Real*>(call.load(tape_address)), elements};
 }
@@ -86,19 +80,17 @@ __device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpa
 // One unit's step: what its gates let through, and its next state.
 template <class Real>
 struct UnitStep {
-  Real gates[gate_count], hidden, cell;
+  UnitGates<Real> gates;
+  Real hidden, cell;
 };
 
 // pre_activations: biases added.
 template <class Real>
-__device__ UnitStep<Real> advance(const Real (&pre_activations)[gate_count], Real cell_before) {
+__device__ UnitStep<Real> advance(const UnitGates<Real>& pre_activations, Real cell_before) {
   UnitStep<Real> next;
-  for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-    next.gates[gate] =
-        gate == static_cast<int>(cell_candidate) ? std::tanh(pre_activations[gate]) : sigmoid(pre_activations[gate]);
-  }
-  next.cell = next.gates[forget_gate] * cell_before + next.gates[input_gate] * next.gates[cell_candidate];
-  next.hidden = next.gates[output_gate] * std::tanh(next.cell);
+  next.gates = UnitCell<Real>::activate(pre_activations);
+  next.cell = UnitCell<Real>::next_cell(next.gates, cell_before);
+  next.hidden = hidden_of(next.gates.of[output_gate], next.cell);
   return next;
 }
 
@@ -117,7 +109,7 @@ __device__ void record(const ForwardStep<Real>& step, const ForwardDirection<Rea
   }
   const index_t first = direction.gates_on_tape + stored * gate_count * step.units + unit;
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-    tape.store(first + gate * step.units, values.gates[gate]);
+    tape.store(first + gate * step.units, values.gates.of[gate]);
   }
 }
 
@@ -130,9 +122,9 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
   const index_t row =
       static_cast<unsigned>(column) / static_cast<unsigned>(step.units);  // 32 bits: the plan sees to it
   const index_t unit = column - row * step.units;
-  Real gates[gate_count];
+  UnitGates<Real> gates;
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-    gates[gate] = direction.pre_activations.load((row * gate_count + gate) * step.units + unit) +
+    gates.of[gate] = direction.pre_activations.load((row * gate_count + gate) * step.units + unit) +
                   direction.bias.load(gate * step.units + unit);
   }
   const UnitStep<Real> next = advance(gates, direction.cell.load(column));
@@ -152,7 +144,8 @@ struct UnitPlace {
 // What one unit's step backward reads, apart from gradients of the step after.
 template <class Real>
 struct UnitTape {
-  Real gates[gate_count], cell, cell_before, output_gradient;
+  UnitGates<Real> gates;
+  Real cell, cell_before, output_gradient;
 };
 
 template <class Real>
@@ -162,7 +155,7 @@ __device__ UnitTape<Real> load_unit(const BackwardStep<Real>& step, const Backwa
   const index_t first = direction.gates_on_tape + place.stored * gate_count * step.units + place.unit;
   UnitTape<Real> loaded;
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-    loaded.gates[gate] = tape.load(first + gate * step.units);
+    loaded.gates.of[gate] = tape.load(first + gate * step.units);
   }
   loaded.cell = tape.load(direction.cells_on_tape + place.stored * step.units + place.unit);
   loaded.cell_before = place.before < 0 ? direction.cell_initial.load(place.state)
@@ -175,30 +168,16 @@ __device__ UnitTape<Real> load_unit(const BackwardStep<Real>& step, const Backwa
   return loaded;
 }
 
+// Gradients of the pre-activations, and of the cell state before the step.
 template <class Real>
-struct GateGradients {
-  Real gates[gate_count];  // of the pre-activations
-  Real cell;               // of the cell state before the step
-};
+using UnitGradients = typename UnitCell<Real>::Gradients;
 
 // One unit's step backward. Both gradients are of the state after the step, hidden_gradient without the output's.
 template <class Real>
-__device__ GateGradients<Real> differentiate(const UnitTape<Real>& unit, Real hidden_gradient, Real cell_gradient) {
-  const Real one{1};
-  const Real i = unit.gates[input_gate];
-  const Real f = unit.gates[forget_gate];
-  const Real g = unit.gates[cell_candidate];
-  const Real o = unit.gates[output_gate];
-  const Real tanh_c = std::tanh(unit.cell);
-  const Real dh = hidden_gradient + unit.output_gradient;
-  const Real dc = cell_gradient + dh * o * (one - tanh_c * tanh_c);
-  GateGradients<Real> gradients;
-  gradients.gates[input_gate] = dc * g * (i * (one - i));
-  gradients.gates[forget_gate] = dc * unit.cell_before * (f * (one - f));
-  gradients.gates[cell_candidate] = dc * i * (one - g * g);
-  gradients.gates[output_gate] = dh * tanh_c * (o * (one - o));
-  gradients.cell = dc * f;
-  return gradients;
+__device__ UnitGradients<Real> differentiate(const UnitTape<Real>& unit, Real hidden_gradient, Real cell_gradient) {
+  const Real tanh_c = UnitCell<Real>::activate_cell(UnitValues<Real, 1>{{unit.cell}}).of[0];
+  return UnitCell<Real>::differentiate({unit.gates, tanh_c, unit.cell_before}, hidden_gradient + unit.output_gradient,
+                                       cell_gradient);
 }
 
 // columns: rows times units; layers: directions.
@@ -212,12 +191,12 @@ __global__ void __launch_bounds__(block_threads) gates_backward(BackwardStep<Rea
   const index_t stored = direction.stored_row + row;
   const index_t before = row < direction.before_active ? direction.before_stored_row + row : -1;
   const UnitTape<Real> loaded = load_unit(step, direction, {stored, before, column, unit});
-  const GateGradients<Real> gradients =
+  const UnitGradients<Real> gradients =
       differentiate(loaded, direction.hidden_gradient.load(column), direction.cell_gradient.load(column));
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-    direction.gate_gradients.store((stored * gate_count + gate) * step.units + unit, gradients.gates[gate]);
+    direction.gate_gradients.store((stored * gate_count + gate) * step.units + unit, gradients.pre_activations.of[gate]);
   }
-  direction.cell_gradient.store(column, gradients.cell);
+  direction.cell_gradient.store(column, gradients.previous_cell);
 }
 
 }  // namespace lstm_native::cuda

@@ -31,7 +31,7 @@ struct TapePart {
   __device__ Real hidden(index_t stored, index_t unit) const {
     if (!keeps_gates) return tape.load(first + stored * units + unit);
     const index_t o = (stored * gate_count + output_gate) * units + unit;
-    return tape.load(first + o) * std::tanh(tape.load(cells + stored * units + unit));
+    return hidden_of(tape.load(first + o), tape.load(cells + stored * units + unit));
   }
 };
 
@@ -75,10 +75,14 @@ __global__ void restore_gates(TapePart<Real> part, DeviceSpan<Real> gates, Devic
   const index_t unit = column_of_thread();
   if (unit >= part.units) return;
   for (index_t stored = blockIdx.y; stored < rows; stored += gridDim.y) {
+    const index_t first = stored * gate_count * part.units + unit;
+    UnitGates<Real> values;
     for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-      const index_t at = (stored * gate_count + gate) * part.units + unit;
-      const Real sum = gates.load(at) + bias.load(gate * part.units + unit);
-      gates.store(at, gate == static_cast<int>(cell_candidate) ? std::tanh(sum) : sigmoid(sum));
+      values.of[gate] = gates.load(first + gate * part.units) + bias.load(gate * part.units + unit);
+    }
+    values = UnitCell<Real>::activate(values);
+    for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
+      gates.store(first + gate * part.units, values.of[gate]);
     }
     const index_t at = stored * part.units + unit;
     cells.store(at, part.tape.load(part.cells + at));

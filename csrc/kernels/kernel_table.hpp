@@ -8,6 +8,7 @@
 // [unit block][gate][lane].
 #pragma once
 
+#include "common/cell_spec.hpp"
 #include "common/types.hpp"
 #include "kernels/backward_arguments.hpp"
 
@@ -27,8 +28,9 @@ struct StepRow {
 
 // Some rows of one step, for unit blocks [first_block, end_block):
 //   pre-activations = bias + W_ih x_t + W_hh h_(t-1)
-//   i, f, o = sigmoid(...), g = tanh(...), c_t = f * c_(t-1) + i * g, h_t = o * tanh(c_t)
-// Each sum runs over k in order, whatever the rows and blocks of a call: a row's result does not depend on its company.
+//   gates, c_t and h_t from them, as the cell says (generic/cells/)
+// Each sum runs over k in order, whatever the rows and blocks of a call: a row's result does not depend on the other
+// rows of the call.
 template <class Real>
 struct StepForward {
   const StepRow<Real>* rows = nullptr;
@@ -44,6 +46,7 @@ struct StepForward {
   index_t pre_block_stride = 0;          // in elements, of StepRow::pre_activations where step() reads them
   index_t pre_gate_stride = 0;
   bool backwards = false;  // walk through the blocks from the last: what a cache still holds is then used first
+  CellSpec cell;
 };
 
 // A product with a matrix that is not packed: pre_activations = bias + W x, or += W x where bias is null, for the same

@@ -64,8 +64,6 @@ struct Exponentials {
 
 constexpr int sigmoid_shift = 64;
 
-enum class Activation { sigmoid, tanh };
-
 template <class Real, Activation kind>
 constexpr Real magic_of =
     ActivationConstants<Real>::round_magic - (kind == Activation::sigmoid ? Real{sigmoid_shift} : Real{0});

@@ -3,7 +3,6 @@
 namespace {
 
 // clang-format off: each part uses those above it
-#include "kernels/generic/gates.inl"
 #include "kernels/generic/finish.inl"
 #include "kernels/generic/weights.inl"
 #include "kernels/generic/tile.inl"

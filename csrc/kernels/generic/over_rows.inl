@@ -1,22 +1,28 @@
 // kernels/generic: passes over many rows (contracts: HiddenStates and SumOfRows in backward_arguments.hpp).
 
-template <class Real>
-void hidden_states(const HiddenStates<Real>& states) {
+template <class Cell, class Real>
+void hidden_states_of(const HiddenStates<Real>& states) {
   for (index_t r = 0; r < states.rows; ++r) {
     const Real* o = states.output_gates + r * states.gate_stride;
     const Real* c = states.cells + r * states.cell_stride;
     Real* to = states.to + r * states.stride;
     index_t k = 0;
     for (; k + 2 * lanes<Real> <= states.units; k += 2 * lanes<Real>) {
-      const Vectors<Real, 2> squashed = tanh(Vectors<Real, 2>{{load(c + k), load(c + k + lanes<Real>)}});
-      store(to + k, load(o + k) * squashed.of[0]);
-      store(to + k + lanes<Real>, load(o + k + lanes<Real>) * squashed.of[1]);
+      const auto activated = Cell::activate_cell(Vectors<Real, 2>{{load(c + k), load(c + k + lanes<Real>)}});
+      store(to + k, Cell::hidden(load(o + k), activated.of[0]));
+      store(to + k + lanes<Real>, Cell::hidden(load(o + k + lanes<Real>), activated.of[1]));
     }
     for (; k < states.units; k += lanes<Real>) {
       const index_t left = states.units - k < lanes<Real> ? states.units - k : lanes<Real>;
-      store_some(to + k, load_some(o + k, left) * tanh<Real>(load_some(c + k, left)), left);
+      const auto activated = Cell::activate_cell(Vectors<Real, 1>{{load_some(c + k, left)}});
+      store_some(to + k, Cell::hidden(load_some(o + k, left), activated.of[0]), left);
     }
   }
+}
+
+template <class Real>
+void hidden_states(const HiddenStates<Real>& states) {
+  with_cell<VectorArithmetic<Real>>(states.cell, [&](auto cell) { hidden_states_of<decltype(cell)>(states); });
 }
 
 template <class Real>

@@ -121,7 +121,7 @@ void add_following_in_place(const StepBackward<Real>& step) {
 }
 
 // The gradients of a group's units, from their sums.
-template <class Real>
+template <class Cell, class Real>
 void finish_gates(const StepBackward<Real>& step, index_t group) {
   const index_t unit = group * group_units<Real>;
   for (index_t r = 0; r < step.row_count; ++r) {
@@ -130,10 +130,10 @@ void finish_gates(const StepBackward<Real>& step, index_t group) {
     for_each_vector<Real>(step.units - unit, [&](auto access, index_t offset) {
       cells.of[offset / lanes<Real>] = access.read(row.cell + unit + offset);
     });
-    const Vectors<Real, backward_group_vectors> squashed = tanh(cells);
+    const Vectors<Real, backward_group_vectors> activated = Cell::activate_cell(cells);
     for_each_vector<Real>(step.units - unit, [&](auto access, index_t offset) {
-      gradients_of_cell<Real>(row, step.units, unit + offset, load(row.sums + unit + offset),
-                              squashed.of[offset / lanes<Real>], access);
+      gradients_of_cell<Cell>(row, step.units, unit + offset, load(row.sums + unit + offset),
+                              activated.of[offset / lanes<Real>], access);
     });
   }
 }
@@ -181,7 +181,8 @@ void run_backward(const StepBackward<Real>& step, const Finish& finish) {
 
 template <class Real>
 void step_backward(const StepBackward<Real>& step) {
-  run_backward(step, finish_gates<Real>);
+  with_cell<VectorArithmetic<Real>>(step.cell,
+                                    [&](auto cell) { run_backward(step, finish_gates<decltype(cell), Real>); });
 }
 
 template <class Real>

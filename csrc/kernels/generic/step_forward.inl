@@ -9,10 +9,11 @@ struct StepTile {
     Real* to[rows];
     for (int r = 0; r < rows; ++r) to[r] = products + r * blocks * block_elements;
     tile_products<Real, Weight, rows, blocks, start, with_input, with_hidden>(step, row, block, to);
-    if (row->next_hidden == nullptr) {
-      keep_gates(row, rows * blocks, blocks, step.units, block * lanes<Real>, products);
+    if (step.cell.kind != CellKind::standard || row->next_hidden == nullptr) {
+      CellUnit<Real>::finish(step, {row, rows, blocks, block, products});
     } else if constexpr (rows == 1) {
-      finish_rows<Real, rows, blocks>(step, row, block, products);  // a call is 1 % of a small step
+      // Inline: a call is 1 % of a small step.
+      finish_rows<StandardCell<VectorArithmetic<Real>>, Real, rows, blocks>(step, row, block, products);
     } else {
       static_assert(blocks == 1, "TileUnit has these only");
       TileUnit<Real, rows>::finish(step, row, block, products);

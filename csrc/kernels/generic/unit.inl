@@ -15,11 +15,27 @@ struct ForwardUnit {
   static void step(const StepForward<Real>& step);
 };
 
-// Finishes a tile of two rows or more. Every kind of product calls this one copy, and an edit of the products does not
+// Finishes a tile of two rows or more of the standard cell. Every kind of product calls this one copy, and an edit of the products does not
 // recompile it.
 template <class Real, int rows>
 struct TileUnit {
   static void finish(const StepForward<Real>& step, const StepRow<Real>* row, index_t block, Real* products);
+};
+
+// One tile whose products are there: `products` is (row, block, gate, lane), and is overwritten.
+template <class Real>
+struct MultipliedTile {
+  const StepRow<Real>* row;
+  int rows;
+  int blocks;
+  index_t block;  // the first
+  Real* products;
+};
+
+// Finishes a tile of any cell.
+template <class Real>
+struct CellUnit {
+  static void finish(const StepForward<Real>& step, const MultipliedTile<Real>& tile);
 };
 
 template <class Real>
@@ -39,6 +55,9 @@ namespace {
 #include "kernels/generic/halves.inl"
 #include LSTM_NATIVE_ISA_PRIMITIVES
 #include "kernels/generic/activations.inl"
+#include "kernels/generic/arithmetic.inl"
+#define LSTM_NATIVE_CELL_CODE [[gnu::always_inline]] inline
+#include "kernels/generic/cells/table.inl"
 #include "kernels/generic/access.inl"
 #include "kernels/generic/tiling.inl"
 // clang-format on

@@ -2,17 +2,14 @@
 
 namespace {
 
-// clang-format off: each part uses those above it
-#include "kernels/generic/gates.inl"
 #include "kernels/generic/finish.inl"
-// clang-format on
 
 }  // namespace
 
 template <class Real, int rows>
 void TileUnit<Real, rows>::finish(const StepForward<Real>& step, const StepRow<Real>* row, index_t block,
                                   Real* products) {
-  finish_rows<Real, rows, 1>(step, row, block, products);
+  finish_rows<StandardCell<VectorArithmetic<Real>>, Real, rows, 1>(step, row, block, products);
 }
 
 // Tiles are at most 2 * tile_rows high.

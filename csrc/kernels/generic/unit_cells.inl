@@ -1,0 +1,15 @@
+// kernels/generic: unit: what follows the products of a tile, of any cell.
+
+namespace {
+
+#include "kernels/generic/finish.inl"
+
+}  // namespace
+
+template <class Real>
+void CellUnit<Real>::finish(const StepForward<Real>& step, const MultipliedTile<Real>& tile) {
+  with_cell<VectorArithmetic<Real>>(step.cell, [&](auto cell) { finish_tile<decltype(cell)>(step, tile); });
+}
+
+template struct CellUnit<float>;
+template struct CellUnit<double>;
