@@ -1,7 +1,6 @@
 """The operator `LSTM`."""
 
 import reprlib
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,6 +101,7 @@ class LSTM:
     device: Any
     _sizes: Sizes
     _weight_size: int
+    _operator: core.Operator | None
 
     def __init__(
         self,
@@ -134,8 +134,24 @@ class LSTM:
         vars(self).update(
             _sizes=sizes, _weight_size=flat_size(sizes, self.has_bias, self.weight_layout)
         )
+        self._make_operator()
         if self.dropout > 0.0 and self.num_layers == 1 and self.training:
             _validate.warn_single_layer(self.dropout, stacklevel=2)
+
+    def _make_operator(self) -> None:
+        """What calls without conversions go through; None: `w` would be larger than any memory."""
+        operator = None
+        if self._weight_size < _LARGEST:
+            offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
+            operator = core.Operator(self._sizes, self.batch_first, self._weight_size, offsets)
+        vars(self).update(_operator=operator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_operator"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._make_operator()
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{name}: an LSTM does not change; make another one")
@@ -243,12 +259,9 @@ class LSTM:
         key, counter = _stream(given, drops)
         masks = Dropout(self.dropout if drops else 0.0, key, counter)
         with _random.MasksOfCall(key, counter, drops and given is None):
-            if isinstance(device, str) and device == "cpu" and self._weight_size < _LARGEST:
-                operator = _operator(
-                    self._sizes, self.batch_first, self.has_bias, self.weight_layout
-                )
+            if isinstance(device, str) and device == "cpu" and self._operator is not None:
                 weights = w._core if type(w) is PackedWeights and self._fits(w) else w
-                results = operator.run_if_plain(input, (h, c), weights, masks, training, threads)
+                results = self._operator.run_if_plain(input, (h, c), weights, masks, training, threads)
                 if results is not None:  # nothing to convert
                     return results
             call = self._prepare(
@@ -322,14 +335,6 @@ class LSTM:
 
 # Elements of a flat weight that an index counts, with room to spare.
 _LARGEST = 2**60
-
-
-@lru_cache(maxsize=64)
-def _operator(
-    sizes: Sizes, batch_first: bool, has_bias: bool, layout: WeightLayout
-) -> core.Operator:
-    offsets = flat_offsets(sizes, has_bias, layout)
-    return core.Operator(sizes, batch_first, flat_size(sizes, has_bias, layout), offsets)
 
 
 def _stream(given: tuple[int, int] | None, drops: bool) -> tuple[int, int]:
