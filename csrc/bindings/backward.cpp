@@ -1,6 +1,7 @@
 // bindings: the calls that compute gradients.
 #include <pybind11/numpy.h>
 
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -157,7 +158,7 @@ std::vector<driver::CellWeights<Real>> weights_backward(const plan::Problem& pro
 }
 
 template <class Real>
-py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wanted) {
+py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wanted, index_t repetitions) {
   const plan::Plan plan = plan_of(call, dtype_of<Real>);
   const plan::Problem& problem = plan.problem;
   driver::StackBackward<Real> stack{};
@@ -165,11 +166,11 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wante
   stack.hidden_initial = states_of<Real>(plan, call.hidden_initial, problem.output_size, "h_0");
   stack.cell_initial = states_of<Real>(plan, call.cell_initial, problem.cell_size, "c_0");
   give_gradients(stack, plan, call.batch_first, given);
-  std::vector<driver::CellWeights<Real>> forward_weights;
+  std::optional<CellViews<Real>> forward_weights;
   if (stack.forward.tape_form ==
       plan::TapeForm::hidden) {  // first: a matrix that it copies is one that everyone can read
-    forward_weights = cell_weights_of<Real>(plan, call.weights);
-    stack.forward_weights = forward_weights.data();
+    forward_weights.emplace(plan, call.weights);
+    stack.forward_weights = forward_weights->data();
   }
   const std::vector<driver::CellWeights<Real>> weights = weights_backward<Real>(problem, call.weights.cells);
   stack.weights = weights.data();
@@ -199,15 +200,16 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wante
     gradients.place(wanted.weights);
   }
   stack.weight_gradients.cells = gradients.views.empty() ? nullptr : gradients.views.data();
-  without_gil([&](Interruption& interruption) { driver::stack_backward(plan, stack, interruption); });
+  repeat_without_gil(repetitions,
+                     [&](Interruption& interruption) { driver::stack_backward(plan, stack, interruption); });
   return py::make_tuple(std::move(d_input), std::move(d_h), std::move(d_c), std::move(gradients.created));
 }
 
-py::tuple backward(py::handle call, py::handle tape, py::handle given, py::handle wanted) {
+py::tuple backward(py::handle call, py::handle tape, py::handle given, py::handle wanted, index_t repetitions) {
   Call from = call_of(call);
   const Wanted what = wanted_of(wanted);
-  return dtype_of_array(from.input, "input") == Dtype::float32 ? run<float>(from, tape, given, what)
-                                                               : run<double>(from, tape, given, what);
+  return dtype_of_array(from.input, "input") == Dtype::float32 ? run<float>(from, tape, given, what, repetitions)
+                                                               : run<double>(from, tape, given, what, repetitions);
 }
 
 template <class Real>
@@ -233,12 +235,12 @@ void weight_gradients(py::handle call, py::handle tape, py::handle workspace, py
 
 void register_backward(py::module_& module) {
   using namespace py::literals;
-  module.def("backward", &backward, "call"_a, "tape"_a, "given"_a, "wanted"_a,
+  module.def("backward", &backward, "call"_a, "tape"_a, "given"_a, "wanted"_a, "repetitions"_a = 1,
              "d_input, d_h_0, d_c_0, and new arrays for the weights' gradients; None for each that is not wanted.");
   module.def(
       "backward_if_plain",
       [](py::handle call, py::handle tape, py::handle given, py::handle wanted) {
-        return unless_refused([&] { return backward(call, tape, given, wanted); });
+        return unless_refused([&] { return backward(call, tape, given, wanted, /*repetitions=*/1); });
       },
       "call"_a, "tape"_a, "given"_a, "wanted"_a, "The same; None where an argument needs a conversion, or is wrong.");
   module.def("weight_gradients", &weight_gradients, "call"_a, "tape"_a, "workspace"_a, "gradients"_a, "accumulate"_a,

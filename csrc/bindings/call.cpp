@@ -211,9 +211,12 @@ NewSequence<Real>::NewSequence(const SequenceShape& shape, const char* name)
 }
 
 template <class Real>
-std::vector<driver::CellWeights<Real>> cell_weights_of(const plan::Plan& plan, CallWeights& weights) {
-  if (weights.packed != nullptr) return packed_cells<Real>(plan, *weights.packed);
-  return weights.offsets != nullptr ? flat_cells<Real>(plan, weights) : plain_cells<Real>(plan, weights.cells);
+CellViews<Real>::CellViews(const plan::Plan& plan, CallWeights& weights) {
+  if (weights.packed != nullptr) {
+    packed_ = &packed_cells<Real>(plan, *weights.packed);
+  } else {
+    own_ = weights.offsets != nullptr ? flat_cells<Real>(plan, weights) : plain_cells<Real>(plan, weights.cells);
+  }
 }
 
 index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights) {
@@ -226,7 +229,7 @@ index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights) {
   template struct NewSequence<Real>;                                                                         \
   template SequenceView<const Real> sequence_of<Real>(const SequenceShape&, const py::array&, const char*);  \
   template StateView<const Real> states_of<Real>(const plan::Plan&, const py::array&, index_t, const char*); \
-  template std::vector<driver::CellWeights<Real>> cell_weights_of<Real>(const plan::Plan&, CallWeights&);
+  template class CellViews<Real>;
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE

@@ -65,7 +65,15 @@ struct NewSequence {
 // Views of a call's weights, packed or not. Matrices that their path can't read are copied: into `weights`, whose
 // memory the views then refer to.
 template <class Real>
-std::vector<driver::CellWeights<Real>> cell_weights_of(const plan::Plan& plan, CallWeights& weights);
+class CellViews {
+ public:
+  CellViews(const plan::Plan& plan, CallWeights& weights);
+  const driver::CellWeights<Real>* data() const { return packed_ == nullptr ? own_.data() : packed_->data(); }
+
+ private:
+  const std::vector<driver::CellWeights<Real>>* packed_ = nullptr;
+  std::vector<driver::CellWeights<Real>> own_;
+};
 
 // Bytes of the matrices that it would copy.
 index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights);

@@ -67,4 +67,12 @@ void without_gil(const Compute& compute) {
   if (interrupted) throw pybind11::error_already_set();
 }
 
+// The same again and again, for benchmarks.
+template <class Compute>
+void repeat_without_gil(index_t repetitions, const Compute& compute) {
+  without_gil([&](Interruption& interruption) {
+    for (index_t k = 0; k < repetitions && !interruption.requested(); ++k) compute(interruption);
+  });
+}
+
 }  // namespace lstm_native::bindings

@@ -63,12 +63,15 @@ std::vector<index_t> integers_of(py::handle listed) {
   return integers;
 }
 
+rng::DropoutStream masks_of(py::handle dropout) {
+  static const Field rate("rate"), key("key"), counter("counter");
+  return {rate.of<double>(dropout), key.of<std::uint64_t>(dropout), counter.of<std::uint64_t>(dropout)};
+}
+
 Description description_of(py::handle problem) {
   static const Field sizes("sizes"), seq_len("seq_len"), batch("batch"), batch_sizes("batch_sizes"), lengths("lengths"),
-      dropout("dropout"), rate("rate"), key("key"), counter("counter"), threads("threads"), split("split");
-  const py::object masks = dropout.of(problem);
-  const rng::DropoutStream stream{rate.of<double>(masks), key.of<std::uint64_t>(masks),
-                                  counter.of<std::uint64_t>(masks)};
+      dropout("dropout"), threads("threads"), split("split");
+  const rng::DropoutStream stream = masks_of(dropout.of(problem));
   plan::Extent extent{seq_len.of<index_t>(problem), batch.of<index_t>(problem), integers_of(batch_sizes.of(problem)),
                       integers_of(lengths.of(problem))};
   Description description{plan::problem_of(stack_sizes_of(sizes.of(problem)), std::move(extent), stream.probability,

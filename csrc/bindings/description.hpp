@@ -36,6 +36,9 @@ std::vector<index_t> integers_of(py::handle listed);
 // Of a `_sizes.Sizes`.
 plan::StackSizes stack_sizes_of(py::handle sizes);
 
+// Of a `_run.Dropout`.
+rng::DropoutStream masks_of(py::handle dropout);
+
 // A problem with the place of its masks in the generator's stream, of a `_run.Problem`. Its threads may be 0, which
 // stands for the default.
 struct Description {

@@ -28,15 +28,20 @@ plan::StackSizes take_plain(Call& call, py::handle weights, index_t num_layers, 
 }
 
 // form: num_layers, bidirectional, batch_first.
-py::object lstm(py::handle input, py::handle states, py::handle weights, const std::tuple<index_t, bool, bool>& form,
-                py::handle ragged, int threads) {
-  const auto [num_layers, bidirectional, batch_first] = form;
+py::object lstm(py::handle input, py::handle states, py::handle weights, const py::tuple& form, py::handle ragged,
+                int threads) {
+  if (form.size() != 3) refuse("form");
+  const index_t num_layers = PyLong_AsSsize_t(PyTuple_GET_ITEM(form.ptr(), 0));
+  if (num_layers < 1) refuse("num_layers");
+  const bool bidirectional = PyTuple_GET_ITEM(form.ptr(), 1) == Py_True;
+  const bool batch_first = PyTuple_GET_ITEM(form.ptr(), 2) == Py_True;
   Call call = call_with(input, states, batch_first);
   const bool packed = py::isinstance<PackedWeights>(weights);
   const plan::StackSizes sizes = packed ? take_packed(call, weights, num_layers, bidirectional)
                                         : take_plain(call, weights, num_layers, bidirectional);
   call.about.problem = plan::problem_of(sizes, extent_of(call, ragged), /*dropout=*/0.0, threads);
-  return forward(std::move(call));
+  const ForwardResults results = forward(std::move(call));
+  return py::make_tuple(results.output, results.h_n, results.c_n);
 }
 
 }  // namespace
@@ -83,11 +88,10 @@ void register_fast_path(py::module_& module) {
   using namespace py::literals;
   module.def(
       "lstm_if_plain",
-      [](py::handle input, py::handle states, py::handle weights, const std::tuple<index_t, bool, bool>& form,
-         py::handle ragged,
+      [](py::handle input, py::handle states, py::handle weights, const py::tuple& form, py::handle ragged,
          int threads) { return unless_refused([&] { return lstm(input, states, weights, form, ragged, threads); }); },
       "input"_a, "initial_states"_a, "weights"_a, "form"_a, "ragged"_a, "threads"_a,
-      "What forward() returns for a call with both biases; None where an argument needs a conversion, or is wrong.");
+      "output, h_n, c_n of a call with both biases; None where an argument needs a conversion, or is wrong.");
 }
 
 }  // namespace lstm_native::bindings

@@ -10,9 +10,6 @@
 namespace lstm_native::bindings {
 namespace {
 
-// Dropout's rate, key and counter.
-using Masks = std::tuple<double, std::uint64_t, std::uint64_t>;
-
 py::array state_of(const rng::DropoutStream& masks) {
   py::array_t<std::int64_t> state({2, 1});
   *state.mutable_data(0, 0) = static_cast<std::int64_t>(masks.key);
@@ -30,7 +27,7 @@ class Operator {
         offsets_(std::move(offsets)) {}
 
   // weights: flat, or packed.
-  py::tuple run(py::handle input, py::handle states, py::handle weights, const Masks& given, bool training,
+  py::tuple run(py::handle input, py::handle states, py::handle weights, py::handle given, bool training,
                 int threads) const {
     Call call = call_with(input, states, batch_first_);
     if (py::isinstance<PackedWeights>(weights)) {
@@ -41,16 +38,14 @@ class Operator {
       call.weights.flat = std::move(flat);
       call.weights.offsets = &offsets_;
     }
-    const auto& [rate, key, counter] = given;
-    const rng::DropoutStream masks{rate, key, counter};
-    call.about = {plan::problem_of(sizes_, extent_of(call, py::none()), rate, threads), masks};
+    const rng::DropoutStream masks = masks_of(given);
+    call.about = {plan::problem_of(sizes_, extent_of(call, py::none()), masks.probability, threads), masks};
     if (training) call.tape = plan::TapeForm::gates;
     const Dtype dtype = dtype_of_array(call.input, "input");
-    const py::tuple results = forward(std::move(call));
-    py::object reserve = results[3];
-    if (!training && dtype == Dtype::float32) reserve = new_array_of<float>({0, 1});
-    if (!training && dtype == Dtype::float64) reserve = new_array_of<double>({0, 1});
-    return py::make_tuple(results[0], results[1], results[2], std::move(reserve), state_of(masks));
+    ForwardResults results = forward(std::move(call));
+    if (!training && dtype == Dtype::float32) results.tape = new_array_of<float>({0, 1});
+    if (!training && dtype == Dtype::float64) results.tape = new_array_of<double>({0, 1});
+    return py::make_tuple(results.output, results.h_n, results.c_n, results.tape, state_of(masks));
   }
 
  private:
@@ -72,7 +67,7 @@ void register_operator(py::module_& module) {
            "weight_size"_a, "offsets"_a)
       .def(
           "run_if_plain",
-          [](const Operator& self, py::handle input, py::handle states, py::handle weights, const Masks& masks,
+          [](const Operator& self, py::handle input, py::handle states, py::handle weights, py::handle masks,
              bool training, int threads) {
             return unless_refused([&] { return self.run(input, states, weights, masks, training, threads); });
           },

@@ -15,7 +15,7 @@ namespace lstm_native::bindings {
 namespace {
 
 template <class Real>
-py::tuple run(Call& call) {
+ForwardResults run(Call& call, index_t repetitions) {
   const plan::Plan plan = plan_of(call, dtype_of<Real>);
   const plan::Problem& problem = plan.problem;
   const index_t states = problem.states();
@@ -23,7 +23,7 @@ py::tuple run(Call& call) {
   stack.input = sequence_of<Real>({plan, call.batch_first, problem.input_size}, call.input, "input");
   stack.hidden_initial = states_of<Real>(plan, call.hidden_initial, problem.output_size, "h_0");
   stack.cell_initial = states_of<Real>(plan, call.cell_initial, problem.cell_size, "c_0");
-  const std::vector<driver::CellWeights<Real>> weights = cell_weights_of<Real>(plan, call.weights);
+  const CellViews<Real> weights(plan, call.weights);
   stack.weights = weights.data();
   stack.backwards = call.weights.packed != nullptr && call.weights.packed->begin_backwards();
   stack.dropout = call.about.dropout;
@@ -40,8 +40,9 @@ py::tuple run(Call& call) {
     stack.tape = array.mutable_data();
     tape = std::move(array);
   }
-  without_gil([&](Interruption& interruption) { driver::stack_forward(plan, stack, interruption); });
-  return py::make_tuple(std::move(output.array), std::move(h_n), std::move(c_n), std::move(tape));
+  repeat_without_gil(repetitions,
+                     [&](Interruption& interruption) { driver::stack_forward(plan, stack, interruption); });
+  return {std::move(output.array), std::move(h_n), std::move(c_n), std::move(tape)};
 }
 
 index_t tape_elements(py::handle described, bool recompute) {
@@ -55,15 +56,20 @@ index_t tape_elements(py::handle described, bool recompute) {
 
 }  // namespace
 
-py::tuple forward(Call call) {
-  return dtype_of_array(call.input, "input") == Dtype::float32 ? run<float>(call) : run<double>(call);
+ForwardResults forward(Call call, index_t repetitions) {
+  return dtype_of_array(call.input, "input") == Dtype::float32 ? run<float>(call, repetitions)
+                                                               : run<double>(call, repetitions);
 }
 
 void register_run(py::module_& module) {
   using namespace py::literals;
   module.def(
-      "forward", [](py::handle call) { return forward(call_of(call)); }, "call"_a,
-      "output, h_n, c_n, and the tape, (elements, 1), or None where none is asked for.");
+      "forward",
+      [](py::handle call, index_t repetitions) {
+        const ForwardResults results = forward(call_of(call), repetitions);
+        return py::make_tuple(results.output, results.h_n, results.c_n, results.tape);
+      },
+      "call"_a, "repetitions"_a = 1, "output, h_n, c_n, and the tape, (elements, 1), or None where none is asked for.");
   module.def("tape_elements", &tape_elements, "problem"_a, "recompute"_a = false,
              "Elements of the tape that forward() fills.");
 }

@@ -63,10 +63,8 @@ class Stream {
           const Real* output = usual_array<Real>(out, {sizes.batch, sizes.output_size});
           if (input == nullptr || output == nullptr) throw std::invalid_argument("x, out: unexpected arrays");
           const InUse guard(in_use_);
-          without_gil([&](Interruption& interruption) {
-            for (index_t k = 0; k < count && !interruption.requested(); ++k) {
-              stream.run(1, input, const_cast<Real*>(output), threads_now(), interruption);
-            }
+          repeat_without_gil(count, [&](Interruption& interruption) {
+            stream.run(1, input, const_cast<Real*>(output), threads_now(), interruption);
           });
         },
         stream_);

@@ -168,7 +168,7 @@ def lstm(
             0 if num_threads is None else _config.threads_for_call(num_threads),
         )
         if results is not None:  # nothing to convert
-            return results[:3]
+            return results
     call = prepare(
         input,
         initial_states,

@@ -256,30 +256,45 @@ class LSTM:
         given = None if state is None else _random.from_state(state)
         device = self.device if device is None else device
         drops = training and self.dropout > 0.0 and self.num_layers > 1
-        key, counter = _stream(given, drops)
-        masks = Dropout(self.dropout if drops else 0.0, key, counter)
-        with _random.MasksOfCall(key, counter, drops and given is None):
-            if isinstance(device, str) and device == "cpu" and self._operator is not None:
-                weights = w._core if type(w) is PackedWeights and self._fits(w) else w
-                results = self._operator.run_if_plain(input, (h, c), weights, masks, training, threads)
-                if results is not None:  # nothing to convert
-                    return results
-            call = self._prepare(
-                input, h, c, w, Problem(self._sizes, 0, 0, (), (), masks, threads), device
-            )
-            output, h_n, c_n, tape = forward(call._replace(tape="gates" if training else None))
-            reserve = empty(call, (0, 1)) if tape is None else tape
-            used = _random.to_state(key, counter)
-            return output, h_n, c_n, returned(call, reserve), used
+        if given is None and drops:
+            key, counter = _random.generator.take()
+            masks = Dropout(self.dropout, key, counter)
+            with _random.MasksOfCall(key, counter, drawn=True):
+                return self._run((input, h, c, w), masks, training, threads, device)
+        masks = Dropout(self.dropout if drops else 0.0, *(given or _random.generator.peek()))
+        return self._run((input, h, c, w), masks, training, threads, device)
+
+    def _run(
+        self,
+        arrays: tuple[Any, Any, Any, Any],
+        masks: Dropout,
+        training: bool,
+        threads: int,
+        device: Any,
+    ) -> tuple[RealArray, RealArray, RealArray, RealArray, npt.NDArray[np.int64]]:
+        input, h, c, w = arrays
+        if type(device) is str and device == "cpu" and self._operator is not None:
+            weights = w._core if type(w) is PackedWeights and self._fits(w) else w
+            results = self._operator.run_if_plain(input, (h, c), weights, masks, training, threads)
+            if results is not None:  # nothing to convert
+                return results
+        problem = Problem(self._sizes, 0, 0, dropout=masks, threads=threads)
+        call = self._prepare(arrays, problem, device)
+        output, h_n, c_n, tape = forward(call._replace(tape="gates" if training else None))
+        reserve = empty(call, (0, 1)) if tape is None else tape
+        used = _random.to_state(masks.key, masks.counter)
+        return output, h_n, c_n, returned(call, reserve), used
 
     def _prepare(
-        self, input: Any, h: Any, c: Any, w: Any, problem: Problem, device: Any
+        self, arrays: tuple[Any, Any, Any, Any], problem: Problem, device: Any
     ) -> ForwardCall:
+        input, h, c, w = arrays
         target = cuda.target_of(device, input)
         if target is not None:
-            input = _device.take(input, "input", target)
-            h, c = _device.take(h, "h", target), _device.take(c, "c", target)
-            w = _device.take(w, "w", target)
+            input, h, c, w = (
+                _device.take(array, name, target)
+                for array, name in zip(arrays, ("input", "h", "c", "w"), strict=True)
+            )
         x = as_real(input, "input")
         seq_len, batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
         h_0 = as_real(h, "h", x, "input")
@@ -335,13 +350,6 @@ class LSTM:
 
 # Elements of a flat weight that an index counts, with room to spare.
 _LARGEST = 2**60
-
-
-def _stream(given: tuple[int, int] | None, drops: bool) -> tuple[int, int]:
-    """Return the given key and counter, or the generator's, which advances if masks are drawn."""
-    if given is not None:
-        return given
-    return _random.generator.take() if drops else _random.generator.peek()
 
 
 def _check_layout(layout: Any) -> WeightLayout:

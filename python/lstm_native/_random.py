@@ -23,29 +23,28 @@ class _Generator:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._key = int.from_bytes(os.urandom(8), "little")
-        self._counter = 0
+        # Key and counter, one object: whoever only reads it needs no lock.
+        self._place = int.from_bytes(os.urandom(8), "little"), 0
 
     def seed(self, key: int) -> None:
         with self._lock:
-            self._key, self._counter = key, 0
+            self._place = key, 0
 
     def peek(self) -> tuple[int, int]:
-        with self._lock:
-            return self._key, self._counter
+        return self._place
 
     def take(self) -> tuple[int, int]:
         """Return key and counter for one call, and advance past it."""
         with self._lock:
-            taken = self._key, self._counter
-            self._counter = (self._counter + 1) % _WORD
+            taken = key, counter = self._place
+            self._place = key, (counter + 1) % _WORD
             return taken
 
     def give_back(self, key: int, counter: int) -> None:
         """Undo `take()`, unless the generator has gone on since."""
         with self._lock:
-            if (self._key, self._counter) == (key, (counter + 1) % _WORD):
-                self._counter = counter
+            if self._place == (key, (counter + 1) % _WORD):
+                self._place = key, counter
 
     def after_fork(self) -> None:
         """Forget a lock that a thread held which the child does not have."""
