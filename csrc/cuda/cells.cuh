@@ -1,6 +1,8 @@
 // cuda: the cells' formulas (kernels/generic/cells) for one unit in each thread.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cmath>
 
 #include "common/cell_spec.hpp"

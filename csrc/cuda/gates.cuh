@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
   UnitGates<Real> gates;
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
     gates.of[gate] = direction.pre_activations.load((row * gate_count + gate) * step.units + unit) +
-                  direction.bias.load(gate * step.units + unit);
+                     direction.bias.load(gate * step.units + unit);
   }
   const UnitStep<Real> next = advance(gates, direction.cell.load(column));
   record(step, direction, direction.stored_row + row, unit, next);
@@ -194,7 +194,8 @@ __global__ void __launch_bounds__(block_threads) gates_backward(BackwardStep<Rea
   const UnitGradients<Real> gradients =
       differentiate(loaded, direction.hidden_gradient.load(column), direction.cell_gradient.load(column));
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
-    direction.gate_gradients.store((stored * gate_count + gate) * step.units + unit, gradients.pre_activations.of[gate]);
+    direction.gate_gradients.store((stored * gate_count + gate) * step.units + unit,
+                                   gradients.pre_activations.of[gate]);
   }
   direction.cell_gradient.store(column, gradients.previous_cell);
 }

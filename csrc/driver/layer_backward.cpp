@@ -59,6 +59,7 @@ template <class Real>
 kernels::StepBackward<Real> step_of(const BackwardShare<Real>& share) {
   kernels::StepBackward<Real> step;
   step.units = share.units();
+  step.cell = share.plan.problem().cell;
   step.first_group = share.groups.begin;
   step.end_group = share.groups.end;
   const bool packed = share.direction.packed_hidden != nullptr;

@@ -102,6 +102,7 @@ StepArguments<Real> step_arguments(const Share<Real>& share) {
   auto step = arguments_of<kernels::StepForward<Real>>(share);
   step.input_size = share.decided().work.input_size;
   step.hidden_size = plan.problem.output_size;
+  step.cell = plan.problem.cell;
   step.input_weights = fused ? input_panels(share) : nullptr;
   step.hidden_weights = hidden_panels(share);
   step.bias = fused || share.projects_with_blas() ? bias_panel(direction) : nullptr;

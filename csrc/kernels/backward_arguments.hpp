@@ -41,10 +41,11 @@ struct StepBackward {
   const Real* weights = nullptr;  // of the first group; null: the rows have no following step
   index_t weight_stride = 0;      // from one k to the next
   index_t group_stride = 0;       // from one group to the next
-  CellSpec cell;
+  CellSpec cell{};
 };
 
-// Hidden states from the output gates and cell states of a tape: to[r][u] = o * tanh(c), if the cell is the standard one.
+// Hidden states from the output gates and cell states of a tape: to[r][u] = o * tanh(c), if the cell is the standard
+// one.
 template <class Real>
 struct HiddenStates {
   const Real* output_gates = nullptr;  // rows gate_stride apart
@@ -55,7 +56,7 @@ struct HiddenStates {
   index_t gate_stride = 0;
   index_t cell_stride = 0;
   index_t stride = 0;  // of to
-  CellSpec cell;
+  CellSpec cell{};
 };
 
 // to[k] += the sum over rows of from[row][k], in the rows' order.

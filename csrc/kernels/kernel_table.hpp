@@ -46,7 +46,7 @@ struct StepForward {
   index_t pre_block_stride = 0;          // in elements, of StepRow::pre_activations where step() reads them
   index_t pre_gate_stride = 0;
   bool backwards = false;  // walk through the blocks from the last: what a cache still holds is then used first
-  CellSpec cell;
+  CellSpec cell{};
 };
 
 // A product with a matrix that is not packed: pre_activations = bias + W x, or += W x where bias is null, for the same

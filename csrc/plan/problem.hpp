@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "common/cell_spec.hpp"
 #include "common/types.hpp"
 #include "plan/split.hpp"
 
@@ -36,6 +37,7 @@ struct Problem {
   index_t num_directions = 0;
   std::vector<index_t> batch_sizes;
   std::vector<index_t> lengths;
+  CellSpec cell{};
   double dropout = 0.0;
   int threads = 1;
   Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none

@@ -15,6 +15,7 @@ struct Trial {
   const kernels::KernelTable& table;
   index_t rows, units;
   Weights way;
+  CellKind cell_kind = CellKind::standard;
   index_t group_units = kernels::backward_group_vectors * lanes_of<Real>(table);
   index_t groups = (units + group_units - 1) / group_units;
   index_t gate_rows = gate_count * units;
@@ -65,6 +66,7 @@ struct Trial {
     step.rows = described.data();
     step.row_count = rows;
     step.units = units;
+    step.cell = {cell_kind};
     if (way == Weights::packed) {
       step.weights = panels.data();
       step.weight_stride = group_units;
@@ -104,8 +106,10 @@ struct Trial {
         const auto put = [&](index_t which, double value) {
           expected[at(r * gate_rows + which * units + unit)] = value;
         };
-        put(input_gate, total * g * i * (1.0 - i));
-        put(forget_gate, total * static_cast<double>(before[at(r * units + unit)]) * f * (1.0 - f));
+        const double previous = static_cast<double>(before[at(r * units + unit)]);
+        const bool coupled = cell_kind == CellKind::coupled;
+        put(input_gate, total * (coupled ? g - previous : g) * i * (1.0 - i));
+        put(forget_gate, coupled ? 0.0 : total * previous * f * (1.0 - f));
         put(cell_candidate, total * i * (1.0 - g * g));
         put(output_gate, dh * squashed * o * (1.0 - o));
         expected_dc.push_back(total * f);
@@ -126,8 +130,8 @@ struct Trial {
   }
 
   std::string label(const char* what) const {
-    return std::string(what) + ", " + name_of(way) + ", " + std::to_string(rows) + " rows, " + std::to_string(units) +
-           " units";
+    return std::string(what) + ", " + cell_name(cell_kind) + ", " + name_of(way) + ", " + std::to_string(rows) +
+           " rows, " + std::to_string(units) + " units";
   }
 };
 
@@ -142,9 +146,11 @@ void check_backward(const kernels::KernelTable& table, Checks& checks) {
       // What lies in place must fill its groups.
       for (const index_t units : {index_t{1}, index_t{37}, 2 * group_units, 5 * group_units}) {
         if (way == Weights::in_place && units % group_units != 0) continue;
-        Trial<Real> gates{table, rows, units, way};
-        gates.run(kernels.step);
-        gates.compare_gates(checks);
+        for (const CellKind cell : cells) {
+          Trial<Real> gates{table, rows, units, way, cell};
+          gates.run(kernels.step);
+          gates.compare_gates(checks);
+        }
         Trial<Real> state{table, rows, units, way};
         state.run(kernels.state);
         state.compare_state(checks);

@@ -80,6 +80,10 @@ class Checks {
   int failed_ = 0;
 };
 
+constexpr CellKind cells[] = {CellKind::standard, CellKind::coupled};
+
+inline std::string cell_name(CellKind cell) { return cell == CellKind::standard ? "standard cell" : "coupled cell"; }
+
 inline double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 template <class Real>

@@ -1,4 +1,5 @@
 // The step forward, with packed weights of every type and with plain ones, against plain loops in float64.
+#include <algorithm>
 #include <cstring>
 
 #include "check.hpp"
@@ -83,6 +84,7 @@ struct Trial {
   using Element = typename Weight::Element;
   const kernels::KernelTable& table;
   Size size;
+  CellKind cell_kind = CellKind::standard;
   index_t lanes = lanes_of<Real>(table);
   index_t blocks = (size.units + lanes - 1) / lanes;
   index_t row_elements = blocks * gate_count * lanes;
@@ -126,6 +128,7 @@ struct Trial {
     described.end_block = blocks;
     described.input_size = size.inputs;
     described.hidden_size = size.units;
+    described.cell = {cell_kind};
     described.input_weights = input_panels.data();
     described.hidden_weights = hidden_panels.data();
     described.bias = bias_panel.data();
@@ -150,6 +153,9 @@ struct Trial {
         }
         activated[at(row)] = row / size.units == cell_candidate ? std::tanh(sum) : sigmoid(sum);
       }
+      for (index_t unit = 0; cell_kind == CellKind::coupled && unit < size.units; ++unit) {
+        activated[at(forget_gate * size.units + unit)] = 1.0 - activated[at(input_gate * size.units + unit)];
+      }
       for (index_t unit = 0; unit < size.units; ++unit) {
         const auto gate = [&](index_t which) { return activated[at(which * size.units + unit)]; };
         const double before = static_cast<double>(c[at(r * size.units + unit)]);
@@ -158,8 +164,8 @@ struct Trial {
       }
       gates.insert(gates.end(), activated.begin(), activated.end());
     }
-    const std::string label = std::string(Weight::name) + ", " + way + ", " + std::to_string(size.rows) + " rows, " +
-                              std::to_string(size.units) + " units";
+    const std::string label = cell_name(cell_kind) + ", " + Weight::name + ", " + way + ", " +
+                              std::to_string(size.rows) + " rows, " + std::to_string(size.units) + " units";
     checks.close(next, hidden, "h, " + label);
     checks.close(cell, cells, "c, " + label);
     checks.close(cell_tape, cells, "c on the tape, " + label);
@@ -168,18 +174,18 @@ struct Trial {
 };
 
 template <class Real, class Weight>
-void check_weight(const kernels::KernelTable& table, Checks& checks) {
+void check_weight(const kernels::KernelTable& table, CellKind cell, Checks& checks) {
   const auto& step_kernels = Weight::kernels(kernels_of<Real>(table));
   for (const Size& size : sizes) {
     for (const bool backwards : {false, true}) {
-      Trial<Real, Weight> whole{table, size};
+      Trial<Real, Weight> whole{table, size, cell};
       const auto rows = whole.rows();
       auto step = whole.step(rows);
       step.backwards = backwards;
       step_kernels.step(step);
       whole.compare(checks, backwards ? "whole, from the last block" : "whole");
     }
-    Trial<Real, Weight> in_two{table, size};
+    Trial<Real, Weight> in_two{table, size, cell};
     const auto rows = in_two.rows();
     auto step = in_two.step(rows);
     step_kernels.project(step);
@@ -195,12 +201,28 @@ void check_weight(const kernels::KernelTable& table, Checks& checks) {
   }
 }
 
+// Only the gates, as where all states are known.
+template <class Real>
+void check_gates_only(const kernels::KernelTable& table, CellKind cell, Checks& checks) {
+  for (const Size& size : sizes) {
+    Trial<Real, Native<Real>> states{table, size, cell};
+    const auto rows = states.rows();
+    kernels_of<Real>(table).native.step(states.step(rows));
+    Trial<Real, Native<Real>> gates = states;
+    std::fill(gates.gates_tape.begin(), gates.gates_tape.end(), Real{});
+    auto gate_rows = gates.rows();
+    for (auto& row : gate_rows) row.next_hidden = row.cell = row.cell_tape = nullptr;
+    kernels_of<Real>(table).native.step(gates.step(gate_rows));
+    gates.compare(checks, "gates only");
+  }
+}
+
 // Both products by product_in_place(), the gates by step().
 template <class Real>
-void check_in_place(const kernels::KernelTable& table, Checks& checks) {
+void check_in_place(const kernels::KernelTable& table, CellKind cell, Checks& checks) {
   const auto& kernels = kernels_of<Real>(table);
   for (const Size& size : sizes) {
-    Trial<Real, Native<Real>> trial{table, size};
+    Trial<Real, Native<Real>> trial{table, size, cell};
     const auto rows = trial.rows();
     auto step = trial.step(rows);
     kernels::ProductInPlace<Real> product;
@@ -231,11 +253,14 @@ void check_in_place(const kernels::KernelTable& table, Checks& checks) {
 
 template <class Real>
 void check_forward(const kernels::KernelTable& table, Checks& checks) {
-  check_weight<Real, Native<Real>>(table, checks);
-  check_in_place<Real>(table, checks);
-  if constexpr (sizeof(Real) == sizeof(float)) {
-    check_weight<Real, Float16>(table, checks);
-    check_weight<Real, BFloat16>(table, checks);
+  for (const CellKind cell : cells) {
+    check_weight<Real, Native<Real>>(table, cell, checks);
+    check_in_place<Real>(table, cell, checks);
+    check_gates_only<Real>(table, cell, checks);
+    if constexpr (sizeof(Real) == sizeof(float)) {
+      check_weight<Real, Float16>(table, cell, checks);
+      check_weight<Real, BFloat16>(table, cell, checks);
+    }
   }
 }
 

@@ -63,7 +63,7 @@ template <class Cell, class Real, int rows, int blocks>
       update_cell<Cell>(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations, WholeVector<Real>{});
     } else {
       update_cell<Cell>(row[v / blocks], step.units, unit + b * lanes<Real>, pre_activations,
-                  PartialVector<Real>{left - b * lanes<Real>});
+                        PartialVector<Real>{left - b * lanes<Real>});
     }
   }
   constexpr int group = 3;

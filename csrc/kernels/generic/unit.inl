@@ -15,8 +15,8 @@ struct ForwardUnit {
   static void step(const StepForward<Real>& step);
 };
 
-// Finishes a tile of two rows or more of the standard cell. Every kind of product calls this one copy, and an edit of the products does not
-// recompile it.
+// Finishes a tile of two rows or more of the standard cell. Every kind of product calls this one copy, and an edit of
+// the products does not recompile it.
 template <class Real, int rows>
 struct TileUnit {
   static void finish(const StepForward<Real>& step, const StepRow<Real>* row, index_t block, Real* products);
