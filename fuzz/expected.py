@@ -91,7 +91,9 @@ def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
     ):
         return None
     states, weights, x = call["initial_states"], call["all_weights"], plain(call["input"])
-    if not isinstance(states, (tuple, list)) or len(states) != 2 or x is None:
+    if x is None or not (
+        states is None or (isinstance(states, (tuple, list)) and len(states) == 2)
+    ):
         return None
     if not isinstance(weights, (tuple, list)) or len(weights) < 2:
         return None
@@ -120,17 +122,26 @@ def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
     cells = call["num_layers"] * (2 if call["bidirectional"] else 1)
     if len(shapes) != len(weights):
         return None
-    arrays = [call["input"], *states, *weights]
-    if not agree(arrays, [x.shape, *[(cells, batch, hidden)] * 2, *shapes]):
+    given = [] if states is None else states
+    arrays = [call["input"], *given, *weights]
+    if not agree(arrays, [x.shape, *[(cells, batch, hidden)] * len(given), *shapes]):
         return None
     return steps, batch, features, hidden
+
+
+def initial_states(call: dict[str, Any], batch: int, hidden: int) -> Sequence[Any]:
+    """Return h_0 and c_0 of a valid call: zeros where it gives none."""
+    if call["initial_states"] is not None:
+        return call["initial_states"]
+    cells = call["num_layers"] * (2 if call["bidirectional"] else 1)
+    return [np.zeros((cells, batch, hidden), plain(call["input"]).dtype)] * 2
 
 
 def answer(call: dict[str, Any], sizes: tuple[int, int, int, int], drop: Any = None) -> list[Any]:
     """Return output, h_outs and c_outs of a valid call, in float64."""
     steps, batch, _, hidden = sizes
     x = np.array(plain(call["input"]), np.float64)
-    h_0, c_0 = (np.array(plain(a), np.float64) for a in call["initial_states"])
+    h_0, c_0 = (np.array(plain(a), np.float64) for a in initial_states(call, batch, hidden))
     weights = [np.array(plain(w), np.float64) for w in call["all_weights"]]
     if call["weights_transposed"]:
         weights = [w.T for w in weights]

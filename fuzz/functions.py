@@ -163,7 +163,8 @@ def of_vjp(reader: Reader) -> None:
         for a, o in zip(given, outputs, strict=True)
     )
     if expect(right, got, "pullback"):
-        check_gradients(call, got, needs, dtype)
+        states = expected.initial_states(call, sizes[1], sizes[3])
+        check_gradients({**call, "initial_states": states}, got, needs, dtype)
 
 
 def check_gradients(call: dict[str, Any], got: Any, needs: Any, dtype: Any) -> None:

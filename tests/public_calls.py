@@ -75,7 +75,7 @@ def public_calls(threads: int) -> PublicCalls:
     stream = lstm_native.Stream(stack, num_threads=threads)
     pool = lstm_native.MemoryPool()
     lengths = [9, 1, 0, 4, 9]
-    sizes = {"seq_len": 9, "batch": 5, "input_size": 6, "hidden_size": 20}
+    sizes: dict[str, Any] = {"seq_len": 9, "batch": 5, "input_size": 6, "hidden_size": 20}
     n: dict[str, Any] = {"num_threads": threads}
 
     def silently(call: Callable[[], Any]) -> Callable[[], Any]:

@@ -1,6 +1,7 @@
 """Packed weights: kept bit for bit, in 16 bits if told so, and the same bits for any threads."""
 
 import copy
+import dataclasses
 import itertools
 import pickle
 import re
@@ -20,6 +21,7 @@ from calls import (
     assert_same_bits,
     call_lstm,
     call_reference,
+    call_vjp,
     operator_for,
     pack,
     transposed_weights,
@@ -269,14 +271,29 @@ def test_is_immutable():
     packed = pack(make("h9"))
     names = ("input_size", "hidden_size", "num_layers", "bidirectional", "weights_transposed")
     for name in (*names, "dtype", "weight_dtype", "nbytes", "_core", "_flags", "anything"):
-        with pytest.raises(AttributeError, match=f"{name}: PackedWeights do not change"):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"assign to field '{name}'"):
             setattr(packed, name, 1)
-        with pytest.raises(AttributeError, match=f"{name}: PackedWeights do not change"):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"delete field '{name}'"):
             delattr(packed, name)
     with pytest.raises(AttributeError):
         packed.unknown  # noqa: B018
     with pytest.raises(TypeError, match="made by pack_weights"):
         lstm_native.PackedWeights()
+
+
+@pytest.mark.parametrize("name", ["h9", "bi_two_layers"])
+def test_calls_may_leave_out_what_packed_weights_know(name):
+    case = make(name)
+    packed, states = pack(case), (case.h0, case.c0)
+    known = call_lstm(case, all_weights=packed)
+    assert_same_bits(lstm_native.lstm(case.x, states, packed), known)
+    (outputs, pullback), (same, other) = (
+        lstm_native.lstm_vjp(case.x, states, packed),
+        call_vjp(case, all_weights=packed),
+    )
+    assert_same_bits(outputs, same)
+    assert_same_bits(pullback(*outputs)[0], other(*outputs)[0])
+    assert lstm_native.explain(case.x, states, packed).layers
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])

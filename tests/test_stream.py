@@ -196,6 +196,16 @@ def test_state_can_be_taken_and_given_back(before):
     assert_same_bits([twin.run(case.x)], [first])
 
 
+def test_initial_states():
+    case, stream = make()
+    given = (case.h0.copy(), case.c0.copy())
+    other = stream_of(case, initial_states=given)
+    given[0].fill(0.0)  # which the stream has copied
+    stream.state = (case.h0, case.c0)
+    assert_same_bits(other.run(case.x), stream.run(case.x))
+    assert_same_bits(stream_of(case, initial_states=None).state, np.zeros_like((case.h0, case.c0)))
+
+
 def test_state_is_copied_both_ways():
     case, stream = make()
     stream.step(case.x[0])

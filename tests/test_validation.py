@@ -135,7 +135,8 @@ def test_the_table_covers_every_interface():
         "cuda",
     }
     made_by_others = {"Explanation", "LayerExplanation", "PackedWeights", "Pullback"}
-    assert covered | without_arguments | made_by_others == set(lstm_native.__all__)
+    types = {"ArrayLike", "Weights"}
+    assert covered | without_arguments | made_by_others | types == set(lstm_native.__all__)
 
 
 def test_the_table_covers_every_argument():
@@ -167,6 +168,7 @@ NEIGHBOURS = {
         {"input": zeros(1, 3, 10)},
         {"input": np.full((5, 3, 10), np.nan, np.float32)},
         {"initial_states": [zeros(1, 3, 2), zeros(1, 3, 2)]},
+        {"initial_states": None},
         {"all_weights": list(WEIGHTS)},
         {"num_layers": np.int8(1)},
         {"dropout": 0},
@@ -211,6 +213,7 @@ NEIGHBOURS = {
         },
         {"all_weights": PACKED_WEIGHTS},
         {"all_weights": PACKED_WEIGHTS, "num_layers": np.int8(1)},
+        {"all_weights": PACKED_WEIGHTS, "num_layers": None, "bidirectional": None},
         {"all_weights": PACKED_WEIGHTS, **PACKED},
         {"all_weights": PACKED_WEIGHTS, "lengths": [5, 1, 0]},
         {"all_weights": NO_BIASES},
@@ -264,7 +267,15 @@ NEIGHBOURS = {
         {"has_ih_bias": False, "all_weights": WEIGHTS[:3]},
         {"num_layers": np.int64(1), "bidirectional": np.False_},
     ],
-    STREAM: [{}, {"batch": 1}, {"batch": np.int16(3)}, {"num_threads": 128}, {"num_threads": None}],
+    STREAM: [
+        {},
+        {"batch": 1},
+        {"batch": np.int16(3)},
+        {"initial_states": None},
+        {"initial_states": [STATE, STATE]},
+        {"num_threads": 128},
+        {"num_threads": None},
+    ],
     STEP: [
         {},
         {"x": zeros(3, 10, dtype=">f4")},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calls import DTYPES, assert_same_bits, call_lstm
+from calls import DTYPES, assert_same_bits, call_lstm, call_vjp, pack
 from shapes import Shape, make_case, shapes_by_name
 from tolerances import assert_all_close, assert_close
 
@@ -26,6 +26,28 @@ def test_a_nan_weight_makes_nan_outputs():
     case = make_case(shapes_by_name()["h8"], np.float32, seed=6)
     weights = [np.full_like(w, np.nan) for w in case.all_weights]
     assert all(np.isnan(a).all() for a in call_lstm(case, all_weights=weights))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["time_major", "batch_first", "lengths", "batch_sizes"])
+def test_no_initial_states_are_zeros(layout, dtype):
+    case = make_case(shapes_by_name()["bi_two_layers"], dtype, seed=8)
+    steps, batch = case.x.shape[:2]
+    changes = {
+        "time_major": {},
+        "batch_first": {"input": np.ascontiguousarray(case.x.swapaxes(0, 1)), "batch_first": True},
+        "lengths": {"lengths": [*range(batch)]},
+        "batch_sizes": {"input": case.x.reshape(steps * batch, -1), "batch_sizes": [batch] * steps},
+    }[layout]
+    zeros = np.zeros_like(case.h0)
+    for weights in (case.all_weights, pack(case)):
+        given = {**changes, "all_weights": weights}
+        with_zeros = {**given, "initial_states": (zeros, zeros)}
+        without = {**given, "initial_states": None}
+        assert_same_bits(call_lstm(case, **without), call_lstm(case, **with_zeros))
+        (outputs, pullback), (same, other) = call_vjp(case, **without), call_vjp(case, **with_zeros)
+        assert_same_bits(outputs, same)
+        assert_same_bits(pullback(*outputs)[1], other(*outputs)[1])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -108,7 +108,12 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "has_hh_bias": SCALAR,
         "weight_dtype": ("type", "value", "dtype"),
     },
-    STREAM: {"packed": SCALAR, "batch": SCALAR, "num_threads": SCALAR},
+    STREAM: {
+        "packed": SCALAR,
+        "batch": SCALAR,
+        "initial_states": ARRAY,
+        "num_threads": SCALAR,
+    },
     STEP: {"x": ARRAY, "out": (*ARRAY, "value")},
     RUN: {"x": ARRAY, "out": (*ARRAY, "value")},
     STATE_OF_STREAM: {"state": ARRAY},
@@ -489,9 +494,9 @@ LSTM_ARRAYS = [
          {"input": zeros(5, 3, 10, dtype=COMPLEX_RECORD)}),
     ),
     *other("lstm", "initial_states",
-        ("type", "None", TypeError,
-         "initial_states: expected a tuple of two arrays (h_0, c_0), got None",
-         {"initial_states": None}),
+        ("type", "a number", TypeError,
+         "initial_states: expected a tuple of two arrays (h_0, c_0), got int 0",
+         {"initial_states": 0}),
         ("type", "both in one array", TypeError,
          "initial_states: expected a tuple of two arrays (h_0, c_0), "
          "got ndarray of shape (2, 1, 3, 2)",
@@ -1232,10 +1237,34 @@ OUT_RUN = "expected shape (seq_len, batch, hidden_size) = (5, 3, 2), got"
 APART = "expected memory apart from x's, got"
 IN_ORDER = "expected an aligned array in C order, got strides"
 WRITABLE = "expected an array that can be written to, got a read-only one"
-H_OF_STREAM, C_OF_STREAM = "state[0] (h):", "state[1] (c):"
 STREAM_STATE = "expected shape (num_layers, batch, hidden_size) = (1, 3, 2), got"
-PAIR = "state: expected a tuple of two arrays (h, c), got"
 ROOM = zeros(150)
+
+def states_of_stream(interface: str, argument: str, parts: tuple[str, str]) -> list[Mistake]:
+    """Of two places that take the states of the same stream."""
+    pair = f"{argument}: expected a tuple of two arrays ({', '.join(parts)}), got"
+    h, c = (f"{argument}[{k}] ({part}):" for k, part in enumerate(parts))
+    return other(interface, argument,
+        ("type", "both in one array", TypeError, f"{pair} ndarray of shape (2, 1, 3, 2)",
+         {argument: zeros(2, 1, 3, 2)}),
+        ("type", "None for h", TypeError, f"{h} {NO_ARRAY} None",
+         {argument: (None, STATE)}),
+        ("type", "a masked array for c", TypeError, f"{c} {UNMASKED}",
+         {argument: (STATE, masked(1, 3, 2))}),
+        ("rank", "h without a layer axis", ValueError, f"{h} {STREAM_STATE} (3, 2)",
+         {argument: (zeros(3, 2), STATE)}),
+        ("size", "h alone", ValueError, f"{pair} 1 item(s)", {argument: (STATE,)}),
+        ("size", "c for another batch", ValueError, f"{c} {STREAM_STATE} (1, 1, 2)",
+         {argument: (STATE, zeros(1, 1, 2))}),
+        ("size", "h for two layers", ValueError, f"{h} {STREAM_STATE} (2, 3, 2)",
+         {argument: (zeros(2, 3, 2), STATE)}),
+        ("dtype", "h in float64, packed in float32", TypeError,
+         f"{h} {NOT_PACKEDS} float64",
+         {argument: (zeros(1, 3, 2, dtype=np.float64), STATE)}),
+        ("dtype", "c in integers", TypeError, f"{c} {REAL} int64",
+         {argument: (STATE, zeros(1, 3, 2, dtype=np.int64))}),
+    )
+
 
 STREAMS = [
     *scalar(STREAM, "packed", "PackedWeights from pack_weights()",
@@ -1265,6 +1294,7 @@ STREAMS = [
         ("value", "0", ValueError, "0", 0),
         ("value", "129", ValueError, "129", 129),
     ),
+    *states_of_stream(STREAM, "initial_states", ("h_0", "c_0")),
     *other(STEP, "x",
         ("type", "None", TypeError, f"x: {NO_ARRAY} None", {"x": None}),
         ("type", "a masked array", TypeError, f"x: {UNMASKED}", {"x": masked(3, 10)}),
@@ -1338,26 +1368,10 @@ STREAMS = [
         ("dtype", "float64", TypeError, "out: expected dtype float32, the same as x, got float64",
          {"out": zeros(5, 3, 2, dtype=np.float64)}),
     ),
+    *states_of_stream(STATE_OF_STREAM, "state", ("h", "c")),
     *other(STATE_OF_STREAM, "state",
-        ("type", "None", TypeError, f"{PAIR} None", {"state": None}),
-        ("type", "both in one array", TypeError, f"{PAIR} ndarray of shape (2, 1, 3, 2)",
-         {"state": zeros(2, 1, 3, 2)}),
-        ("type", "None for h", TypeError, f"{H_OF_STREAM} {NO_ARRAY} None",
-         {"state": (None, STATE)}),
-        ("type", "a masked array for c", TypeError, f"{C_OF_STREAM} {UNMASKED}",
-         {"state": (STATE, masked(1, 3, 2))}),
-        ("rank", "h without a layer axis", ValueError, f"{H_OF_STREAM} {STREAM_STATE} (3, 2)",
-         {"state": (zeros(3, 2), STATE)}),
-        ("size", "h alone", ValueError, f"{PAIR} 1 item(s)", {"state": (STATE,)}),
-        ("size", "c for another batch", ValueError, f"{C_OF_STREAM} {STREAM_STATE} (1, 1, 2)",
-         {"state": (STATE, zeros(1, 1, 2))}),
-        ("size", "h for two layers", ValueError, f"{H_OF_STREAM} {STREAM_STATE} (2, 3, 2)",
-         {"state": (zeros(2, 3, 2), STATE)}),
-        ("dtype", "h in float64, packed in float32", TypeError,
-         f"{H_OF_STREAM} {NOT_PACKEDS} float64",
-         {"state": (zeros(1, 3, 2, dtype=np.float64), STATE)}),
-        ("dtype", "c in integers", TypeError, f"{C_OF_STREAM} {REAL} int64",
-         {"state": (STATE, zeros(1, 3, 2, dtype=np.int64))}),
+        ("type", "None", TypeError, "state: expected a tuple of two arrays (h, c), got None",
+         {"state": None}),
     ),
 ]
 

@@ -5,7 +5,10 @@ flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGra
 gradients. `pack_weights` prepares weights for many calls, `Stream` runs a stack step by step,
 `explain` says what a call does and what bounds it, a `MemoryPool` keeps memory between calls.
 `lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
+`ArrayLike` and `Weights` are the types of arguments, for annotations.
 """
+
+from typing import TYPE_CHECKING
 
 from lstm_native._extension import core as _loaded_core  # before NumPy: it refuses sub-interpreters
 
@@ -21,20 +24,34 @@ from lstm_native._config import (
     set_num_threads,
     show_config,
 )
-from lstm_native._explanation import Explanation, LayerExplanation, explain
 from lstm_native._functional import lstm
 from lstm_native._grad import LSTMGrad
 from lstm_native._memory import MemoryPool
 from lstm_native._op import LSTM
-from lstm_native._packing import PackedWeights, pack_weights
+from lstm_native._packing import PackedWeights, Weights, pack_weights
 from lstm_native._random import manual_seed
 from lstm_native._stream import Stream
+from lstm_native._types import ArrayLike
 from lstm_native._vjp import Pullback, lstm_vjp
+
+if TYPE_CHECKING:
+    from lstm_native._explanation import Explanation, LayerExplanation, explain
+else:
+
+    def __getattr__(name):
+        """Import what explains calls when it is first used: a tenth of the import's time."""
+        if name not in ("Explanation", "LayerExplanation", "explain"):
+            raise AttributeError(f"module 'lstm_native' has no attribute {name!r}")
+        from lstm_native import _explanation  # noqa: PLC0415
+
+        return getattr(_explanation, name)
+
 
 __version__: str = _loaded_core.version()
 
 __all__ = [
     "LSTM",
+    "ArrayLike",
     "Explanation",
     "LSTMGrad",
     "LayerExplanation",
@@ -42,6 +59,7 @@ __all__ = [
     "PackedWeights",
     "Pullback",
     "Stream",
+    "Weights",
     "__version__",
     "cuda",
     "explain",

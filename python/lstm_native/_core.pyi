@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class PackedWeights:
     @property
     def nbytes(self) -> int: ...
     @property
-    def weight_dtype(self) -> str | None: ...
+    def weight_dtype(self) -> Literal["float16", "bfloat16"] | None: ...
 
 class Stream:
     def __init__(self, packed: PackedWeights, batch: int, threads: int) -> None: ...

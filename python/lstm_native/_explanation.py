@@ -1,22 +1,33 @@
 """Says what a call does, what it costs, and what bounds it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args, overload
 
 import numpy as np
 
 from lstm_native import _config, _limits, _validate
 from lstm_native._extension import core
 from lstm_native._functional import prepare
-from lstm_native._packing import check_weight_dtype
+from lstm_native._packing import Weights, check_weight_dtype
 from lstm_native._run import ForwardCall, Problem, has_gaps
 from lstm_native._sizes import Sizes
+from lstm_native._types import ArrayLike, IntegersLike, States, WeightDtype
+from lstm_native.cuda import DeviceLike
 
-_PATHS = {
+Dtype: TypeAlias = Literal["float32", "float64"]
+Path: TypeAlias = Literal["packed", "packed_per_call", "in_place", "blas"]
+
+# Elements from one row to the next.
+_MOST_FOR_BLAS = 2**31 - 1
+
+_DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+_PATHS: dict[Path, str] = {
     "packed": "packed beforehand",
     "packed_per_call": "packed at every call",
-    "in_place": "read as they lie",
-    "blas": "read as they lie, by BLAS",
+    "in_place": "read in place",
+    "blas": "read in place, by BLAS",
 }
 
 
@@ -26,9 +37,9 @@ class LayerExplanation:
 
     layer: int
     input_size: int
-    input_weights: str
+    input_weights: Path
     """How W_ih is read: "packed", "packed_per_call", "in_place" or "blas"."""
-    recurrent_weights: str
+    recurrent_weights: Path
     """How W_hh is read."""
     direction_groups: int
     """Into how many groups of threads the directions are split,"""
@@ -36,7 +47,7 @@ class LayerExplanation:
     """each of these the batch rows,"""
     unit_groups: int
     """and each of these the hidden units, with a barrier per step where this is above 1."""
-    bound: str
+    bound: Literal["multiply-adds", "reading weights"]
     """What a step waits for: "multiply-adds" or "reading weights"."""
     seconds: float
     """What the layer takes at least: its multiply-adds, or reading its recurrent weights at each
@@ -49,8 +60,8 @@ class Explanation:
 
     isa: str
     """The kernels in use."""
-    dtype: str
-    weight_dtype: str
+    dtype: Dtype
+    weight_dtype: Dtype | WeightDtype
     """What the matrices are stored in."""
     lanes: int
     """Hidden units per vector."""
@@ -116,6 +127,42 @@ def _time(seconds: float) -> str:
     )
 
 
+@overload
+def explain(
+    input: ArrayLike,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
+    batch_first: bool = False,
+    batch_sizes: IntegersLike | None = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+    lengths: IntegersLike | None = None,
+    device: DeviceLike = "cpu",
+) -> Explanation: ...
+@overload
+def explain(
+    *,
+    seq_len: int,
+    batch: int,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    dtype: Dtype = "float32",
+    packed: bool = True,
+    weight_dtype: WeightDtype | None = None,
+    batch_first: bool = False,
+    lengths: IntegersLike | None = None,
+    num_threads: int | None = None,
+) -> Explanation: ...
 def explain(*arguments: Any, **keywords: Any) -> Explanation:
     """Say what a call of `lstm` would do, without doing it.
 
@@ -180,10 +227,7 @@ def _of_sizes(
     seq_len = _validate.integer(seq_len, "seq_len", 1)
     batch = _validate.integer(batch, "batch", 0)
     packed = _validate.boolean(packed, "packed")
-    if not isinstance(dtype, str):
-        raise TypeError(f"dtype: expected 'float32' or 'float64', got {_validate.described(dtype)}")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+    dtype = _validate.choice(dtype, "dtype", _DTYPES)
     stored = check_weight_dtype(weight_dtype)
     if stored is not None and (dtype != "float32" or not packed):
         raise ValueError(
@@ -220,14 +264,14 @@ def _of_call(call: ForwardCall) -> Explanation:
         slow.append(_PLAIN_ADVICE)
     plan = core.explain(call)
     stored = None if packed is None else packed.weight_dtype
-    return _explanation(call.problem, plan, str(call.input.dtype), stored, tuple(slow))
+    dtype: Dtype = "float32" if call.input.dtype == np.float32 else "float64"
+    return _explanation(call.problem, plan, dtype, stored, tuple(slow))
 
 
 _PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
 
 
-@dataclass(frozen=True)
-class _Work:
+class _Work(NamedTuple):
     """What all layers of a call have in common."""
 
     isa: str
@@ -259,8 +303,8 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
 def _explanation(
     problem: Problem,
     plan: dict[str, Any],
-    dtype: str,
-    weight_dtype: str | None,
+    dtype: Dtype,
+    weight_dtype: WeightDtype | None,
     slow_paths: tuple[str, ...],
 ) -> Explanation:
     element_bytes = np.dtype(dtype).itemsize

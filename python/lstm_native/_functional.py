@@ -1,11 +1,15 @@
 """The function `lstm`."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, overload
+
+import numpy as np
 
 from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights, from_packed, unpacked
+from lstm_native._packing import PackedWeights, Weights, from_packed, unpacked
 from lstm_native._run import (
     NO_DROPOUT,
     CellWeights,
@@ -16,30 +20,72 @@ from lstm_native._run import (
     forward,
 )
 from lstm_native._sizes import Sizes
+from lstm_native._types import Array, ArrayLike, IntegersLike, States
 from lstm_native._weights import from_sequence
+from lstm_native.cuda import DeviceLike
 
-_CPU = "cpu"
+_CPU: DeviceLike = "cpu"
 
 
+@overload
 def lstm(
-    input: Any,
-    initial_states: Any,
-    all_weights: Any,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
+    input: Array,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
     batch_first: bool = False,
-    batch_sizes: Any = None,
+    batch_sizes: IntegersLike | None = None,
     weights_transposed: bool = False,
     has_ih_bias: bool = True,
     has_hh_bias: bool = True,
     *,
     seed: int | None = None,
     num_threads: int | None = None,
-    lengths: Any = None,
-    device: Any = _CPU,
-) -> tuple[RealArray, RealArray, RealArray]:
+    lengths: IntegersLike | None = None,
+    device: DeviceLike = "cpu",
+) -> tuple[Array, Array, Array]: ...
+@overload
+def lstm(
+    input: ArrayLike,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
+    batch_first: bool = False,
+    batch_sizes: IntegersLike | None = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+    lengths: IntegersLike | None = None,
+    device: DeviceLike = "cpu",
+) -> tuple[Any, Any, Any]: ...
+def lstm(
+    input: ArrayLike,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
+    batch_first: bool = False,
+    batch_sizes: IntegersLike | None = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+    lengths: IntegersLike | None = None,
+    device: DeviceLike = _CPU,
+) -> tuple[Any, Any, Any]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
     With T = seq_len, N = batch, I = input_size, H = hidden_size, L = num_layers and
@@ -58,24 +104,25 @@ def lstm(
     input : array, float32 or float64
         Shape (T, N, I), or (N, T, I) if `batch_first`, or (sum(batch_sizes), I) for a packed
         sequence. T, I and H are at least 1; N may be 0.
-    initial_states : tuple of two arrays
+    initial_states : tuple of two arrays, or None
         (h_0, c_0), both of shape (L * D, N, H). Row l * D + d is layer l, direction d
-        (0 forward, 1 reverse). For a packed sequence N is batch_sizes[0].
+        (0 forward, 1 reverse). For a packed sequence N is batch_sizes[0]. None: zeros.
     all_weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih of shape (4 * H, I), or
         (4 * H, D * H) from the second layer on; w_hh (4 * H, H); b_ih (4 * H,) if `has_ih_bias`;
         b_hh (4 * H,) if `has_hh_bias`. Packed once by `pack_weights`, they are ready at each call:
-        `num_layers` and `bidirectional` must then be those that were packed, and
-        `weights_transposed`, `has_ih_bias` and `has_hh_bias` those or the defaults.
+        `num_layers`, `bidirectional`, `weights_transposed`, `has_ih_bias` and `has_hh_bias` are
+        then those that were packed, or left out.
     num_layers : int
-        Number of stacked layers, from 1 to 65536.
-    dropout : float
+        Number of stacked layers, from 1 to 65536. May be left out with PackedWeights only.
+    dropout : float, default 0.0
         From 0 to 1: the rate at which the outputs of each layer but the last are dropped while
         training; kept values are scaled by 1 / (1 - dropout).
-    train : bool
+    train : bool, default False
         Whether to apply dropout.
     bidirectional : bool
-        Whether every layer also runs over the reversed sequence; outputs are concatenated.
+        Whether every layer also runs over the reversed sequence; outputs are concatenated. May be
+        left out with PackedWeights only.
     batch_first : bool, default False
         Whether input and output are (N, T, ...). Has no effect on a packed sequence.
     batch_sizes : sequence of int, optional
@@ -146,6 +193,13 @@ def lstm(
     >>> output.shape, h_n.shape
     ((5, 2, 2), (1, 2, 2))
     """
+    weights: object = all_weights
+    if type(all_weights) is PackedWeights:
+        weights = all_weights._core
+        if num_layers is None:
+            num_layers = all_weights.num_layers
+        if bidirectional is None:
+            bidirectional = all_weights.bidirectional
     if (  # nothing unusual: the way of a call that counts in microseconds
         type(dropout) is float
         and dropout == 0.0
@@ -162,9 +216,9 @@ def lstm(
         results = core.lstm_if_plain(
             input,
             initial_states,
-            all_weights._core if type(all_weights) is PackedWeights else all_weights,
+            weights,
             (num_layers, bidirectional, batch_first),
-            None if batch_sizes is lengths is None else (batch_sizes, lengths),
+            None if batch_sizes is None and lengths is None else (batch_sizes, lengths),
             0 if num_threads is None else _config.threads_for_call(num_threads),
         )
         if results is not None:  # nothing to convert
@@ -219,10 +273,10 @@ def prepare(
     input: Any,
     initial_states: Any,
     all_weights: Any,
-    num_layers: Any,
-    dropout: Any,
-    train: Any,
-    bidirectional: Any,
+    num_layers: Any = None,
+    dropout: Any = 0.0,
+    train: Any = False,
+    bidirectional: Any = None,
     batch_first: Any = False,
     batch_sizes: Any = None,
     weights_transposed: Any = False,
@@ -235,10 +289,13 @@ def prepare(
     device: Any = "cpu",
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
-    num_layers = _validate.layer_count(num_layers)
+    is_packed = isinstance(all_weights, PackedWeights)
+    if not (is_packed and num_layers is None):
+        num_layers = _validate.layer_count(num_layers)
     rate = _validate.dropout_rate(dropout, "dropout", integers=True)
     train = _validate.boolean(train, "train")
-    bidirectional = _validate.boolean(bidirectional, "bidirectional")
+    if not (is_packed and bidirectional is None):
+        bidirectional = _validate.boolean(bidirectional, "bidirectional")
     batch_first = _validate.boolean(batch_first, "batch_first")
     flags = (
         _validate.boolean(weights_transposed, "weights_transposed"),
@@ -257,7 +314,7 @@ def prepare(
     packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
     _validate.input_rank(x, batch_first, packed)
     weights: list[CellWeights] | core.PackedWeights
-    if isinstance(all_weights, PackedWeights):
+    if is_packed:
         sizes, weights = from_packed(all_weights, x, num_layers, bidirectional, flags)
         if target is not None:
             _, weights = unpacked(all_weights)
@@ -287,19 +344,13 @@ def prepare(
 def _states(
     initial_states: Any, x: RealArray, sizes: Sizes, batch: int
 ) -> tuple[RealArray, RealArray]:
-    name = "initial_states"
-    if not isinstance(initial_states, tuple | list):
-        raise TypeError(
-            f"{name}: expected a tuple of two arrays (h_0, c_0), "
-            f"got {_validate.described(initial_states)}"
-        )
-    if len(initial_states) != 2:
-        raise ValueError(
-            f"{name}: expected a tuple of two arrays (h_0, c_0), got {len(initial_states)} item(s)"
-        )
+    if initial_states is None:
+        zeros: RealArray = np.zeros((sizes.cell_count, batch, sizes.hidden_size), x.dtype)
+        return zeros, zeros
+    hidden, cell = _validate.pair(initial_states, "initial_states", ("h_0", "c_0"))
     names = ("initial_states[0] (h_0)", "initial_states[1] (c_0)")
-    h_0 = as_real(initial_states[0], names[0], x, "input")
-    c_0 = as_real(initial_states[1], names[1], x, "input")
+    h_0 = as_real(hidden, names[0], x, "input")
+    c_0 = as_real(cell, names[1], x, "input")
     _validate.state_shape(h_0, names[0], sizes, batch)
     _validate.state_shape(c_0, names[1], sizes, batch)
     return h_0, c_0

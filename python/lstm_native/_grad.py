@@ -1,6 +1,9 @@
 """The operator `LSTMGrad`."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -8,9 +11,11 @@ from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
 from lstm_native._device import Target
-from lstm_native._op import LSTM
+from lstm_native._op import Operator
 from lstm_native._reserve import GATES, GRADIENTS, check_tape, write_workspace_header
 from lstm_native._run import Dropout, ForwardCall, Problem, empty, returned, take
+from lstm_native._types import Array, ArrayLike, IntegersLike, Out
+from lstm_native.cuda import DeviceLike
 
 
 class _Given(NamedTuple):
@@ -38,7 +43,8 @@ class _Arguments(NamedTuple):
     reserve: Any
 
 
-class LSTMGrad:
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class LSTMGrad(Operator):
     """The gradient of `LSTM`, from what a training call of it returned.
 
     The order of the arguments is that of MindSpore's own LSTMGrad. `data` and `weights` are its two
@@ -69,59 +75,62 @@ class LSTMGrad:
     ((5, 2, 10), (112, 1, 1))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        has_bias: bool,
-        bidirectional: bool,
-        dropout: float,
-        *,
-        batch_first: bool = False,
-        weight_layout: Any = "mindspore_gpu",
-        device: Any = "cpu",
-    ) -> None:
-        options = {"batch_first": batch_first, "weight_layout": weight_layout, "device": device}
-        sizes = (input_size, hidden_size, num_layers, has_bias, bidirectional, dropout)
-        # Not training, so that the warning of dropout without effect is left to the operator.
-        self._forward = LSTM(*sizes, **options, training=False)
-
-    def __repr__(self) -> str:
-        net = self._forward
-        return (
-            f"LSTMGrad({net.input_size}, {net.hidden_size}, {net.num_layers}, {net.has_bias}, "
-            f"{net.bidirectional}, {net.dropout}, batch_first={net.batch_first}, "
-            f"weight_layout={net.weight_layout!r})"
-        )
-
-    @property
-    def weight_size(self) -> int:
-        """The number of elements of the flat weight `w`."""
-        return self._forward.weight_size
-
-    def reserve_size(self, seq_len: int, batch: int) -> int:
-        """Return r: `reserve` and the workspace of `data` have shape (r, 1)."""
-        return self._forward.reserve_size(seq_len, batch)
-
+    @overload
     def __call__(
         self,
-        x: Any,
-        hx: Any,
-        cx: Any,
-        w: Any,
-        y: Any,
-        hy: Any,
-        cy: Any,
-        dy: Any,
-        dhy: Any,
-        dcy: Any,
-        reserve: Any,
-        state: Any = None,
+        x: Array,
+        hx: ArrayLike,
+        cx: ArrayLike,
+        w: ArrayLike,
+        y: ArrayLike,
+        hy: ArrayLike,
+        cy: ArrayLike,
+        dy: ArrayLike,
+        dhy: ArrayLike,
+        dcy: ArrayLike,
+        reserve: ArrayLike,
+        state: IntegersLike | None = None,
         *,
         num_threads: int | None = None,
-        device: Any = None,
-    ) -> tuple[RealArray, RealArray, RealArray, RealArray]:
+        device: DeviceLike | None = None,
+    ) -> tuple[Array, Array, Array, Array]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayLike,
+        hx: ArrayLike,
+        cx: ArrayLike,
+        w: ArrayLike,
+        y: ArrayLike,
+        hy: ArrayLike,
+        cy: ArrayLike,
+        dy: ArrayLike,
+        dhy: ArrayLike,
+        dcy: ArrayLike,
+        reserve: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> tuple[Any, Any, Any, Any]: ...
+    def __call__(
+        self,
+        x: ArrayLike,
+        hx: ArrayLike,
+        cx: ArrayLike,
+        w: ArrayLike,
+        y: ArrayLike,
+        hy: ArrayLike,
+        cy: ArrayLike,
+        dy: ArrayLike,
+        dhy: ArrayLike,
+        dcy: ArrayLike,
+        reserve: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> tuple[Any, Any, Any, Any]:
         """Compute all gradients.
 
         Parameters
@@ -159,28 +168,66 @@ class LSTMGrad:
         arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
         given = self._check(arrays, state, num_threads, device)
         dw = empty(given.call, (self.weight_size,))
-        wanted = Wanted(True, True, self._forward._cells(dw))
+        wanted = Wanted(True, True, self._cells(dw))
         dx, dhx, dcx, _ = backward(given.call, given.tape, given.gradients, wanted)
         return dx, dhx, dcx, returned(given.call, dw.reshape(given.weight_shape))
 
+    @overload
     def data(
         self,
-        x: Any,
-        hx: Any,
-        cx: Any,
-        w: Any,
-        y: Any,
-        hy: Any,
-        cy: Any,
-        dy: Any,
-        dhy: Any,
-        dcy: Any,
-        reserve: Any,
-        state: Any = None,
+        x: Array,
+        hx: ArrayLike,
+        cx: ArrayLike,
+        w: ArrayLike,
+        y: ArrayLike,
+        hy: ArrayLike,
+        cy: ArrayLike,
+        dy: ArrayLike,
+        dhy: ArrayLike,
+        dcy: ArrayLike,
+        reserve: ArrayLike,
+        state: IntegersLike | None = None,
         *,
         num_threads: int | None = None,
-        device: Any = None,
-    ) -> tuple[RealArray, RealArray, RealArray, RealArray]:
+        device: DeviceLike | None = None,
+    ) -> tuple[Array, Array, Array, Array]: ...
+    @overload
+    def data(
+        self,
+        x: ArrayLike,
+        hx: ArrayLike,
+        cx: ArrayLike,
+        w: ArrayLike,
+        y: ArrayLike,
+        hy: ArrayLike,
+        cy: ArrayLike,
+        dy: ArrayLike,
+        dhy: ArrayLike,
+        dcy: ArrayLike,
+        reserve: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> tuple[Any, Any, Any, Any]: ...
+    def data(
+        self,
+        x: ArrayLike,
+        hx: ArrayLike,
+        cx: ArrayLike,
+        w: ArrayLike,
+        y: ArrayLike,
+        hy: ArrayLike,
+        cy: ArrayLike,
+        dy: ArrayLike,
+        dhy: ArrayLike,
+        dcy: ArrayLike,
+        reserve: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> tuple[Any, Any, Any, Any]:
         """Compute the gradients of x, hx and cx, and what `weights` needs.
 
         Returns
@@ -199,18 +246,57 @@ class LSTMGrad:
         dx, dhx, dcx, _ = backward(given.call, given.tape, given.gradients, wanted)
         return dx, dhx, dcx, returned(given.call, workspace)
 
+    @overload
     def weights(
         self,
-        x: Any,
-        reserve: Any,
-        workspace: Any,
-        state: Any = None,
+        x: ArrayLike,
+        reserve: ArrayLike,
+        workspace: ArrayLike,
+        state: IntegersLike | None = None,
         *,
-        out: RealArray | None = None,
+        out: Out,
         accumulate: bool = False,
         num_threads: int | None = None,
-        device: Any = None,
-    ) -> RealArray:
+        device: DeviceLike | None = None,
+    ) -> Out: ...
+    @overload
+    def weights(
+        self,
+        x: Array,
+        reserve: ArrayLike,
+        workspace: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        out: None = None,
+        accumulate: bool = False,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> Array: ...
+    @overload
+    def weights(
+        self,
+        x: ArrayLike,
+        reserve: ArrayLike,
+        workspace: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        out: None = None,
+        accumulate: bool = False,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> Any: ...
+    def weights(
+        self,
+        x: ArrayLike,
+        reserve: ArrayLike,
+        workspace: ArrayLike,
+        state: IntegersLike | None = None,
+        *,
+        out: Any = None,
+        accumulate: bool = False,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> Any:
         """Compute the gradient of the weight, after `data`.
 
         Parameters
@@ -237,7 +323,7 @@ class LSTMGrad:
             x = _device.take(x, "x", target)
             reserve = _device.take(reserve, "reserve", target)
             workspace = _device.take(workspace, "workspace", target)
-        features, sizes = as_real(x, "x"), self._forward._sizes
+        features, sizes = as_real(x, "x"), self._sizes
         problem = self._problem(features, threads)
         tape, problem = self._tape(reserve, "reserve", features, problem, state)
         work, _ = self._tape(workspace, "workspace", features, problem, state, GRADIENTS)
@@ -251,12 +337,11 @@ class LSTMGrad:
                 raise ValueError(
                     f"out: expected memory apart from {name}'s, got an array that shares some"
                 )
-        weight_gradients(call, tape, work, self._forward._cells(dw), accumulate)
-        result: RealArray = returned(call, dw) if out is None else out
-        return result
+        weight_gradients(call, tape, work, self._cells(dw), accumulate)
+        return returned(call, dw) if out is None else out
 
     def _check(self, given: _Arguments, state: Any, num_threads: Any, device: Any) -> _Given:
-        net, sizes = self._forward, self._forward._sizes
+        sizes = self._sizes
         threads = _config.threads_for_call(num_threads)
         target = self._target(device, given.x)
         if target is not None:
@@ -268,7 +353,7 @@ class LSTMGrad:
             )
         x = as_real(given.x, "x")
         problem = self._problem(x, threads)
-        axes = ("batch", "seq_len") if net.batch_first else ("seq_len", "batch")
+        axes = ("batch", "seq_len") if self.batch_first else ("seq_len", "batch")
         outputs = (
             (*x.shape[:2], sizes.directions * sizes.hidden_size),
             (*axes, "num_directions * hidden_size"),
@@ -285,13 +370,13 @@ class LSTMGrad:
             return array
 
         h_0, c_0 = of_states("hx"), of_states("cx")
-        flat = net._checked_weight(as_real(given.w, "w", x, "x"))
+        flat = self._checked_weight(as_real(given.w, "w", x, "x"))
         sequence("y")
         of_states("hy")
         of_states("cy")
         gradients = OutputGradients(sequence("dy"), of_states("dhy"), of_states("dcy"))
         tape, problem = self._tape(given.reserve, "reserve", x, problem, state)
-        call = self._describe(problem, x, h_0, c_0, net._cells(flat), target)
+        call = self._describe(problem, x, h_0, c_0, self._cells(flat), target)
         return _Given(call, tape, gradients, flat.shape)
 
     def _describe(
@@ -303,16 +388,15 @@ class LSTMGrad:
         weights: Any,
         target: Target | None,
     ) -> ForwardCall:
-        return ForwardCall(problem, x, h_0, c_0, weights, self._forward.batch_first, target=target)
+        return ForwardCall(problem, x, h_0, c_0, weights, self.batch_first, target=target)
 
     def _target(self, device: Any, x: Any) -> Target | None:
-        return cuda.target_of(self._forward.device if device is None else device, x)
+        return cuda.target_of(self.device if device is None else device, x)
 
     def _problem(self, x: RealArray, threads: int) -> Problem:
-        net = self._forward
-        seq_len, batch = _validate.input_shape(x, net._sizes, net.batch_first, None, "x")
-        rate = net.dropout if net.num_layers > 1 else 0.0
-        return Problem(net._sizes, seq_len, batch, dropout=Dropout(rate, 0, 0), threads=threads)
+        seq_len, batch = _validate.input_shape(x, self._sizes, self.batch_first, None, "x")
+        rate = self.dropout if self.num_layers > 1 else 0.0
+        return Problem(self._sizes, seq_len, batch, dropout=Dropout(rate, 0, 0), threads=threads)
 
     def _tape(
         self, value: Any, name: str, x: RealArray, problem: Problem, state: Any, form: int = GATES

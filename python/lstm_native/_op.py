@@ -1,7 +1,9 @@
 """The operator `LSTM`."""
 
-import reprlib
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from lstm_native._run import (
     returned,
 )
 from lstm_native._sizes import Sizes
+from lstm_native._types import Array, ArrayLike, IntegersLike
 from lstm_native._weights import (
     WEIGHT_LAYOUTS,
     WeightLayout,
@@ -27,9 +30,99 @@ from lstm_native._weights import (
     flat_size,
     from_flat,
 )
+from lstm_native.cuda import DeviceLike
 
 
-class LSTM:
+@dataclass(frozen=True, eq=False, repr=False)
+class Operator:
+    """What `LSTM` and `LSTMGrad` have in common: their sizes, and the flat weight of these."""
+
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    has_bias: bool
+    bidirectional: bool
+    dropout: float
+    batch_first: bool = field(default=False, kw_only=True)
+    weight_layout: WeightLayout = field(default="mindspore_gpu", kw_only=True)
+    device: DeviceLike = field(default="cpu", kw_only=True)
+    _sizes: Sizes = field(init=False)
+    _weight_size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        vars(self).update(
+            input_size=_validate.integer(self.input_size, "input_size", 1),
+            hidden_size=_validate.integer(self.hidden_size, "hidden_size", 1),
+            num_layers=_validate.layer_count(self.num_layers),
+            has_bias=_validate.boolean(self.has_bias, "has_bias"),
+            bidirectional=_validate.boolean(self.bidirectional, "bidirectional"),
+            dropout=_validate.dropout_rate(self.dropout, "dropout", integers=False),
+            batch_first=_validate.boolean(self.batch_first, "batch_first"),
+            weight_layout=_validate.choice(self.weight_layout, "weight_layout", WEIGHT_LAYOUTS),
+            device=cuda.check_device(self.device),
+        )
+        sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
+        size = flat_size(sizes, self.has_bias, self.weight_layout)
+        vars(self).update(_sizes=sizes, _weight_size=size)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._described()})"
+
+    def _described(self) -> str:
+        return (
+            f"{self.input_size}, {self.hidden_size}, {self.num_layers}, {self.has_bias}, "
+            f"{self.bidirectional}, {self.dropout}, batch_first={self.batch_first}, "
+            f"weight_layout={self.weight_layout!r}"
+        )
+
+    @property
+    def weight_size(self) -> int:
+        """The number of elements of the flat weight `w`."""
+        return self._weight_size
+
+    def reserve_size(self, seq_len: int, batch: int) -> int:
+        """Return r: a training call's `reserve`, and the workspace of `data`, have shape (r, 1).
+
+        Parameters
+        ----------
+        seq_len : int
+            Time steps, at least 1.
+        batch : int
+            Sequences, at least 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not such an int.
+        MemoryError
+            If the reserve would be larger than any memory.
+        """
+        seq_len = _validate.integer(seq_len, "seq_len", 1)
+        batch = _validate.integer(batch, "batch", 0)
+        return core.tape_elements(Problem(self._sizes, seq_len, batch))
+
+    def _checked_weight(self, w: RealArray | _device.Taken) -> Any:
+        if w.size != self.weight_size:
+            sizes = " or ".join(
+                f"{flat_size(self._sizes, self.has_bias, layout)} for {layout!r}"
+                for layout in WEIGHT_LAYOUTS
+            )
+            raise ValueError(
+                f"w: expected {self.weight_size} elements (weight_layout={self.weight_layout!r}; "
+                f"the layouts need {sizes}), got {w.size} in shape {w.shape}"
+            )
+        if isinstance(w, _device.Taken) and not w.is_contiguous:
+            raise ValueError(f"w: expected an array in C order, got strides {w.strides}")
+        return w
+
+    def _cells(self, w: RealArray) -> list[CellWeights]:
+        """Return views of a flat weight, or of its gradient."""
+        offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
+        return from_flat(w, self._sizes, offsets)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LSTM(Operator):
     """Long short-term memory as an operator with one flat weight.
 
     The interface is the one that MindSpore documents for `mindspore.ops.LSTM`; keyword-only
@@ -89,57 +182,18 @@ class LSTM:
      [0.9640267 0.9640267]]
     """
 
-    input_size: int
-    hidden_size: int
-    num_layers: int
-    has_bias: bool
-    bidirectional: bool
-    dropout: float
-    batch_first: bool
-    weight_layout: WeightLayout
-    training: bool
-    device: Any
-    _sizes: Sizes
-    _weight_size: int
-    _operator: core.Operator | None
+    training: bool = field(default=True, kw_only=True)
+    _operator: core.Operator | None = field(init=False, repr=False, compare=False)
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        has_bias: bool,
-        bidirectional: bool,
-        dropout: float,
-        *,
-        batch_first: bool = False,
-        weight_layout: WeightLayout = "mindspore_gpu",
-        training: bool = True,
-        device: Any = "cpu",
-    ) -> None:
-        # Past __setattr__, which refuses: sizes and weights were checked to agree once, here.
-        vars(self).update(
-            input_size=_validate.integer(input_size, "input_size", 1),
-            hidden_size=_validate.integer(hidden_size, "hidden_size", 1),
-            num_layers=_validate.layer_count(num_layers),
-            has_bias=_validate.boolean(has_bias, "has_bias"),
-            bidirectional=_validate.boolean(bidirectional, "bidirectional"),
-            dropout=_validate.dropout_rate(dropout, "dropout", integers=False),
-            batch_first=_validate.boolean(batch_first, "batch_first"),
-            weight_layout=_check_layout(weight_layout),
-            training=_validate.boolean(training, "training"),
-            device=cuda.check_device(device),
-        )
-        sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
-        vars(self).update(
-            _sizes=sizes, _weight_size=flat_size(sizes, self.has_bias, self.weight_layout)
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self).update(training=_validate.boolean(self.training, "training"))
         self._make_operator()
         if self.dropout > 0.0 and self.num_layers == 1 and self.training:
-            _validate.warn_single_layer(self.dropout, stacklevel=2)
+            _validate.warn_single_layer(self.dropout, stacklevel=3)
 
     def _make_operator(self) -> None:
-        """What calls without conversions go through; None: `w` would be larger than any memory."""
+        """Keep what calls without conversions go through, unless `w` is larger than any memory."""
         operator = None
         if self._weight_size < _LARGEST:
             offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
@@ -153,57 +207,47 @@ class LSTM:
         vars(self).update(state)
         self._make_operator()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{name}: an LSTM does not change; make another one")
+    def _described(self) -> str:
+        return f"{super()._described()}, training={self.training}"
 
-    def __delattr__(self, name: str) -> None:
-        self.__setattr__(name, None)
-
-    def __repr__(self) -> str:
-        return (
-            f"LSTM({self.input_size}, {self.hidden_size}, {self.num_layers}, {self.has_bias}, "
-            f"{self.bidirectional}, {self.dropout}, batch_first={self.batch_first}, "
-            f"weight_layout={self.weight_layout!r}, training={self.training})"
-        )
-
-    @property
-    def weight_size(self) -> int:
-        """The number of elements of the flat weight `w`."""
-        return self._weight_size
-
-    def reserve_size(self, seq_len: int, batch: int) -> int:
-        """Return r: `reserve` of a training call has shape (r, 1).
-
-        Parameters
-        ----------
-        seq_len : int
-            Time steps, at least 1.
-        batch : int
-            Sequences, at least 0.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not such an int.
-        MemoryError
-            If the reserve would be larger than any memory.
-        """
-        seq_len = _validate.integer(seq_len, "seq_len", 1)
-        batch = _validate.integer(batch, "batch", 0)
-        return core.tape_elements(Problem(self._sizes, seq_len, batch))
-
+    @overload
     def __call__(
         self,
-        input: Any,
-        h: Any,
-        c: Any,
-        w: Any,
+        input: Array,
+        h: ArrayLike,
+        c: ArrayLike,
+        w: ArrayLike | PackedWeights,
         *,
-        state: Any = None,
+        state: IntegersLike | None = None,
         training: bool | None = None,
         num_threads: int | None = None,
-        device: Any = None,
-    ) -> tuple[RealArray, RealArray, RealArray, RealArray, npt.NDArray[np.int64]]:
+        device: DeviceLike | None = None,
+    ) -> tuple[Array, Array, Array, Array, npt.NDArray[np.int64]]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        h: ArrayLike,
+        c: ArrayLike,
+        w: ArrayLike | PackedWeights,
+        *,
+        state: IntegersLike | None = None,
+        training: bool | None = None,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> tuple[Any, Any, Any, Any, npt.NDArray[np.int64]]: ...
+    def __call__(
+        self,
+        input: ArrayLike,
+        h: ArrayLike,
+        c: ArrayLike,
+        w: ArrayLike | PackedWeights,
+        *,
+        state: IntegersLike | None = None,
+        training: bool | None = None,
+        num_threads: int | None = None,
+        device: DeviceLike | None = None,
+    ) -> tuple[Any, Any, Any, Any, npt.NDArray[np.int64]]:
         """Run the operator.
 
         Parameters
@@ -286,7 +330,7 @@ class LSTM:
         return output, h_n, c_n, returned(call, reserve), used
 
     def _prepare(
-        self, arrays: tuple[Any, Any, Any, Any], problem: Problem, device: Any
+        self, arrays: tuple[Any, Any, Any, Any], problem: Problem, device: DeviceLike
     ) -> ForwardCall:
         input, h, c, w = arrays
         target = cuda.target_of(device, input)
@@ -317,7 +361,7 @@ class LSTM:
 
     def _weights_of(
         self, w: Any, x: RealArray, target: _device.Target | None
-    ) -> "list[CellWeights] | core.PackedWeights":
+    ) -> list[CellWeights] | core.PackedWeights:
         if isinstance(w, PackedWeights):
             check_dtype(w, "w", x)
             if not self._fits(w):
@@ -328,35 +372,6 @@ class LSTM:
             return w._core if target is None else unpacked(w)[1]
         return self._cells(self._checked_weight(as_real(w, "w", x, "input")))
 
-    def _cells(self, w: RealArray) -> list[CellWeights]:
-        """Return views of a flat weight, or of its gradient."""
-        offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
-        return from_flat(w, self._sizes, offsets)
-
-    def _checked_weight(self, w: RealArray) -> RealArray:
-        if w.size != self.weight_size:
-            sizes = " or ".join(
-                f"{flat_size(self._sizes, self.has_bias, layout)} for {layout!r}"
-                for layout in WEIGHT_LAYOUTS
-            )
-            raise ValueError(
-                f"w: expected {self.weight_size} elements (weight_layout={self.weight_layout!r}; "
-                f"the layouts need {sizes}), got {w.size} in shape {w.shape}"
-            )
-        if isinstance(w, _device.Taken) and not w.is_contiguous:
-            raise ValueError(f"w: expected an array in C order, got strides {w.strides}")
-        return w
-
 
 # Elements of a flat weight that an index counts, with room to spare.
 _LARGEST = 2**60
-
-
-def _check_layout(layout: Any) -> WeightLayout:
-    choices = " or ".join(repr(choice) for choice in WEIGHT_LAYOUTS)
-    if not isinstance(layout, str):
-        raise TypeError(f"weight_layout: expected {choices}, got {_validate.described(layout)}")
-    for choice in WEIGHT_LAYOUTS:
-        if layout == choice:
-            return choice
-    raise ValueError(f"weight_layout: expected {choices}, got {reprlib.repr(layout)}")

@@ -1,7 +1,10 @@
 """Weights packed once for many calls."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +14,14 @@ from lstm_native._arrays import RealArray
 from lstm_native._extension import core
 from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
+from lstm_native._types import ArrayLike, WeightDtype
 from lstm_native._weights import from_sequence, sequence_names
 
-_HALVES = ("float16", "bfloat16")
+_HALVES: tuple[WeightDtype, ...] = get_args(WeightDtype)
 _ELEMENTS_AT_ONCE = 1 << 18
 
 
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class PackedWeights:
     """A stack's weights in the order in which the kernels read them. Made by `pack_weights`.
 
@@ -36,34 +41,17 @@ class PackedWeights:
         Memory held.
     """
 
-    __slots__ = (
-        "_biases",
-        "_core",
-        "_flags",
-        "_sizes",
-        "bidirectional",
-        "dtype",
-        "num_layers",
-        "weight_dtype",
-    )
-
+    num_layers: int
+    bidirectional: bool
+    dtype: np.dtype[Any]
+    weight_dtype: WeightDtype | None
     _core: core.PackedWeights
     _sizes: Sizes
     _biases: tuple[tuple[RealArray | None, RealArray | None], ...]
     _flags: tuple[bool, bool, bool]
-    bidirectional: bool
-    num_layers: int
-    dtype: np.dtype[Any]
-    weight_dtype: str | None
 
     def __init__(self) -> None:
         raise TypeError("PackedWeights are made by pack_weights()")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{name}: PackedWeights do not change; pack others")
-
-    def __delattr__(self, name: str) -> None:
-        self.__setattr__(name, None)
 
     @property
     def input_size(self) -> int:
@@ -112,10 +100,10 @@ class PackedWeights:
             f"{self.dtype}{stored}, {self.nbytes} bytes>"
         )
 
-    def __copy__(self) -> "PackedWeights":
+    def __copy__(self) -> PackedWeights:
         return self
 
-    def __deepcopy__(self, memo: Any) -> "PackedWeights":
+    def __deepcopy__(self, memo: object) -> PackedWeights:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -123,15 +111,19 @@ class PackedWeights:
         return _packed, (*arguments, self.weight_dtype)
 
 
+# What `lstm` takes as its weights.
+Weights: TypeAlias = PackedWeights | Sequence[ArrayLike]
+
+
 def pack_weights(
-    all_weights: Any,
+    all_weights: Sequence[ArrayLike],
     num_layers: int,
     bidirectional: bool,
     weights_transposed: bool = False,
     has_ih_bias: bool = True,
     has_hh_bias: bool = True,
     *,
-    weight_dtype: str | None = None,
+    weight_dtype: WeightDtype | None = None,
 ) -> PackedWeights:
     """Bring a stack's weights into the order in which the kernels read them, once for many calls.
 
@@ -196,42 +188,42 @@ def pack_weights(
                 hidden=_narrowed(whole.hidden, stored, names[first + 1]),
             )
     packed = PackedWeights.__new__(PackedWeights)
-    attributes = {
-        "_core": core.PackedWeights(weights, bidirectional, stored or "native"),
-        "_sizes": sizes,
-        "_biases": tuple(
+    vars(packed).update(
+        num_layers=num_layers,
+        bidirectional=bidirectional,
+        dtype=dtype,
+        weight_dtype=stored,
+        _core=core.PackedWeights(weights, bidirectional, stored or "native"),
+        _sizes=sizes,
+        _biases=tuple(
             tuple(None if bias is None else bias.copy() for bias in cell[2:]) for cell in weights
         ),
-        "_flags": (transposed, *biases),
-        "bidirectional": bidirectional,
-        "num_layers": num_layers,
-        "dtype": dtype,
-        "weight_dtype": stored,
-    }
-    for name, value in attributes.items():
-        object.__setattr__(packed, name, value)
+        _flags=(transposed, *biases),
+    )
     return packed
 
 
 def from_packed(
     packed: PackedWeights,
     like: RealArray,
-    num_layers: int,
-    bidirectional: bool,
+    num_layers: int | None,
+    bidirectional: bool | None,
     flags: tuple[bool, bool, bool],
 ) -> tuple[Sizes, core.PackedWeights]:
     """Check packed weights against what a call says of them; return their sizes and themselves.
 
-    flags: weights_transposed, has_ih_bias, has_hh_bias; each may also be the default.
+    num_layers, bidirectional: None where the call leaves them to the weights. flags:
+    weights_transposed, has_ih_bias, has_hh_bias; each may also be the default.
     """
     check_dtype(packed, "all_weights", like)
-    for name, given in (("num_layers", num_layers), ("bidirectional", bidirectional)):
-        own = getattr(packed, name)
-        if given != own:
-            raise ValueError(f"{name}: expected {own}, as all_weights were packed, got {given}")
-    defaults = (False, True, True)
-    names = ("weights_transposed", "has_ih_bias", "has_hh_bias")
-    for name, given, own, default in zip(names, flags, packed._flags, defaults, strict=True):
+    transposed, has_ih, has_hh = packed._flags
+    for name, given, own, default in (
+        ("num_layers", num_layers, packed.num_layers, None),
+        ("bidirectional", bidirectional, packed.bidirectional, None),
+        ("weights_transposed", flags[0], transposed, False),
+        ("has_ih_bias", flags[1], has_ih, True),
+        ("has_hh_bias", flags[2], has_hh, True),
+    ):
         if given not in (own, default):
             raise ValueError(f"{name}: expected {own}, as all_weights were packed, got {given}")
     return packed._sizes, packed._core
@@ -264,18 +256,9 @@ def _packed(*arguments: Any) -> PackedWeights:
     return pack_weights(*arguments[:-1], weight_dtype=arguments[-1])
 
 
-def check_weight_dtype(value: Any) -> str | None:
+def check_weight_dtype(value: object) -> WeightDtype | None:
     """Return the 16-bit type of stored matrices, or None."""
-    choices = " or ".join(repr(choice) for choice in _HALVES)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise TypeError(
-            f"weight_dtype: expected {choices} or None, got {_validate.described(value)}"
-        )
-    if value not in _HALVES:
-        raise ValueError(f"weight_dtype: expected {choices} or None, got {value!r}")
-    return value
+    return None if value is None else _validate.choice(value, "weight_dtype", _HALVES, " or None")
 
 
 def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:

@@ -104,8 +104,9 @@ def forward(call: ForwardCall) -> ForwardResults:
 def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:
     """Return an array for a result of the call, where the caller gets its results."""
     array: Any
-    if call.target is not None and isinstance(call.input, _device.Taken):
-        array = _device.empty(shape, call.input.dtype, call.target)
+    source: object = call.input
+    if call.target is not None and isinstance(source, _device.Taken):
+        array = _device.empty(shape, source.dtype, call.target)
     else:
         array = new_array(shape, call.input.dtype)
     return array  # type: ignore[no-any-return]

@@ -1,20 +1,24 @@
 """A stack that is run step by step."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights
+from lstm_native._types import ArrayLike, HostArray, States
 
 
 class Stream:
     """One or more sequences that arrive step by step, with the state kept in between.
 
-    With N = batch, I, H and L as in `packed`. The state begins with zeros. A Stream is for one
-    thread at a time; make one per thread, they can share `packed`.
+    With N = batch, I, H and L as in `packed`. A Stream is for one thread at a time; make one per
+    thread, they can share `packed`.
 
     Parameters
     ----------
@@ -23,6 +27,8 @@ class Stream:
         of a sequence, which a stream has not seen.
     batch : int, default 1
         How many sequences advance together, N, at least 1.
+    initial_states : tuple of two arrays, optional
+        (h_0, c_0), both of shape (L, N, H) and the weights' dtype. Default: zeros.
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
         Memory is for as many as the default is now; a lower one, later, holds for the steps then.
@@ -32,7 +38,7 @@ class Stream:
     TypeError
         If an argument has the wrong type.
     ValueError
-        If `packed` is bidirectional or `batch` is below 1.
+        If `packed` is bidirectional, `batch` is below 1 or a state has the wrong shape.
     MemoryError
         If the working memory can't be had.
 
@@ -56,7 +62,12 @@ class Stream:
     __slots__ = ("_batch", "_core", "_packed")
 
     def __init__(
-        self, packed: PackedWeights, batch: int = 1, *, num_threads: int | None = None
+        self,
+        packed: PackedWeights,
+        batch: int = 1,
+        *,
+        initial_states: States | None = None,
+        num_threads: int | None = None,
     ) -> None:
         if not isinstance(packed, PackedWeights):
             raise TypeError(
@@ -74,6 +85,8 @@ class Stream:
         self._packed = packed
         self._batch = batch
         self._core = core.Stream(packed._core, batch, threads)
+        if initial_states is not None:
+            self._set_state(initial_states, "initial_states", ("h_0", "c_0"))
 
     @property
     def packed(self) -> PackedWeights:
@@ -90,7 +103,13 @@ class Stream:
         """Memory held beside the weights."""
         return self._core.nbytes
 
-    def step(self, x: Any, *, out: RealArray | None = None) -> RealArray:
+    @overload
+    def step(self, x: ArrayLike, *, out: HostArray) -> HostArray: ...
+    @overload
+    def step(self, x: HostArray, *, out: None = None) -> HostArray: ...
+    @overload
+    def step(self, x: ArrayLike, *, out: None = None) -> npt.NDArray[Any]: ...
+    def step(self, x: ArrayLike, *, out: Any = None) -> npt.NDArray[Any]:
         """Advance by one step.
 
         Parameters
@@ -115,7 +134,13 @@ class Stream:
         result = self._core.run(x, out, False)
         return self._converted(x, out, ()) if result is None else result
 
-    def run(self, x: Any, *, out: RealArray | None = None) -> RealArray:
+    @overload
+    def run(self, x: ArrayLike, *, out: HostArray) -> HostArray: ...
+    @overload
+    def run(self, x: HostArray, *, out: None = None) -> HostArray: ...
+    @overload
+    def run(self, x: ArrayLike, *, out: None = None) -> npt.NDArray[Any]: ...
+    def run(self, x: ArrayLike, *, out: Any = None) -> npt.NDArray[Any]:
         """Advance by several steps.
 
         Parameters
@@ -144,25 +169,13 @@ class Stream:
         return self._converted(x, out, ("seq_len",)) if result is None else result
 
     @property
-    def state(self) -> tuple[RealArray, RealArray]:
+    def state(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Copies of the hidden and the cell state, each (L, N, H); can be set."""
         return self._core.state()
 
     @state.setter
-    def state(self, value: Any) -> None:
-        if not isinstance(value, tuple | list):
-            raise TypeError(
-                f"state: expected a tuple of two arrays (h, c), got {_validate.described(value)}"
-            )
-        if len(value) != 2:
-            raise ValueError(
-                f"state: expected a tuple of two arrays (h, c), got {len(value)} item(s)"
-            )
-        h, c = (
-            self._in_order(array, name, self._state_shape(), _STATE)
-            for array, name in zip(value, ("state[0] (h)", "state[1] (c)"), strict=True)
-        )
-        self._core.set_state(h, c)
+    def state(self, value: States) -> None:
+        self._set_state(value, "state", ("h", "c"))
 
     def reset(self) -> None:
         """Set the state to zeros."""
@@ -174,11 +187,18 @@ class Stream:
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise TypeError("a Stream can't be pickled or copied; pickle its packed and its state")
 
-    def _state_shape(self) -> tuple[int, ...]:
-        return (self._packed.num_layers, self._batch, self._packed.hidden_size)
+    def _set_state(self, value: object, name: str, parts: tuple[str, str]) -> None:
+        shape = (self._packed.num_layers, self._batch, self._packed.hidden_size)
+        h, c = (
+            self._in_order(array, f"{name}[{k}] ({part})", shape, _STATE)
+            for k, (array, part) in enumerate(
+                zip(_validate.pair(value, name, parts), parts, strict=True)
+            )
+        )
+        self._core.set_state(h, c)
 
-    def _converted(self, x: Any, out: Any, leading: tuple[str, ...]) -> RealArray:
-        """Do with checks and conversions what the core would not do as it was."""
+    def _converted(self, x: Any, out: Any, leading: tuple[str, ...]) -> npt.NDArray[Any]:
+        """Slow path: validate and convert, then call the core."""
         several = bool(leading)
         array = as_real(x, "x")
         steps: tuple[int | None, ...] = (None,) * several
@@ -191,8 +211,8 @@ class Stream:
             _check_out(out, array, expected, (*leading, "batch", "hidden_size"))
         plain = None if out is None else np.asarray(out)  # an array of a subclass, as memmap is
         result: RealArray | None = self._core.run(array, plain, several)
-        if result is None:  # what could still be in the way was checked
-            raise AssertionError("the core refused converted arguments")
+        if result is None:
+            raise RuntimeError("Stream: the core refused arguments that had been converted")
         return result if out is None else out
 
     def _in_order(

@@ -7,6 +7,7 @@ import torch
 from lstm_native._config import get_num_threads
 from lstm_native._functional import prepare
 from lstm_native._run import ForwardCall, forward
+from lstm_native._types import Need
 from lstm_native._vjp import Pullback
 
 
@@ -68,8 +69,12 @@ class LSTMFunction(torch.autograd.Function):
         *tensors, tape = ctx.saved_tensors
         options: Options = ctx.options
         needed = ctx.needs_input_grad[2:]
-        needs = {"input": needed[0], "states": any(needed[1:3]), "weights": any(needed[3:])}
-        pullback = Pullback(options.call(*tensors), _array(tape), transposed=False)
+        needs: dict[Need, bool] = {
+            "input": needed[0],
+            "states": any(needed[1:3]),
+            "weights": any(needed[3:]),
+        }
+        pullback: Pullback[Any] = Pullback(options.call(*tensors), _array(tape), transposed=False)
         d_input, d_states, d_weights = pullback(
             *(None if gradient is None else _array(gradient) for gradient in gradients),
             needs=[name for name, wanted in needs.items() if wanted],

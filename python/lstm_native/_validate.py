@@ -1,13 +1,17 @@
 """Checks of single arguments. Every message names the argument, what was expected and what came."""
 
+from __future__ import annotations
+
 import reprlib
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lstm_native._arrays import RealArray, as_array
 from lstm_native._sizes import Sizes
+
+Choice = TypeVar("Choice", bound=str)
 
 LARGEST_SIZE = 2**63 - 1
 
@@ -76,6 +80,17 @@ def dropout_rate(value: Any, name: str, integers: bool) -> float:
     return float(value)
 
 
+def choice(value: object, name: str, choices: tuple[Choice, ...], other: str = "") -> Choice:
+    """Return the one of the choices that a value equals; other: what else callers may give."""
+    for one in choices:
+        if isinstance(value, str) and value == one:
+            return one
+    expected = " or ".join(map(repr, choices)) + other
+    if isinstance(value, str):
+        raise ValueError(f"{name}: expected {expected}, got {_scalar(value)}")
+    raise TypeError(f"{name}: expected {expected}, got {described(value)}")
+
+
 def shape(
     array: np.ndarray[Any, Any],
     name: str,
@@ -97,6 +112,16 @@ def shape(
     )
     wanted = _tuple(meaning) if meaning == numbers else f"{_tuple(meaning)} = {_tuple(numbers)}"
     raise ValueError(f"{name}: expected shape {wanted}, got {array.shape}")
+
+
+def pair(value: object, name: str, parts: tuple[str, str]) -> tuple[Any, Any]:
+    """Return the two arrays of a state, which are checked by others."""
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return value[0], value[1]
+    expected = f"{name}: expected a tuple of two arrays ({', '.join(parts)})"
+    if isinstance(value, tuple | list):
+        raise ValueError(f"{expected}, got {len(value)} item(s)")
+    raise TypeError(f"{expected}, got {described(value)}")
 
 
 _TIME_MAJOR = ("seq_len", "batch", "input_size")

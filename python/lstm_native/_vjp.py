@@ -1,27 +1,29 @@
 """The function `lstm_vjp`."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, cast, get_args, overload
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward
 from lstm_native._extension import core
 from lstm_native._functional import draw_masks, forward_drawn, prepare
-from lstm_native._packing import PackedWeights, unpacked
+from lstm_native._packing import PackedWeights, Weights, unpacked
 from lstm_native._run import ForwardCall, take
+from lstm_native._types import Array, ArrayLike, IntegersLike, Need, States
+from lstm_native.cuda import DeviceLike
 
-Outputs: TypeAlias = tuple[RealArray, RealArray, RealArray]
-Gradients: TypeAlias = tuple[
-    RealArray | None,
-    tuple[RealArray | None, RealArray | None],
-    tuple[RealArray, ...] | None,
+Gradients: TypeAlias = tuple[Array, tuple[Array, Array], tuple[Array, ...]]
+SomeGradients: TypeAlias = tuple[
+    Array | None, tuple[Array | None, Array | None], tuple[Array, ...] | None
 ]
 
-_NEEDS = ("input", "states", "weights")
+_NEEDS: tuple[Need, ...] = get_args(Need)
 
 
-class Pullback:
+class Pullback(Generic[Array]):
     """Takes the gradients of an `lstm_vjp` call's results to those of its arguments.
 
     It holds the call's tape, and refers to the call's arrays, which must not change before the last
@@ -44,14 +46,30 @@ class Pullback:
     def nbytes(self) -> int:
         return self._tape.nbytes
 
+    @overload
+    def __call__(
+        self,
+        d_output: ArrayLike | None = None,
+        d_h_outs: ArrayLike | None = None,
+        d_c_outs: ArrayLike | None = None,
+    ) -> Gradients[Array]: ...
+    @overload
+    def __call__(
+        self,
+        d_output: ArrayLike | None = None,
+        d_h_outs: ArrayLike | None = None,
+        d_c_outs: ArrayLike | None = None,
+        *,
+        needs: Collection[Need],
+    ) -> SomeGradients[Array]: ...
     def __call__(
         self,
         d_output: Any = None,
         d_h_outs: Any = None,
         d_c_outs: Any = None,
         *,
-        needs: Collection[str] = _NEEDS,
-    ) -> Gradients:
+        needs: Collection[Need] = _NEEDS,
+    ) -> SomeGradients[Any]:
         """Compute gradients.
 
         Parameters
@@ -87,34 +105,76 @@ class Pullback:
         return d_input, (d_h, d_c), d_weights
 
 
+@overload
 def lstm_vjp(
-    input: Any,
-    initial_states: Any,
-    all_weights: Any,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
+    input: Array,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
     batch_first: bool = False,
-    batch_sizes: Any = None,
+    batch_sizes: IntegersLike | None = None,
     weights_transposed: bool = False,
     has_ih_bias: bool = True,
     has_hh_bias: bool = True,
     *,
     seed: int | None = None,
     num_threads: int | None = None,
-    lengths: Any = None,
+    lengths: IntegersLike | None = None,
     recompute: bool = False,
-    device: Any = "cpu",
-) -> tuple[Outputs, Pullback]:
+    device: DeviceLike = "cpu",
+) -> tuple[tuple[Array, Array, Array], Pullback[Array]]: ...
+@overload
+def lstm_vjp(
+    input: ArrayLike,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
+    batch_first: bool = False,
+    batch_sizes: IntegersLike | None = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+    lengths: IntegersLike | None = None,
+    recompute: bool = False,
+    device: DeviceLike = "cpu",
+) -> tuple[tuple[Any, Any, Any], Pullback[Any]]: ...
+def lstm_vjp(
+    input: ArrayLike,
+    initial_states: States | None,
+    all_weights: Weights,
+    num_layers: int | None = None,
+    dropout: float = 0.0,
+    train: bool = False,
+    bidirectional: bool | None = None,
+    batch_first: bool = False,
+    batch_sizes: IntegersLike | None = None,
+    weights_transposed: bool = False,
+    has_ih_bias: bool = True,
+    has_hh_bias: bool = True,
+    *,
+    seed: int | None = None,
+    num_threads: int | None = None,
+    lengths: IntegersLike | None = None,
+    recompute: bool = False,
+    device: DeviceLike = "cpu",
+) -> tuple[tuple[Any, Any, Any], Pullback[Any]]:
     """Apply `lstm`, and keep what gradients of it need.
 
     Parameters
     ----------
     input, initial_states, all_weights, num_layers, dropout, train, bidirectional, batch_first,
     batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths, device
-        As for `lstm`. Of PackedWeights the arrays are used that `unpack()` returns; gradients are
-        theirs. `num_threads` and `device` also hold for the pullback.
+        As for `lstm`. PackedWeights count as the arrays that their `unpack()` returns, and
+        gradients are of those. `num_threads` and `device` also hold for the pullback.
     recompute : bool, default False
         Keep hidden and cell states only, and compute the gates again in each call of the pullback:
         the same gradients, bit for bit (on CUDA, but for rounding), with 2 / 5 of the tape.
@@ -140,9 +200,8 @@ def lstm_vjp(
     Notes
     -----
     The tape takes 5 * H elements for each step of each sequence, per layer and direction, or 2 * H
-    with `recompute`. Dropout
-    masks are not on it: the pullback computes them again. Gradients don't depend on the number of
-    threads.
+    with `recompute`. Dropout masks are not on it: the pullback computes them again. Gradients don't
+    depend on the number of threads.
 
     Examples
     --------
@@ -180,14 +239,15 @@ def lstm_vjp(
         call = call._replace(weights=unpacked(all_weights)[1])
     call = draw_masks(call._replace(tape="hidden" if again else "gates"), seed, stacklevel=2)
     output, h_n, c_n, tape = forward_drawn(call, seed)
-    assert tape is not None
-    return (output, h_n, c_n), Pullback(call.with_contiguous_rows(), tape, transposed)
+    kept = cast("RealArray", tape)  # the call says tape=
+    pullback: Pullback[Any] = Pullback(call.with_contiguous_rows(), kept, transposed)
+    return (output, h_n, c_n), pullback
 
 
 _ALL = {transposed: Wanted(True, True, True, transposed) for transposed in (False, True)}
 
 
-def _wanted(needs: Any, transposed: bool) -> Wanted:
+def _wanted(needs: object, transposed: bool) -> Wanted:
     """Return what is asked for."""
     expected = "needs: expected a collection of 'input', 'states' and 'weights', got"
     if isinstance(needs, str) or not isinstance(needs, Collection):
@@ -199,7 +259,9 @@ def _wanted(needs: Any, transposed: bool) -> Wanted:
     return wanted._replace(weights=True) if "weights" in needs else wanted
 
 
-def _like(call: ForwardCall, value: Any, name: str, expected: tuple[int, ...]) -> RealArray | None:
+def _like(
+    call: ForwardCall, value: ArrayLike | None, name: str, expected: tuple[int, ...]
+) -> RealArray | None:
     if value is None:
         return None
     array = as_real(take(call, value, name), name, call.input, "input")

@@ -5,17 +5,32 @@ the device already (CuPy's, PyTorch's, a `DeviceArray`) are read there, and resu
 `DeviceArray`; NumPy arrays are copied over, and results back.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from lstm_native import _cuda_extension, _device, _validate
 from lstm_native._arrays import as_real
 from lstm_native._device import DeviceArray, Target
+from lstm_native._types import ArrayLike
 
 __all__ = ["Device", "DeviceArray", "clear_plans", "is_available", "to_device", "why_unavailable"]
 
 
+class _StreamOfPyTorch(Protocol):
+    @property
+    def cuda_stream(self) -> int: ...
+
+
+class _StreamOfCuPy(Protocol):
+    @property
+    def ptr(self) -> int: ...
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Device:
     """How a call with `device=` runs on CUDA.
 
@@ -33,19 +48,28 @@ class Device:
         is several times as fast from compute capability 8.0 on.
     """
 
-    __slots__ = ("index", "stream", "tf32")
-
     index: int | None
     stream: int | None
     tf32: bool
 
-    def __init__(self, index: int | None = None, stream: Any = None, *, tf32: bool = False) -> None:
-        self.index = None if index is None else _validate.integer(index, "index", 0)
-        self.stream = None if stream is None else _handle(stream)
-        self.tf32 = _validate.boolean(tf32, "tf32")
+    def __init__(
+        self,
+        index: int | None = None,
+        stream: int | _StreamOfPyTorch | _StreamOfCuPy | None = None,
+        *,
+        tf32: bool = False,
+    ) -> None:
+        vars(self).update(
+            index=None if index is None else _validate.integer(index, "index", 0),
+            stream=None if stream is None else _handle(stream),
+            tf32=_validate.boolean(tf32, "tf32"),
+        )
 
     def __repr__(self) -> str:
         return f"Device({self.index}, {self.stream}, tf32={self.tf32})"
+
+
+DeviceLike: TypeAlias = Literal["cpu", "cuda"] | Device
 
 
 def is_available() -> bool:
@@ -62,22 +86,25 @@ def why_unavailable() -> str | None:
     return None
 
 
-def to_device(array: Any, device: Device | None = None) -> DeviceArray:
+def to_device(array: ArrayLike, device: Literal["cuda"] | Device | None = None) -> DeviceArray:
     """Copy an array to a device, for calls that use it more than once.
 
     Parameters
     ----------
     array : array, float32 or float64
-    device : Device, optional
-        As for a call.
+    device : "cuda" or Device, optional
+        As for a call. Default: "cuda".
 
     Raises
     ------
+    TypeError, ValueError
+        If an argument is wrong.
     RuntimeError
         If there is no CUDA target or no device.
     """
     target = target_of("cuda" if device is None else device, None)
-    assert target is not None
+    if target is None:
+        raise ValueError(f"device: expected 'cuda' or a lstm_native.cuda.Device, got {device!r}")
     return _device.copied(as_real(array, "array"), target).released()
 
 
@@ -90,15 +117,14 @@ def clear_plans() -> None:
     _cuda_extension.load().clear_plans()
 
 
-def target_of(device: Any, input: Any) -> Target | None:
+def target_of(device: DeviceLike, input: object) -> Target | None:
     """Return where a call runs from its `device=` argument; None: on the CPU."""
     device = check_device(device)
-    if isinstance(device, str):
-        if device == "cpu":
-            return None
-        device = Device()
+    if device == "cpu":
+        return None
+    chosen = device if isinstance(device, Device) else Device()
     module = _cuda_extension.load_with_device()
-    index, stream = device.index, device.stream
+    index, stream = chosen.index, chosen.stream
     if index is None:
         index = _device.device_of(input)
     if index is None:
@@ -108,13 +134,18 @@ def target_of(device: Any, input: Any) -> Target | None:
         raise ValueError(f"device: expected an index below {count}, the devices here, got {index}")
     if stream is None:
         stream = _device.stream_of(input)
-    return Target(index, stream or 0, device.tf32)
+    return Target(index, stream or 0, chosen.tf32)
 
 
-def check_device(device: Any) -> Any:
-    """Return a `device=` argument; what it names may be missing."""
-    if isinstance(device, Device) or (isinstance(device, str) and device in ("cpu", "cuda")):
+def check_device(device: object) -> DeviceLike:
+    """Return a `device=` argument. What it names may be missing here."""
+    if isinstance(device, Device):
         return device
+    if isinstance(device, str):
+        if device == "cpu":
+            return "cpu"
+        if device == "cuda":
+            return "cuda"
     raise (ValueError if isinstance(device, str) else TypeError)(
         "device: expected 'cpu', 'cuda' or a lstm_native.cuda.Device, "
         f"got {_validate.described(device)}"

@@ -3,8 +3,10 @@
 The only part of the package that needs PyTorch; `import lstm_native` does not import it.
 """
 
+from __future__ import annotations
+
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from lstm_native import _validate
 
@@ -21,6 +23,8 @@ from torch.nn.utils.rnn import PackedSequence
 from lstm_native._torch_autograd import LSTMFunction, Options
 
 __all__ = ["LSTM"]
+
+Input = TypeVar("Input", Tensor, PackedSequence)
 
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _TIME_MAJOR = ("seq_len", "batch", "input_size")
@@ -96,8 +100,8 @@ class LSTM(torch.nn.LSTM):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         if proj_size != 0:
             raise ValueError(f"proj_size: expected 0, without a projection, got {proj_size}")
@@ -116,7 +120,9 @@ class LSTM(torch.nn.LSTM):
             dtype=dtype,
         )
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(
+        self, input: Input, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Input, tuple[Tensor, Tensor]]:
         """Apply the layers.
 
         Parameters
@@ -134,8 +140,8 @@ class LSTM(torch.nn.LSTM):
             Shaped as `hx`.
         """
         if "torch._dynamo" in sys.modules:  # elsewhere nothing is compiled
-            return _call_uncompiled(self, input, hx)
-        return self._call(input, hx)
+            return _call_uncompiled(self, input, hx)  # type: ignore[no-any-return]
+        return self._call(input, hx)  # type: ignore[no-any-return]
 
     def _call(self, input: Any, hx: Any) -> Any:
         if torch.is_autocast_enabled("cpu"):

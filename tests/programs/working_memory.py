@@ -51,7 +51,7 @@ def forward(case: Case, x: Any, weights: Any, **call: Any) -> None:
 def backward(case: Case, x: Any, recompute: bool, **call: Any) -> None:
     outputs, pullback = call_vjp(case, input=x, recompute=recompute, **call)
     used = most_bytes(lambda: pullback(*outputs))
-    sizes = {"seq_len": 1, "batch": 1, "input_size": 1, "hidden_size": 1}
+    sizes: dict[str, Any] = {"seq_len": 1, "batch": 1, "input_size": 1, "hidden_size": 1}
     lanes = lstm_native.explain(**sizes, dtype=x.dtype.name).lanes
     call = {**call, "element": x.itemsize, "recompute": recompute}
     rows.append(["backward", used, lanes, call, sizes_of(case)])

@@ -1,0 +1,61 @@
+"""The types of what public calls take and return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_native._device import DeviceArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# Results are arrays of the input's kind and dtype.
+Array = TypeVar("Array", npt.NDArray[np.float32], npt.NDArray[np.float64], DeviceArray)
+# The same where a call computes on the CPU only.
+HostArray = TypeVar("HostArray", npt.NDArray[np.float32], npt.NDArray[np.float64])
+# An `out=` is returned as it was given.
+Out = TypeVar("Out", npt.NDArray[np.float32], npt.NDArray[np.float64], DeviceArray)
+
+_Scalar_co = TypeVar("_Scalar_co", bound=np.generic, covariant=True)
+
+
+class SupportsArray(Protocol[_Scalar_co]):
+    """Converts itself into a NumPy array: NumPy's arrays, PyTorch's tensors, pandas' tables."""
+
+    def __array__(self) -> npt.NDArray[_Scalar_co]: ...
+
+
+class SupportsDLPack(Protocol):
+    """Shares its memory through DLPack: the arrays of most libraries."""
+
+    def __dlpack__(self) -> Any: ...
+    def __dlpack_device__(self) -> tuple[Any, Any]: ...
+
+
+class SupportsCudaArray(Protocol):
+    """Names its memory on a CUDA device: the arrays of CuPy and Numba."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+
+# Nested sequences are spelled out: a recursive alias would accept a str, a sequence of str.
+ArrayLike: TypeAlias = Union[
+    SupportsArray[np.float32 | np.float64],
+    SupportsDLPack,
+    SupportsCudaArray,
+    "Buffer",
+    Sequence[float],
+    Sequence[Sequence[float]],
+    Sequence[Sequence[Sequence[float]]],
+    Sequence[SupportsArray[np.float32 | np.float64]],
+]
+IntegersLike: TypeAlias = SupportsArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
+States: TypeAlias = tuple[ArrayLike, ArrayLike]
+
+Need: TypeAlias = Literal["input", "states", "weights"]
+WeightDtype: TypeAlias = Literal["float16", "bfloat16"]
