@@ -84,10 +84,11 @@ no-gil: $(NO_GIL_VENV)/.installed ## tests of threads on a free-threaded CPython
 
 # --- source and release ----------------------------------------------------------------------------------------------
 .PHONY: lint tidy clean
-lint: $(VENV)/.lint ## ruff, mypy, clang-format
+lint: $(VENV)/.lint ## ruff, mypy, pyright, clang-format
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	$(VENV)/bin/clang-format --dry-run -Werror $(shell find csrc tests tools \
 	  -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
 
