@@ -23,7 +23,9 @@ class GradientsOf:
     weights: list[Array]
 
 
-def direction_backward(x, h_0, c_0, weights, gates, cells, reverse, d_hidden, d_h, d_c):
+def direction_backward(
+    x, h_0, c_0, weights, gates, cells, reverse, d_hidden, d_h, d_c, input_forget=False
+):
     """One sequence through one direction: gradients of x, h_0, c_0, w_ih, w_hh and the bias."""
     w_ih, w_hh = weights[:2]
     order = range(len(x))[:: -1 if reverse else 1]
@@ -37,10 +39,13 @@ def direction_backward(x, h_0, c_0, weights, gates, cells, reverse, d_hidden, d_
         tanh_c = np.tanh(cells[t])
         d_h = d_h + d_hidden[t]
         d_c = d_c + d_h * o * (1 - tanh_c**2)
+        d_i, d_f = d_c * g, d_c * before
+        if input_forget:  # f = 1 - i
+            d_i, d_f = d_i - d_f, np.zeros_like(d_f)
         d_pre[t] = np.concatenate(
             [
-                d_c * g * i * (1 - i),
-                d_c * before * f * (1 - f),
+                d_i * i * (1 - i),
+                d_f * f * (1 - f),
                 d_c * i * (1 - g**2),
                 d_h * tanh_c * o * (1 - o),
             ]
@@ -61,11 +66,14 @@ def backward_packed(
     d_c_n: Array,
     biases: tuple[bool, bool] = (True, True),
     drop: DropBetweenLayers | None = None,
+    input_forget: bool = False,
 ) -> GradientsOf:
     """x is (sum(batch_sizes), I); drop multiplies each element by a factor of its own."""
     directions = 2 if bidirectional else 1
     hidden = h_0.shape[2]
-    answer = reference_packed(x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop)
+    answer = reference_packed(
+        x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop, input_forget
+    )
     weights = by_cell(all_weights, biases)
     sequences = rows_of_sequences(batch_sizes)
     layers = len(weights) // directions
@@ -102,6 +110,7 @@ def backward_packed(
                     d_features[rows][:, own],
                     np.asarray(d_h_n[state, n], np.float64),
                     np.asarray(d_c_n[state, n], np.float64),
+                    input_forget,
                 )
                 d_below[rows] += d_x
                 sums = [total + part for total, part in zip(sums, parts, strict=True)]

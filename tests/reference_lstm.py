@@ -32,7 +32,12 @@ def sigmoid(x: Array) -> Array:
 
 
 def run_direction(
-    x: Array, h: Array, c: Array, weights: Sequence[Array | None], reverse: bool
+    x: Array,
+    h: Array,
+    c: Array,
+    weights: Sequence[Array | None],
+    reverse: bool,
+    input_forget: bool = False,
 ) -> tuple[Array, Array, Array]:
     """One sequence (T, I) through one direction: hidden (T, H), cells (T, H), gates (T, 4, H)."""
     w_ih, w_hh, b_ih, b_hh = weights
@@ -47,6 +52,8 @@ def run_direction(
         pre = of_input[t] + w_hh @ h
         i, f, g, o = np.split(pre, 4)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        if input_forget:
+            f = 1.0 - i
         c = f * c + i * g
         h = o * np.tanh(c)
         hidden[t], cells[t], gates[t] = h, c, (i, f, g, o)
@@ -87,6 +94,7 @@ def reference_packed(
     batch_sizes: Sequence[int],
     biases: tuple[bool, bool] = (True, True),
     drop: DropBetweenLayers | None = None,
+    input_forget: bool = False,
 ) -> Answer:
     """x is (sum(batch_sizes), I); so is the output."""
     directions = 2 if bidirectional else 1
@@ -112,6 +120,7 @@ def reference_packed(
                     c_n[state, n],
                     cells_weights[state],
                     reverse=direction == 1,
+                    input_forget=input_forget,
                 )
                 last = rows[0] if direction == 1 else rows[-1]
                 h_n[state, n], c_n[state, n] = output[last], cells[last]
@@ -132,6 +141,7 @@ def reference(
     bidirectional: bool,
     biases: tuple[bool, bool] = (True, True),
     drop: DropBetweenLayers | None = None,
+    input_forget: bool = False,
 ) -> Answer:
     """x is (T, N, I), which is a packed sequence of N sequences of one length."""
     seq_len, batch = x.shape[:2]
@@ -144,6 +154,7 @@ def reference(
         [batch] * seq_len,
         biases,
         drop,
+        input_forget,
     )
     output = packed.output.reshape(seq_len, batch, packed.output.shape[1])
     return Answer(output, packed.h_n, packed.c_n, packed.gates, packed.cells)

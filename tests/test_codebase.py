@@ -46,7 +46,7 @@ PYTHON_LAYERS = [
     {"_validate", "_run"},
     {"_memory", "_limits", "_cuda_run"},
     {"_sizes", "_arrays", "_extension"},
-    {"_core", "_device"},
+    {"_core", "_device", "_cell"},
     {"_cuda_extension"},
 ]
 

@@ -51,6 +51,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "num_threads": SCALAR,
         "lengths": KINDS,
         "device": SCALAR,
+        "cell": ("type",),
     },
     BUILD: {
         "input_size": SCALAR,
@@ -113,10 +114,12 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "batch": SCALAR,
         "initial_states": ARRAY,
         "num_threads": SCALAR,
+        "cell": ("type",),
     },
     STEP: {"x": ARRAY, "out": (*ARRAY, "value")},
     RUN: {"x": ARRAY, "out": (*ARRAY, "value")},
     STATE_OF_STREAM: {"state": ARRAY},
+    "Cell": {"input_forget": ("type",)},
     "explain": {
         "seq_len": SCALAR,
         "batch": SCALAR,
@@ -210,6 +213,7 @@ VALID: dict[str, dict[str, Any]] = {
     STEP: {"x": zeros(3, 10)},
     RUN: {"x": zeros(5, 3, 10)},
     STATE_OF_STREAM: {"state": (STATE, STATE)},
+    "Cell": {"input_forget": True},
     "explain": {"seq_len": 5, "batch": 3, "input_size": 10, "hidden_size": 2},
 }
 
@@ -344,6 +348,17 @@ def devices_of(interface: str) -> list[Mistake]:
         ("type", "a bool", TypeError, "bool True", True),
         ("value", "another name", ValueError, "str 'gpu'", "gpu"),
         ("value", "an index behind the name", ValueError, "str 'cuda:0'", "cuda:0"),
+    )
+
+
+def cells_of(interface: str) -> list[Mistake]:
+    return scalar(
+        interface,
+        "cell",
+        "a Cell or None",
+        ("type", "a name", TypeError, "str 'coupled'", "coupled"),
+        ("type", "the class", TypeError, "type", lstm_native.Cell),
+        ("type", "what a Cell is made of", TypeError, "dict", {"input_forget": True}),
     )
 
 
@@ -678,6 +693,7 @@ LSTM_OPTIONS = [
         ("type", "a generator", TypeError, "generator", (n for n in [3, 2, 1, 1])),
         ("type", "a string", TypeError, "str '3211'", "3211"),
     ),
+    *cells_of("lstm"),
     *lengths_of("lstm"),
     *other("lstm", "lengths",
         ("value", "together with `batch_sizes`", ValueError,
@@ -1287,6 +1303,11 @@ STREAMS = [
     ),
     *scalar(STREAM, "batch", INDEX,
         ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
+    ),
+    *cells_of(STREAM),
+    *scalar("Cell", "input_forget", "a bool",
+        ("type", "an int", TypeError, "int 1", 1),
+        ("type", "None", TypeError, "None", None),
     ),
     *scalar(STREAM, "num_threads", THREADS,
         ("type", "a float", TypeError, "float 2.0", 2.0),

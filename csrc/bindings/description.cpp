@@ -15,6 +15,11 @@ plan::Split split_of(py::handle split) {
 
 }  // namespace
 
+CellSpec cell_of(py::handle cell) {
+  static const Field input_forget("input_forget");
+  return {input_forget.of<bool>(cell) ? CellKind::coupled : CellKind::standard};
+}
+
 plan::StackSizes stack_sizes_of(py::handle sizes) {
   static const Field input_size("input_size"), hidden_size("hidden_size"), num_layers("num_layers"),
       bidirectional("bidirectional");
@@ -70,7 +75,7 @@ rng::DropoutStream masks_of(py::handle dropout) {
 
 Description description_of(py::handle problem) {
   static const Field sizes("sizes"), seq_len("seq_len"), batch("batch"), batch_sizes("batch_sizes"), lengths("lengths"),
-      dropout("dropout"), threads("threads"), split("split");
+      dropout("dropout"), threads("threads"), split("split"), cell("cell");
   const rng::DropoutStream stream = masks_of(dropout.of(problem));
   plan::Extent extent{seq_len.of<index_t>(problem), batch.of<index_t>(problem), integers_of(batch_sizes.of(problem)),
                       integers_of(lengths.of(problem))};
@@ -78,6 +83,7 @@ Description description_of(py::handle problem) {
                                            threads.of<int>(problem)),
                           stream};
   description.problem.forced_split = split_of(split.of(problem));
+  description.problem.cell = cell_of(cell.of(problem));
   return description;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/cell_spec.hpp"
 #include "common/types.hpp"
 #include "plan/problem.hpp"
 #include "plan/tape.hpp"
@@ -32,6 +33,9 @@ class Field {
 
 // Python's ints; std::invalid_argument for anything else than a list, a tuple or an array of integers.
 std::vector<index_t> integers_of(py::handle listed);
+
+// Of a `_cell.Cell`.
+CellSpec cell_of(py::handle cell);
 
 // Of a `_sizes.Sizes`.
 plan::StackSizes stack_sizes_of(py::handle sizes);

@@ -10,6 +10,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/computation.hpp"
+#include "bindings/description.hpp"
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
 #include "bindings/weights.hpp"
@@ -43,10 +44,11 @@ py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) 
 class Stream {
  public:
   // threads 0: the default.
-  Stream(py::object packed, index_t batch, int threads)
+  Stream(py::object packed, index_t batch, int threads, const py::object& cell)
       : packed_(std::move(packed)),
         follows_default_(threads == 0),
-        stream_(make(py::cast<const PackedWeights&>(packed_), batch, follows_default_ ? default_threads() : threads)) {}
+        stream_(make(py::cast<const PackedWeights&>(packed_), batch, follows_default_ ? default_threads() : threads,
+                     cell_of(cell))) {}
 
   // x: (batch, input_size), or (steps, batch, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle x, py::handle out, bool several) {
@@ -111,10 +113,11 @@ class Stream {
  private:
   using Either = std::variant<driver::Stream<float>, driver::Stream<double>>;
 
-  static Either make(const PackedWeights& packed, index_t batch, int threads) {
+  static Either make(const PackedWeights& packed, index_t batch, int threads, const CellSpec& cell) {
     const plan::StackSizes& sizes = packed.sizes();
     if (sizes.num_directions != 1) throw std::invalid_argument("packed: a stream has one direction");
-    const plan::Problem problem = plan::problem_of(sizes, {/*seq_len=*/1, batch}, /*dropout=*/0.0, threads);
+    plan::Problem problem = plan::problem_of(sizes, {/*seq_len=*/1, batch}, /*dropout=*/0.0, threads);
+    problem.cell = cell;
     if (packed.dtype() == Dtype::float32) {
       return Either(std::in_place_type<driver::Stream<float>>, problem, packed.weight_dtype(),
                     packed.cells<float>().data());
@@ -181,7 +184,7 @@ void register_stream(py::module_& module) {
   using Construction = SafeConstruction<Stream>;
   py::class_<Stream, std::unique_ptr<Stream>> type(module, "Stream", "A stack that is run a few steps at a time.");
   Construction::apply(type);
-  type.def(Construction::factory<py::object, index_t, int>(), "packed"_a, "batch"_a, "threads"_a)
+  type.def(Construction::factory<py::object, index_t, int, py::object>(), "packed"_a, "batch"_a, "threads"_a, "cell"_a)
       .def("run", &Stream::run, "x"_a, "out"_a, "several"_a,
            "The hidden states, in `out` or a new array; None where an argument needs a conversion.")
       .def("repeat", &Stream::repeat, "x"_a, "out"_a, "count"_a, "The same step many times, for benchmarks.")

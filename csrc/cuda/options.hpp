@@ -37,7 +37,7 @@ struct Options {
     const auto& [of_pass, of_problem, of_dtype, of_device, of_tf32, of_tape, of_tape_form, of_step_loop, of_steps,
                  of_output_gradient, of_input, of_states, of_weights, of_workspace] = *this;
     const auto& [seq_len, batch, input_size, cell_size, output_size, num_layers, num_directions, batch_sizes, lengths,
-                 dropout, threads, split] = of_problem;
+                 cell, dropout, threads, split] = of_problem;
     std::int64_t rate = 0;
     static_assert(sizeof rate == sizeof dropout);
     std::memcpy(&rate, &dropout, sizeof rate);
@@ -61,6 +61,7 @@ struct Options {
                                   output_size,
                                   num_layers,
                                   num_directions,
+                                  static_cast<std::int64_t>(cell.kind),
                                   rate,
                                   threads,
                                   split.directions,

@@ -14,6 +14,7 @@ from lstm_native._extension import core as _loaded_core  # before NumPy: it refu
 
 # isort: split
 from lstm_native import cuda
+from lstm_native._cell import Cell
 from lstm_native._config import (
     get_adaptive_threads,
     get_config,
@@ -52,6 +53,7 @@ __version__: str = _loaded_core.version()
 __all__ = [
     "LSTM",
     "ArrayLike",
+    "Cell",
     "Explanation",
     "LSTMGrad",
     "LayerExplanation",

@@ -8,6 +8,7 @@ import numpy as np
 
 from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
+from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, Weights, from_packed, unpacked
 from lstm_native._run import (
@@ -46,6 +47,7 @@ def lstm(
     num_threads: int | None = None,
     lengths: IntegersLike | None = None,
     device: DeviceLike = "cpu",
+    cell: Cell | None = None,
 ) -> tuple[Array, Array, Array]: ...
 @overload
 def lstm(
@@ -66,6 +68,7 @@ def lstm(
     num_threads: int | None = None,
     lengths: IntegersLike | None = None,
     device: DeviceLike = "cpu",
+    cell: Cell | None = None,
 ) -> tuple[Any, Any, Any]: ...
 def lstm(
     input: ArrayLike,
@@ -85,6 +88,7 @@ def lstm(
     num_threads: int | None = None,
     lengths: IntegersLike | None = None,
     device: DeviceLike = _CPU,
+    cell: Cell | None = None,
 ) -> tuple[Any, Any, Any]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -144,6 +148,8 @@ def lstm(
     device : {"cpu", "cuda"} or lstm_native.cuda.Device
         Where to compute. On CUDA, arrays may be on the device, and results are there where input
         is (`lstm_native.cuda.DeviceArray`); NumPy arrays are copied over, and results back.
+    cell : Cell, optional
+        The cell, where it is not the standard one above. On CUDA that one alone is there.
 
     Returns
     -------
@@ -212,6 +218,7 @@ def lstm(
         and weights_transposed is False
         and has_ih_bias is has_hh_bias is True
         and device is _CPU
+        and cell is None
     ):
         results = core.lstm_if_plain(
             input,
@@ -240,6 +247,7 @@ def lstm(
         num_threads=num_threads,
         lengths=lengths,
         device=device,
+        cell=cell,
     )
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, _ = forward_drawn(call, seed)
@@ -287,6 +295,7 @@ def prepare(
     num_threads: Any = None,
     lengths: Any = None,
     device: Any = "cpu",
+    cell: Any = None,
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
     is_packed = isinstance(all_weights, PackedWeights)
@@ -304,9 +313,11 @@ def prepare(
     )
     key = 0 if seed is None else _random.check_seed(seed)
     threads = _config.threads_for_call(num_threads)
+    cell = _validate.cell(cell)
 
     target = cuda.target_of(device, input)
     if target is not None:
+        _validate.cell_of_cuda(cell)
         input = _device.take(input, "input", target)
         initial_states = _device.take_each(initial_states, "initial_states", target)
         all_weights = _device.take_each(all_weights, "all_weights", target)
@@ -331,7 +342,7 @@ def prepare(
     h_0, c_0 = _states(initial_states, x, sizes, batch)
     masks = Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT
     return ForwardCall(
-        problem=Problem(sizes, seq_len, batch, packed or (), padded, masks, threads),
+        problem=Problem(sizes, seq_len, batch, packed or (), padded, masks, threads, cell=cell),
         input=x,
         h_0=h_0,
         c_0=c_0,

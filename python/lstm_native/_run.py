@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from lstm_native import _cuda_run, _device
 from lstm_native._arrays import RealArray
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._device import Target
 from lstm_native._extension import core
 from lstm_native._memory import new_array
@@ -51,6 +52,7 @@ class Problem(NamedTuple):
     """0: the default when the call runs."""
     split: tuple[int, int, int] | None = None
     """Groups of directions, rows and units instead of the chosen ones, for benchmarks and tests."""
+    cell: Cell = STANDARD
 
 
 Tape: TypeAlias = Literal["gates", "hidden"]

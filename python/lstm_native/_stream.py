@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real
+from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights
 from lstm_native._types import ArrayLike, HostArray, States
@@ -32,6 +33,8 @@ class Stream:
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
         Memory is for as many as the default is now; a lower one, later, holds for the steps then.
+    cell : Cell, optional
+        The cell, where it is not the standard one; see `lstm`.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class Stream:
         *,
         initial_states: States | None = None,
         num_threads: int | None = None,
+        cell: Cell | None = None,
     ) -> None:
         if not isinstance(packed, PackedWeights):
             raise TypeError(
@@ -84,7 +88,7 @@ class Stream:
             )
         self._packed = packed
         self._batch = batch
-        self._core = core.Stream(packed._core, batch, threads)
+        self._core = core.Stream(packed._core, batch, threads, _validate.cell(cell))
         if initial_states is not None:
             self._set_state(initial_states, "initial_states", ("h_0", "c_0"))
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lstm_native._arrays import RealArray, as_array
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._sizes import Sizes
 
 Choice = TypeVar("Choice", bound=str)
@@ -68,6 +69,21 @@ def boolean(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected a bool, got {described(value)}")
     return bool(value)
+
+
+def cell(value: Any) -> Cell:
+    """Return a cell; None is the standard one."""
+    if value is None:
+        return STANDARD
+    if not isinstance(value, Cell):
+        raise TypeError(f"cell: expected a Cell or None, got {described(value)}")
+    return value
+
+
+def cell_of_cuda(value: Cell) -> None:
+    """Refuse a cell that the CUDA target does not have."""
+    if value != STANDARD:
+        raise ValueError(f"cell: expected {STANDARD} on CUDA, got {value}")
 
 
 def dropout_rate(value: Any, name: str, integers: bool) -> float:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeAlias, cast, get_args, overload
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._backward import OutputGradients, Wanted, backward
+from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._functional import draw_masks, forward_drawn, prepare
 from lstm_native._packing import PackedWeights, Weights, unpacked
@@ -125,6 +126,7 @@ def lstm_vjp(
     lengths: IntegersLike | None = None,
     recompute: bool = False,
     device: DeviceLike = "cpu",
+    cell: Cell | None = None,
 ) -> tuple[tuple[Array, Array, Array], Pullback[Array]]: ...
 @overload
 def lstm_vjp(
@@ -146,6 +148,7 @@ def lstm_vjp(
     lengths: IntegersLike | None = None,
     recompute: bool = False,
     device: DeviceLike = "cpu",
+    cell: Cell | None = None,
 ) -> tuple[tuple[Any, Any, Any], Pullback[Any]]: ...
 def lstm_vjp(
     input: ArrayLike,
@@ -166,13 +169,15 @@ def lstm_vjp(
     lengths: IntegersLike | None = None,
     recompute: bool = False,
     device: DeviceLike = "cpu",
+    cell: Cell | None = None,
 ) -> tuple[tuple[Any, Any, Any], Pullback[Any]]:
     """Apply `lstm`, and keep what gradients of it need.
 
     Parameters
     ----------
     input, initial_states, all_weights, num_layers, dropout, train, bidirectional, batch_first,
-    batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths, device
+    batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths, device,
+    cell
         As for `lstm`. PackedWeights count as the arrays that their `unpack()` returns, and
         gradients are of those. `num_threads` and `device` also hold for the pullback.
     recompute : bool, default False
@@ -232,6 +237,7 @@ def lstm_vjp(
         num_threads=num_threads,
         lengths=lengths,
         device=device,
+        cell=cell,
     )
     transposed = weights_transposed
     if isinstance(all_weights, PackedWeights):

@@ -77,6 +77,8 @@ Call call_of(py::handle call) {
   about.problem.threads = 1;  // of no account here, so that it keeps no plans apart
   about.problem.forced_split = {0, 0, 0};
   plan::check(about.problem);
+  if (about.problem.cell.kind != CellKind::standard)
+    throw std::invalid_argument("cell: only the standard one is there");
   const py::object where = target.of(call);
   const std::optional<plan::TapeForm> tape = tape_form_of(call);
   Options options;
