@@ -29,7 +29,7 @@ class Cell:
     input_forget: bool = False
 
     def __post_init__(self) -> None:
-        given = self.input_forget
+        given: object = self.input_forget
         if not isinstance(given, bool):
             got = "None" if given is None else f"{type(given).__name__} {given!r}"
             raise TypeError(f"input_forget: expected a bool, got {got}")
