@@ -45,25 +45,25 @@ namespace {
 
 constexpr std::chrono::microseconds nap{50};
 
-std::atomic<int> inside{0};  // threads that are
-std::atomic<int> forks{0};   // that are under way
+std::atomic<int> in_flight{0};  // threads currently inside BLAS
+std::atomic<int> forks{0};      // running
 
-// A call of the library, which locks its memory for a moment. A fork while another thread has that lock would leave it
-// locked in the child for ever, so that none happens while somebody is inside.
-class Visit {
+// Counts a call of the library as in flight. Such a call locks the library's memory for a moment; a fork meanwhile
+// would leave it locked in the child for ever. So a fork waits until no call is in flight.
+class InFlight {
  public:
-  Visit() {
-    while (!enters()) std::this_thread::sleep_for(nap);
+  InFlight() {
+    while (!begins()) std::this_thread::sleep_for(nap);
   }
-  ~Visit() { --inside; }
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
+  ~InFlight() { --in_flight; }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
 
  private:
-  static bool enters() {
-    ++inside;
+  static bool begins() {
+    ++in_flight;
     if (forks == 0) return true;
-    --inside;
+    --in_flight;
     return false;
   }
 };
@@ -77,7 +77,7 @@ constexpr auto gemm_of(double) { return CBLAS_NAME(dgemm); }
 constexpr auto gemv_of(float) { return CBLAS_NAME(sgemv); }
 constexpr auto gemv_of(double) { return CBLAS_NAME(dgemv); }
 
-// Strides of a single row or column are never used, so any value will do for them.
+// The stride of a single row or column is never used, so it may have any value.
 template <class Real>
 bool rows_contiguous(const MatrixView<const Real>& m) {
   return (m.column_stride == 1 || m.columns == 1) && (m.row_stride >= m.columns || m.rows == 1);
@@ -106,7 +106,7 @@ void multiply_transposed(index_t rows, const Real* input, index_t input_stride, 
                                                : std::max(weight.column_stride, weight.rows));
   const auto outputs = static_cast<int>(weight.rows);
   const auto inputs = static_cast<int>(weight.columns);
-  const Visit visit;
+  const InFlight call;
   const Real beta = accumulate ? Real{1} : Real{0};
   if (rows == 1) {
     // Read as row-major, a matrix with contiguous columns is its own transpose.
@@ -129,23 +129,23 @@ template void multiply_transposed<double>(index_t, const double*, index_t, const
 namespace {
 
 std::atomic<int> calling{0};   // threads that may call BLAS now
-std::atomic<int> provided{0};  // the most that could have memory so far; OpenBLAS keeps it
+std::atomic<int> provided{0};  // the most threads that had memory so far; OpenBLAS keeps it
 
 thread_local int own_calling = 0;
 
 void before_fork() {
   ++forks;
-  constexpr auto longest = std::chrono::seconds(2);  // the watch's longest_absence many times over
+  constexpr auto longest = std::chrono::seconds(2);  // many times a thread's longest_absence
   const auto end = std::chrono::steady_clock::now() + longest;
-  while (inside > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(nap);
+  while (in_flight > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(nap);
 }
 
 void in_parent() { --forks; }
 
-// What other threads were doing ends with a fork.
+// The child has no other threads, so nothing of theirs is in flight.
 void in_forked_child() {
   forks = 0;
-  inside = 0;
+  in_flight = 0;
   calling = own_calling;
 }
 

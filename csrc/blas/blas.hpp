@@ -1,5 +1,5 @@
-// blas: the products that the library needs, typed, on CBLAS. Called from our own threads; each call computes on the
-// calling thread alone.
+// blas: the products that the library needs, typed, on CBLAS. Our own threads call it; each call computes on the
+// calling thread only.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace lstm_native::blas {
 
-// Whether multiply_transposed can read this matrix where it lies: one of its strides is 1, the other spans a row or a
-// column, and all can be counted.
+// Whether multiply_transposed can read this matrix without a copy: one stride is 1, the other spans a row or a column,
+// and all sizes and strides fit BLAS's integers.
 template <class Real>
 bool readable(const MatrixView<const Real>& weight);
 
@@ -21,8 +21,8 @@ template <class Real>
 void multiply_transposed(index_t rows, const Real* input, index_t input_stride, const MatrixView<const Real>& weight,
                          Real* result, index_t result_stride, bool accumulate);
 
-// Held while so many threads may call BLAS. OpenBLAS takes working memory for each at its first call, and ends the
-// process where there is none: so this tries first, and throws std::bad_alloc instead.
+// Held while `threads` threads may call BLAS. OpenBLAS allocates working memory for each thread at its first call, and
+// ends the process if it can't. So the constructor tries first, and throws std::bad_alloc.
 class WorkingMemory {
  public:
   explicit WorkingMemory(int threads);
@@ -42,8 +42,8 @@ inline constexpr bool bundled = false;
 
 struct Library {
   std::string name;
-  std::string version;  // of a library that can't be asked: its file
-  std::string kernel;   // what the library chose for this CPU
+  std::string version;  // the library's file, if the library can't report its version
+  std::string kernel;   // which the library chose for this CPU
   int threads;          // of the library's own pool; 0: unknown
 };
 

@@ -30,7 +30,7 @@ class AlignedBuffer {
   struct Release {
     void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{cache_line_bytes}); }
   };
-  // Fresh memory is slow to touch for the first time, page by page. A wish, so no matter whether it is granted.
+  // The first touch of fresh memory costs time for each page; huge pages are fewer. Best effort: a failure is ignored.
   void ask_for_huge_pages(std::size_t bytes) const {
 #ifdef MADV_HUGEPAGE
     constexpr std::size_t worthwhile = std::size_t{1} << 22U;

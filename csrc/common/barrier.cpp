@@ -22,7 +22,7 @@ inline void pause() {
 
 thread_local TeamTimes::Clock::duration long_waits{0};
 
-// Returns once holds() does; false: cancelled.
+// Waits until holds() is true. False: cancelled.
 template <class Condition>
 bool yield_until(const Condition& holds, Watch& watch) {
   while (!holds()) {
@@ -32,7 +32,7 @@ bool yield_until(const Condition& holds, Watch& watch) {
   return true;
 }
 
-// The same, for a wait that is mostly short.
+// The same for a wait that is usually short.
 template <class Condition>
 bool spin_until(const Condition& holds, Watch& watch) {
   for (int spins = 0; spins < spins_before_yielding; ++spins) {

@@ -1,4 +1,4 @@
-// common: products and sums of sizes that refuse to wrap.
+// common: products and sums of sizes that throw where they would overflow.
 #pragma once
 
 #include <initializer_list>
@@ -8,7 +8,7 @@
 
 namespace lstm_native {
 
-// What an index can't count, no memory holds. To Python, a MemoryError with this text.
+// A size that an index can't count is larger than any memory. Python raises a MemoryError with this text.
 class Uncountable final : public std::bad_alloc {
  public:
   const char* what() const noexcept override {

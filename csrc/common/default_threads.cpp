@@ -13,8 +13,8 @@ namespace {
 std::atomic<int> chosen{0};
 std::atomic<int> fallback{1};
 
-// What OpenMP was told at first (OMP_NUM_THREADS, or the machine's cores) is no limit: our own setting may be above it.
-// Nothing tells a limit of just that number from none.
+// The number that OpenMP began with (OMP_NUM_THREADS, or the machine's cores). It is not a limit: our own setting may
+// exceed it. A limit of the same number can't be told from it.
 int openmp_threads_at_first = 0;
 
 }  // namespace
@@ -28,9 +28,9 @@ int default_threads() {
 
 void find_openmp_threads() {
   int found = openmp_threads();
-  try {  // a new thread has been told nothing else
+  try {  // in a new thread no limit has been set
     std::thread([&found] { found = openmp_threads(); }).join();
-  } catch (const std::system_error&) {  // there is none to be had
+  } catch (const std::system_error&) {  // the system starts no thread
   }
   openmp_threads_at_first = found;
 }

@@ -1,10 +1,10 @@
-// common: how many threads a call uses that does not say so itself: a setting of the process.
+// common: the number of threads of a call without num_threads=: a setting of the process.
 #pragma once
 
 namespace lstm_native {
 
-// What was chosen, else the fallback; never more than a limit that was put on OpenMP in the calling thread, as
-// threadpoolctl does, unless it is the number of threads that OpenMP has anyway.
+// The chosen number, or else the fallback. A limit on OpenMP in the calling thread, as threadpoolctl sets it, bounds
+// both, unless it equals the number of threads that OpenMP began with.
 int default_threads();
 
 void find_openmp_threads();              // at import; not while a library is loaded, since it starts a thread

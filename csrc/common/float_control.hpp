@@ -6,13 +6,13 @@
 namespace lstm_native {
 
 // Whether calls count subnormal numbers as zeros: a setting of the process. States and gradients that fade over many
-// steps end among them, where an operation can take a hundred times as long.
+// steps become subnormal, and operations on such numbers can take a hundred times as long.
 bool flushes_subnormals();
 void set_flush_subnormals(bool flush);
 
-// For as long as it lives, the thread that made it rounds to nearest, without traps, and reads subnormal numbers as
-// zeros and writes zeros in their place if `flush`; then the thread's own settings are back, the flags of exceptions
-// included. Whatever the caller has set, all threads of a call compute the same.
+// While it exists, the thread that made it rounds to nearest, without traps; if `flush`, the thread reads subnormal
+// numbers as zeros and writes zeros in their place. The destructor restores the thread's own settings, including the
+// flags of exceptions. So all threads of a call compute the same, whatever the caller has set.
 class FloatControl {
  public:
 #if defined(__SSE__)
@@ -31,7 +31,7 @@ class FloatControl {
 #endif
 
   explicit FloatControl(bool flush) : FloatControl(flush ? standard | flush_bits : standard) {}
-  // With these settings instead.
+  // Uses these settings instead.
   static FloatControl as(Word settings) { return FloatControl(settings); }
   ~FloatControl() { set(before_); }
   FloatControl(const FloatControl&) = delete;

@@ -15,7 +15,7 @@ std::atomic<int> forks{0};
 bool ForkAwareLock::lock() {
   const int here = forks;
   for (;;) {
-    int holder = nobody;
+    int holder = unlocked;
     if (holder_.compare_exchange_strong(holder, here, std::memory_order_acquire)) return true;
     if (holder != here) return false;
     sched_yield();

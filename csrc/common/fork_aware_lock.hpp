@@ -1,4 +1,4 @@
-// common: a lock for work of a microsecond, which a fork does not leave locked without anybody's knowing.
+// common: a spin lock, for work of a microsecond, that detects having been held across fork().
 #pragma once
 
 #include <atomic>
@@ -7,15 +7,15 @@ namespace lstm_native {
 
 class ForkAwareLock {
  public:
-  // Waits for whoever holds it. False: never again, for it was held by another thread when this process was forked, of
-  // which the child knows nothing but that it had not finished.
+  // Waits for the holder. False: another thread held the lock when this process was forked. That thread does not exist
+  // here, so the lock stays locked, and what it protects may be half changed.
   bool lock();
-  void unlock() { holder_.store(nobody, std::memory_order_release); }
+  void unlock() { holder_.store(unlocked, std::memory_order_release); }
 
  private:
-  static constexpr int nobody = -1;
+  static constexpr int unlocked = -1;
 
-  std::atomic<int> holder_{nobody};  // or how many forks lie between the first process and the one of the holder
+  std::atomic<int> holder_{unlocked};  // or the number of forks between the first process and the holder's
 };
 
 }  // namespace lstm_native

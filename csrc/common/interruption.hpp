@@ -1,4 +1,4 @@
-// common: how a call that computes for long ends before it is done.
+// common: cancels a running call.
 #pragma once
 
 #include <atomic>
@@ -9,55 +9,55 @@
 
 namespace lstm_native {
 
-// One place at which a thread can leave a call, as it passes.
+// A point of a running call at which a thread can leave it.
 struct Check {
-  const char* place;  // the function that it stands in
-  index_t work;       // what the thread says it has done since its last check
+  const char* place;  // the enclosing function
+  index_t work;       // what the thread has done since its last check
 };
 
-// One per call. Its caller is asked now and then whether to go on; once the answer is to cancel, all threads of the
-// call leave where they are, and their results are discarded.
+// One per call. At intervals it asks the caller whether to cancel. Once the call is cancelled, each thread leaves it at
+// the thread's next check, and the results are discarded.
 class alignas(cache_line_bytes) Interruption {
  public:
   // Runs on the thread that made the call; true cancels the call.
-  using Question = bool (*)(void* whom, const Check& check);
+  using Question = bool (*)(void* context, const Check& check);
   // When the question is asked. Tests ask at every check of the calling thread, so that they need no clock.
   enum class Asked { at_intervals, at_every_check };
   static constexpr std::chrono::milliseconds interval{50};
 
-  Interruption(Question question, void* whom, Asked asked = Asked::at_intervals)
-      : question_(question), whom_(whom), asked_(asked) {}
+  Interruption(Question question, void* context, Asked asked = Asked::at_intervals)
+      : question_(question), context_(context), asked_(asked) {}
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
   bool requested() const { return requested_.load(std::memory_order_relaxed); }
   Asked asked() const { return asked_; }
-  // Never asked again once cancelled: the reason is then set, as Python's exceptions are.
+  // Does not ask again once the call is cancelled: Python's exception is set then.
   void ask(const Check& check) {
-    if (!requested() && question_(whom_, check)) requested_.store(true, std::memory_order_relaxed);
+    if (!requested() && question_(context_, check)) requested_.store(true, std::memory_order_relaxed);
   }
 
  private:
   std::atomic<bool> requested_{false};
   Question question_;
-  void* whom_;
+  void* context_;
   Asked asked_;
 };
 
 // Polls an Interruption from one thread.
 class Watch {
  public:
-  // asks: this is the thread that made the call.
+  // asks: whether this is the thread that made the call. The others only read the answer.
   Watch(Interruption& interruption, bool asks)
       : interruption_(&interruption), asks_(asks), left_(work_before_next_look()) {}
 
-  // Whether to leave, after so much work: multiply-adds, or what takes as long. Reading a clock costs as much as a
-  // small step, so it is read only where enough has been done since the last time.
+  // Whether the call is cancelled. work: done since the last check, in multiply-adds or what takes as long. Reading a
+  // clock costs as much as a small step, so it is read once per work_between_looks.
   bool stops(index_t work, const char* place = __builtin_FUNCTION()) {
     if (asks_ && (left_ -= work) < 0) look(place);
     return interruption_->requested();
   }
-  // The same after giving way to other threads, which may have taken any time.
+  // The same after a pause of any length: it always looks.
   bool stops_after_a_pause(const char* place = __builtin_FUNCTION()) {
     if (asks_) look(place);
     return interruption_->requested();
@@ -70,7 +70,7 @@ class Watch {
   index_t work_before_next_look() const {
     return interruption_->asked() == Interruption::Asked::at_every_check ? no_work : work_between_looks;
   }
-  // Asks if it is time to.
+  // Asks the Interruption if the interval has passed.
   void look(const char* place);
 
   Interruption* interruption_;
@@ -79,14 +79,14 @@ class Watch {
   std::chrono::steady_clock::time_point next_question_{};  // the epoch: not begun
 };
 
-// What copying an element counts as: memory that nobody has touched yet is slow to write.
+// The work of copying an element: the first write to fresh memory is slow.
 inline constexpr index_t copy_work = 5;
 
-// A call of a kernel or of BLAS does at most about so many multiply-adds where its rows allow, so that no thread is
-// away from its watch for long: some 10 ms, and 60 ms where vectors are narrow and elements wide.
+// The most multiply-adds of one call of a kernel or of BLAS, as far as its rows can be divided: so a thread checks at
+// least every 10 ms or so, 60 ms where vectors are narrow and elements wide.
 inline constexpr index_t longest_absence = 500'000'000;
 
-// How many rows make such a call, of so many multiply-adds each.
+// The rows of the longest such call.
 inline constexpr index_t rows_at_once(index_t multiply_adds_per_row) {
   return multiply_adds_per_row < longest_absence ? longest_absence / (multiply_adds_per_row + 1) + 1 : 1;
 }

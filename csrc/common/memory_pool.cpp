@@ -12,7 +12,7 @@ namespace {
 
 thread_local std::vector<std::shared_ptr<MemoryPool>> entered_pools;
 
-// What holds a lock until the end of its scope.
+// Holds a lock until the end of its scope.
 using Held = std::lock_guard<ForkAwareLock>;
 
 void lock_or_throw(ForkAwareLock& lock) {
@@ -25,18 +25,17 @@ void lock_or_throw(ForkAwareLock& lock) {
 }  // namespace
 
 MemoryPool::~MemoryPool() {
-  // Nobody else can use the pool any more, unless a fork has copied the lock: then the blocks may be in the middle of a
-  // change.
-  if (!lock_.lock()) static_cast<void>(at_rest_.release());
+  // No other thread uses the pool now. But if a fork copied a held lock, the blocks may be half changed: they leak.
+  if (!lock_.lock()) static_cast<void>(idle_.release());
 }
 
 MemoryPool::Block MemoryPool::take(index_t bytes) {
-  Block replaced;  // freed after the lock
+  Block replaced;  // freed after the lock is released
   if (lock_.lock()) {
     const Held held(lock_, std::adopt_lock);
-    const auto fitting = at_rest_->lower_bound(bytes);
-    if (fitting != at_rest_->end() && fitting->first / 2 <= bytes) return at_rest_->extract(fitting);
-    if (fitting != at_rest_->begin()) replaced = at_rest_->extract(std::prev(fitting));
+    const auto fitting = idle_->lower_bound(bytes);
+    if (fitting != idle_->end() && fitting->first / 2 <= bytes) return idle_->extract(fitting);
+    if (fitting != idle_->begin()) replaced = idle_->extract(std::prev(fitting));
   }
   replaced = Block();
   Blocks fresh;
@@ -46,23 +45,23 @@ MemoryPool::Block MemoryPool::take(index_t bytes) {
 void MemoryPool::give_back(Block block) noexcept {
   if (!lock_.lock()) return;
   const Held held(lock_, std::adopt_lock);
-  // Before its equals, so that what was used last is used next.
-  at_rest_->insert(at_rest_->lower_bound(block.key()), std::move(block));
+  // In front of its equals, so that the block used last is used next.
+  idle_->insert(idle_->lower_bound(block.key()), std::move(block));
 }
 
 index_t MemoryPool::bytes() {
   lock_or_throw(lock_);
   const Held held(lock_, std::adopt_lock);
   index_t sum = 0;
-  for (const auto& [bytes, block] : *at_rest_) sum += bytes;
+  for (const auto& [bytes, block] : *idle_) sum += bytes;
   return sum;
 }
 
 void MemoryPool::clear() {
-  Blocks freed;  // after the lock
+  Blocks freed;  // destroyed after the lock is released
   lock_or_throw(lock_);
   const Held held(lock_, std::adopt_lock);
-  freed.swap(*at_rest_);
+  freed.swap(*idle_);
 }
 
 void enter_pool(std::shared_ptr<MemoryPool> pool) { entered_pools.push_back(std::move(pool)); }

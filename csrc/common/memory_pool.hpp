@@ -1,4 +1,4 @@
-// common: a pool of memory: blocks that calls borrow and give back, kept in between by an object of the caller's.
+// common: a pool of memory. Calls borrow blocks and give them back; an object of the caller keeps them in between.
 #pragma once
 
 #include <map>
@@ -20,31 +20,31 @@ class MemoryPool {
   MemoryPool& operator=(const MemoryPool&) = delete;
   ~MemoryPool();
 
-  // The smallest block at rest that is large enough, unless it is more than twice that. Where there is none, a new one,
-  // in place of the largest of those at rest that are too small. So of blocks of about one size there are never more
+  // Returns the smallest idle block that is large enough, if it is at most twice as large. Otherwise it returns a new
+  // block, and frees the largest idle block that is too small. So the pool never holds more blocks of about one size
   // than were in use at once.
   Block take(index_t bytes);
   void give_back(Block block) noexcept;
-  index_t bytes();  // of the blocks at rest
-  void clear();     // frees them
+  index_t bytes();  // of the idle blocks
+  void clear();     // frees the idle blocks
 
  private:
   ForkAwareLock lock_;
-  std::unique_ptr<Blocks> at_rest_ = std::make_unique<Blocks>();
+  std::unique_ptr<Blocks> idle_ = std::make_unique<Blocks>();
 };
 
 // The pools that the calling thread has entered and not yet left. It takes memory from the last one.
 void enter_pool(std::shared_ptr<MemoryPool> pool);
-// False: the calling thread is not in it.
+// False: the calling thread has not entered this pool.
 bool leave_pool(const MemoryPool* pool);
-// Null: in none.
+// Null: the calling thread is in no pool.
 const std::shared_ptr<MemoryPool>& current_pool();
 
-// Smaller ones the C library hands out and takes back without asking the system.
+// The C library keeps smaller blocks itself, without a call of the system.
 inline constexpr index_t smallest_pooled_block = index_t{1} << 16;
 
-// A block of a pool, which it goes back to unless the pool is gone by then; one that is simply freed where the pool is
-// null, or the block too small to matter.
+// A block of a pool. The destructor gives it back if the pool still exists, and frees it otherwise; so it does where
+// the pool is null or the block is smaller than smallest_pooled_block.
 class PooledBuffer {
  public:
   PooledBuffer(const std::shared_ptr<MemoryPool>& pool, index_t bytes);

@@ -24,13 +24,13 @@ inline constexpr int openmp_version = _OPENMP;
 inline constexpr int openmp_version = 0;
 #endif
 
-// How long the calling thread has waited at barriers and for progress, beyond what threads drift apart while each has
-// its core; since it was last asked.
+// Returns how long the calling thread has waited at barriers and for progress since the last call of this function.
+// Waits of the length by which running threads drift apart do not count.
 TeamTimes::Clock::duration take_long_waits();
 
-// Threads that arrive wait until `members` of them have. Spins at first, since a step is a matter of microseconds, then
-// yields, since a thread that others wait for may have lost its core to another process. Waiting also ends where the
-// call is to end: then wait() is false, the others need not have come, and the barrier is of no use until it is reset.
+// Threads wait until `members` of them have arrived. A thread spins at first, because a step takes microseconds; then
+// it yields, because the thread that it waits for may have lost its core to another process. If the call is cancelled,
+// wait() returns false before the others have arrived, and the barrier must be reset before its next use.
 class alignas(cache_line_bytes) Barrier {
  public:
   bool wait(int members, Watch& watch) { return members == 1 || wait_for_others(members, watch); }
@@ -43,12 +43,12 @@ class alignas(cache_line_bytes) Barrier {
   std::atomic<unsigned> phase_{0};
 };
 
-// How far one thread has come with something that another thread waits for.
+// Reports how far one thread has come, to a thread that waits for it.
 class alignas(cache_line_bytes) Progress {
  public:
   void reset() { done_.store(0, std::memory_order_relaxed); }
   void report(index_t done) { done_.store(done, std::memory_order_release); }
-  bool wait_for(index_t wanted, Watch& watch) const;  // false: the call is to end
+  bool wait_for(index_t wanted, Watch& watch) const;  // false: cancelled
 
  private:
   std::atomic<index_t> done_{0};
@@ -60,7 +60,7 @@ struct Team {
   int size;
 };
 
-// How many threads OpenMP would give to a region that does not say; others in the process may have set it.
+// The threads that OpenMP gives to a region without num_threads. Other code in the process may have set them.
 inline int openmp_threads() {
 #ifdef _OPENMP
   return omp_get_max_threads();
@@ -69,7 +69,7 @@ inline int openmp_threads() {
 #endif
 }
 
-// How many parallel regions, of ours or of others', the calling thread is in.
+// How many parallel regions the calling thread is in: ours and those of other libraries.
 inline int openmp_level() {
 #ifdef _OPENMP
   return omp_get_level();
@@ -78,10 +78,11 @@ inline int openmp_level() {
 #endif
 }
 
-// Ends the threads that OpenMP keeps for the calling one's next region, which then gets new ones; not in a region.
+// Ends the threads that OpenMP keeps for the calling thread's next region, which then gets new ones. Must not be called
+// in a region.
 inline void end_openmp_threads() {
 #ifdef _OPENMP
-  // Not of the host alone: to say which device that is, GCC's runtime would load those of all others.
+  // All devices: to name the host as the only one, GCC's runtime would load the plugins of all others.
   omp_pause_resource_all(omp_pause_soft);
 #endif
 }
@@ -90,7 +91,7 @@ inline void end_openmp_threads() {
 class RegionTimes {
  public:
   void started(const Team& team) {
-    take_long_waits();  // on every thread, so that a later wait does not allocate the thread's own variables
+    take_long_waits();  // on every thread: its first use allocates the thread's variables
     if (team.index == 0) {
       threads_ = team.size;
       return;
@@ -103,7 +104,7 @@ class RegionTimes {
   void body_ended(const Team& team) {
     if (team.index == 0) times_.body_end = TeamTimes::Clock::now();
   }
-  // After the region.
+  // Must be called after the region.
   void report_to(TeamSizer& sizer) {
     times_.close = TeamTimes::Clock::now();
     times_.last_start = std::max(times_.open, TeamTimes::Clock::time_point{TeamTimes::Clock::duration{last_start_}});
@@ -120,8 +121,8 @@ class RegionTimes {
   int threads_ = 1;
 };
 
-// Calls body(Team) on each of at most `threads` threads, all at once; index 0 is the calling one. body must not throw.
-// Where the call is cancelled before it has a thread, body isn't called.
+// Calls body(Team) on at most `threads` threads at once; index 0 is the calling thread. body must not throw. If the
+// call is cancelled before it has a thread, body is not called.
 template <class Body>
 void with_team(int threads, Interruption& interruption, const Body& body) {
   TeamSizer* sizer = threads > 1 && adapts_threads() ? &team_sizer() : nullptr;

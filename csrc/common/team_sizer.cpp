@@ -15,8 +15,8 @@ std::atomic<bool> adapts{true};
 
 std::atomic<int> pretended{0};
 
-// /proc/loadavg: three averages, then "runnable/all". The file is opened anew each time: a descriptor that stays open
-// would be inherited by forked processes.
+// /proc/loadavg: three averages, then "runnable/all". The file is opened at each look, because forked processes would
+// inherit an open descriptor.
 int runnable_tasks() {
   const int count = pretended.load(std::memory_order_relaxed);
   if (count > 0) return count;
@@ -55,7 +55,7 @@ void TeamSizer::look(Clock::time_point now) {
     return;
   }
   const bool seen_before = busy_interval_ > Clock::duration{0};
-  // What is seen for the first time may be gone at the next call.
+  // A task that is seen for the first time may be gone at the next call.
   if (first || seen_before) free_cores_ = std::max(1, cores_ - others);
   next_look_ = now + busy_interval_;
   busy_interval_ = std::clamp<Clock::duration>(2 * busy_interval_, first_busy_interval, longest_busy_interval);
@@ -64,16 +64,16 @@ void TeamSizer::look(Clock::time_point now) {
 void TeamSizer::ended(int threads, const TeamTimes& times) {
   const bool started_threads = threads > std::exchange(last_threads_, threads);
   last_close_ = times.close;
-  if (started_threads) return;  // which takes milliseconds, once
+  if (started_threads) return;  // starting them takes milliseconds, once
   const Clock::duration waited = times.waited();
-  // With all its threads there, the call takes its work / threads; with one thread, its work.
+  // A call takes work / threads where all its threads run, and work on one thread.
   const bool late = waited * threads > (times.close - times.open) * (threads - 1);
   if (!late) {
     late_before_ = false;
     pause_ = Clock::duration{0};
     return;
   }
-  // A thread that slept is awake at the next call.
+  // A thread that slept through this call is awake at the next one.
   late_before_ = !late_before_ && waited < longest_awakening;
   if (late_before_) return;
   pause_ = std::min<Clock::duration>(std::max(2 * pause_, pause_per_wait * waited), longest_pause);

@@ -1,8 +1,8 @@
-// common: how many of the threads that a call may use are likely to find a core free.
+// common: how many of a call's threads are likely to find a free core.
 //
 // A parallel region ends when its last thread does. A thread that waits for a core behind another process delays the
 // call by a time slice of the scheduler: milliseconds, where a step takes microseconds. So a call gets fewer threads
-// while others use the cores. Two observations decide, each by itself:
+// while others use the cores. Each of two observations can reduce them:
 //
 //   - the runnable tasks of the system, read every few milliseconds: the cores that they leave free are the limit;
 //   - the time that calls waited for their threads: where it exceeds what the threads gained, the next calls run on one
@@ -15,7 +15,7 @@
 
 namespace lstm_native {
 
-// When the parts of a parallel region happened, as the thread that opened it knows.
+// The times of a parallel region's parts, measured by the thread that opened it.
 struct TeamTimes {
   using Clock = std::chrono::steady_clock;
   Clock::time_point open;         // right before the region
@@ -48,9 +48,9 @@ class TeamSizer {
 
   TeamSizer(int cores, CountRunnable count_runnable) : cores_(cores), count_runnable_(count_runnable) {}
 
-  // From 1 to `wanted`: the threads of a call that begins now.
+  // Returns the threads of a call that begins now, from 1 to `wanted`.
   int threads_for(int wanted, Clock::time_point now);
-  // To be called after a region of two or more threads.
+  // Must be called after a region of two or more threads.
   void ended(int threads, const TeamTimes& times);
 
  private:
@@ -60,7 +60,7 @@ class TeamSizer {
   CountRunnable count_runnable_;
 
   bool looked_ = false;
-  int free_cores_ = 1;  // this call's own included
+  int free_cores_ = 1;  // including this call's own
   Clock::time_point next_look_{};
   Clock::duration busy_interval_{0};  // 0: the last look found no others
 
@@ -71,7 +71,7 @@ class TeamSizer {
   Clock::time_point pause_end_{};
 };
 
-// The calling thread's.
+// The sizer of the calling thread.
 TeamSizer& team_sizer();
 
 // Whether calls use fewer threads while others use the cores: a setting of the process.

@@ -22,27 +22,27 @@ std::atomic<int> threads_in_use{0};
 std::atomic<bool> serial_only{false};
 std::atomic<bool> closed{false};
 
-// What the call has that this thread is in the middle of. Another one can then come from the handler of a signal: it
-// must not wait for threads that only the first one gives back, and has this one in any case.
+// The threads of the call that this thread is in. A signal handler can make another call in the middle of it. That one
+// must not wait for threads that the first call holds; it computes on this thread.
 thread_local int own_threads = 0;
 
 thread_local int last_threads_granted = 0;
 
-// The threads that OpenMP keeps for this one's next region, itself included. GCC's runtime lets go of those that a
-// smaller region has no use for, and of all that a region inside of another one had.
+// The threads that OpenMP keeps for this thread's next region, including itself. GCC's runtime ends those that a
+// smaller region does not use, and all threads of a nested region.
 thread_local int kept_threads = 1;
 
-// OpenMP's threads don't survive a fork, but GCC's runtime goes on waiting for those of the thread that forks: its next
-// region would hang in the child. So they end before; the next region, of parent or child, gets new ones. They can't
-// end in the middle of a region; the child then computes with one thread, to the same bits.
+// OpenMP's threads don't survive a fork, but GCC's runtime would still wait for those of the forking thread: its next
+// region would hang in the child. So they end before the fork, and the next region of parent or child gets new ones.
+// They can't end in the middle of a region: then the child computes with one thread, to the same bits.
 thread_local bool ready_to_fork = true;
 
-// Whether this process was forked and has not become another program since, as Linux tells.
+// Whether this process was forked and has not called exec since, according to Linux.
 bool forked_without_exec() {
   std::ifstream stat("/proc/self/stat");
   std::string line;
   std::getline(stat, line);
-  std::istringstream fields(line.substr(line.rfind(')') + 1));  // behind the name, which may hold anything
+  std::istringstream fields(line.substr(line.rfind(')') + 1));  // after the name, which may contain anything
   std::string skipped;
   for (int k = 0; k < 6; ++k) fields >> skipped;
   unsigned long flags = 0;
@@ -51,8 +51,8 @@ bool forked_without_exec() {
   return (flags & fork_no_exec) != 0;
 }
 
-// Forked before this library was there, of whom nobody knows whether OpenMP waits for threads that it does not have. If
-// so, ending them would take for ever.
+// A process forked before this library was loaded: OpenMP may still wait for the parent's threads. Then ending its
+// threads would hang.
 std::atomic<bool> forked_unseen{forked_without_exec()};
 
 void before_fork() {
@@ -72,12 +72,12 @@ void in_forked_child() {
   for (;;) pause();
 }
 
-// When the process ends, what OpenMP and OpenBLAS have is given back, whoever still computes: a daemon thread of
-// Python's does, until its call has asked. So those that are inside may finish, and nobody enters any more. Libraries
-// end before those that they need, so this runs before theirs.
+// At the end of the process OpenMP and OpenBLAS free what they have, even if a daemon thread of Python still computes.
+// So running calls may finish until their next check, and no new call begins. A library's destructors run before those
+// of the libraries that it needs, so this runs before theirs.
 [[gnu::destructor]] void close_grants() {
   closed = true;
-  constexpr int most_milliseconds = 2000;  // a call asks and leaves much sooner
+  constexpr int most_milliseconds = 2000;  // a call checks much more often
   for (int waited = 0; threads_in_use > own_threads && waited < most_milliseconds; ++waited) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -88,7 +88,7 @@ void* wait_to_end(void* end) {
   return nullptr;
 }
 
-// How many of `wanted` threads, of which some are there, the system lets live at once.
+// Returns how many of `wanted` threads can run at once, by starting those beyond the `there` that exist.
 int most_that_start(int wanted, int there) {
   pthread_t threads[most_threads];
   std::atomic<bool> end{false};
@@ -99,8 +99,8 @@ int most_that_start(int wanted, int there) {
   return started;
 }
 
-// OpenMP ends the process where it gets no thread. So before it is to make some, it is tried whether they can be had;
-// fewer compute the same bits.
+// OpenMP ends the process if it can't start a thread. So this first tries whether the system can start them; fewer
+// threads compute the same bits.
 int startable(int wanted) {
   const int there = openmp_level() > 0 ? 1 : kept_threads;
   return wanted > there ? most_that_start(wanted, there) : wanted;
@@ -122,7 +122,7 @@ ThreadBudget::ThreadBudget(int wanted, Interruption& interruption) : nested_(own
     const int granted = std::min(wanted, most_threads - in_use);
     if (granted < 1) {
       if (watch.stops_after_a_pause()) return;
-      // Yielding to most_threads others could take a second; who has slept is soon awake.
+      // sched_yield() among most_threads others could take a second; a sleeping thread wakes up soon.
       std::this_thread::sleep_for(std::chrono::microseconds(100));
       in_use = threads_in_use;
     } else if (threads_in_use.compare_exchange_weak(in_use, in_use + granted)) {

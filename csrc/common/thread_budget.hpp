@@ -1,4 +1,4 @@
-// common: how many threads a parallel region gets, of those that the process may have computing at once.
+// common: shares the threads that may compute at once in the process among its parallel regions.
 #pragma once
 
 #include "common/interruption.hpp"
@@ -10,8 +10,8 @@ namespace lstm_native {
 // corrupts memory.
 inline constexpr int most_threads = 128;
 
-// Holds between 1 and `wanted` threads for as long as it lives, no more than the system lets be started; waits while
-// all are taken. Where the call is to end before there is any, it holds none.
+// Holds from 1 to `wanted` threads while it exists, at most as many as the system can start. The constructor waits
+// while all threads are taken. If the call is cancelled meanwhile, it holds none.
 class ThreadBudget {
  public:
   ThreadBudget(int wanted, Interruption& interruption);
@@ -21,10 +21,10 @@ class ThreadBudget {
 
   int threads() const { return granted_; }
 
-  // To be called by the thread with the budget, in the region that it opened: how many threads OpenMP gave.
+  // Must be called in the region by the thread that opened it. threads: how many OpenMP gave.
   static void opened(int threads);
 
-  // The threads of the calling thread's last budget that was not nested; 0: there was none.
+  // The threads of the calling thread's last budget outside of another one; 0: there was none.
   static int last_threads();
 
  private:

@@ -13,7 +13,7 @@ enum class Dtype : std::uint32_t { float32 = 4, float64 = 8 };  // the value is 
 template <class Real>
 inline constexpr Dtype dtype_of = sizeof(Real) == 4 ? Dtype::float32 : Dtype::float64;
 
-// The only statement of the gate order. Other systems' orders are converted in Python, at the edge.
+// The only statement of the gate order. Python converts other systems' orders.
 enum Gate : index_t { input_gate = 0, forget_gate = 1, cell_candidate = 2, output_gate = 3 };
 inline constexpr index_t gate_count = 4;
 

@@ -1,5 +1,5 @@
-// common: strided views of caller's memory. Strides count elements and may be negative where a comment does not forbid
-// it. A view owns nothing.
+// common: strided views of the caller's memory. Strides count elements and may be negative where a comment does not
+// forbid it. A view owns nothing.
 #pragma once
 
 #include "common/types.hpp"

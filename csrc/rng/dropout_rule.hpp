@@ -11,7 +11,7 @@ namespace lstm_native::rng {
 // 64 bits, because the threshold of probability 1 is 2^32: it is above every word.
 struct DropoutRule {
   std::uint64_t threshold = 0;  // a word below it drops its element
-  double scale = 1.0;           // of the elements that are kept
+  double scale = 1.0;           // factor of the kept elements
 };
 
 inline DropoutRule dropout_rule(double probability) {
