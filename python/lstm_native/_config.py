@@ -18,11 +18,11 @@ _MOST_THREADS = core.most_threads()
 
 
 def set_num_threads(num_threads: int | None) -> None:
-    """Set how many threads a call uses that does not say `num_threads=` itself.
+    """Set the number of threads of calls without `num_threads=`.
 
-    Results do not depend on it, bit for bit. A limit that is put on OpenMP's threads, as
-    `threadpoolctl.threadpool_limits` does, holds for such calls, too, unless it is the number that
-    OpenMP has anyway (`OMP_NUM_THREADS`), which looks like no limit.
+    Results do not depend on it, bit for bit. A limit on OpenMP's threads, as
+    `threadpoolctl.threadpool_limits` sets it, also holds for such calls, unless it equals OpenMP's
+    own number (`OMP_NUM_THREADS`), which can't be told from no limit.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def set_num_threads(num_threads: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call uses that does not say `num_threads=` itself."""
+    """Return the number of threads of calls without `num_threads=`."""
     return core.default_threads()
 
 
@@ -64,7 +64,7 @@ def set_adaptive_threads(adapt: bool) -> None:
     ----------
     adapt : bool
         True is the default, unless the environment variable LSTM_NATIVE_ADAPTIVE_THREADS was 0 at
-        import. False: each call uses as many threads as it may and its sizes are worth.
+        import. False: each call uses all threads that it may use and that make it faster.
 
     Raises
     ------
@@ -82,10 +82,10 @@ def get_adaptive_threads() -> bool:
 def set_flush_subnormals(flush: bool) -> None:
     """Set whether calls count subnormal numbers as zeros: in this process, from now on.
 
-    Numbers below 1.18e-38 in float32, 2.23e-308 in float64. A state or a gradient that fades over
-    many steps ends among them, where many CPUs take a hundred times as long for an operation. With
-    them as zeros, a result differs by less than 1e-36 in float32, for as long as no weight is above
-    10 or so. The setting holds for the threads that compute, while they do.
+    Subnormal numbers are below 1.18e-38 in float32, 2.23e-308 in float64. States and gradients that
+    fade over many steps become subnormal, and many CPUs take a hundred times as long for operations
+    on them. With zeros instead, a result differs by less than 1e-36 in float32 if no weight is
+    above 10 or so. The setting holds for the threads of a call while they compute.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def _default_threads() -> int:
                 f"{_MOST_THREADS}, got {ours!r}"
             )
         return int(ours)
-    # OpenMP allows a list, one number per level of nesting. What it would ignore, we ignore.
+    # OpenMP allows a list, one number per level of nesting. It ignores wrong values, and so do we.
     outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if outermost.isdecimal() and int(outermost) >= 1:
         return min(int(outermost), _MOST_THREADS)

@@ -1,4 +1,4 @@
-"""Finds the CUDA target, which most builds do not have, when somebody asks for it."""
+"""Imports the CUDA target when it is first used. Most builds have none."""
 
 import ctypes
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _NAME = "lstm_native._cuda"
-_loaded: Any = None  # a call asks often, and importlib takes microseconds for each answer
+_loaded: Any = None  # kept, because importlib takes microseconds for each call
 
 
 def load() -> Any:
@@ -33,7 +33,7 @@ def load() -> Any:
 
 
 def load_with_device() -> Any:
-    """Return the extension module where there is a device, too; RuntimeError says what lacks."""
+    """Return the extension module if there is a device; RuntimeError says what is missing."""
     module = load()
     count, reason = module.devices()
     if count == 0:

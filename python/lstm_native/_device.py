@@ -90,7 +90,7 @@ class DeviceArray:
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the elements lie in C order without gaps."""
+        """Whether the elements are in C order without gaps."""
         wanted = in_c_order(self.shape, self.dtype)
         return self.size == 0 or all(
             size == 1 or got == expected
@@ -141,7 +141,7 @@ class DeviceArray:
 
     def to_host(self) -> npt.NDArray[Any]:
         """Return a copy as a NumPy array, once everything before it on the stream is done."""
-        # Elements are copied as they lie; a view brings them into the array's order.
+        # Elements are copied in the order of their addresses; a view restores the array's order.
         order = sorted(range(self.ndim), key=lambda k: -self.strides[k])
         lying = self._view(
             self.pointer, [self.shape[k] for k in order], [self.strides[k] for k in order]
@@ -186,7 +186,7 @@ class DeviceArray:
 
 
 class Taken(DeviceArray):
-    """A device array within a call: whoever computed it, the call's stream waits for that."""
+    """A device array within a call. The call's stream waits for whatever computed it."""
 
     __slots__ = ()
 

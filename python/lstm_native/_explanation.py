@@ -166,7 +166,7 @@ def explain(
 def explain(*arguments: Any, **keywords: Any) -> Explanation:
     """Say what a call of `lstm` would do, without doing it.
 
-    Called with the arguments of `lstm`, or with sizes alone, as keywords:
+    Takes the arguments of `lstm`, or these sizes as keywords:
 
     Parameters
     ----------

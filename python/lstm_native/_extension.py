@@ -1,9 +1,9 @@
-"""Imports the C++ core, with the bundled BLAS held at one thread from its first moment.
+"""Imports the C++ core. The bundled BLAS starts with one thread.
 
 OpenBLAS starts its thread pool while it is loaded, from environment variables; afterwards the pool
 can be idled but not taken back. So the variable is set for the time of the loading only. NumPy is
-imported first: its own BLAS must read the environment as the user left it. A system BLAS, which
-others in the process may share, is left alone.
+imported first: its own BLAS must read the environment as the user left it. Nothing is set for a
+system BLAS, which other code in the process may share.
 """
 
 # ruff: noqa: E402 (before NumPy says in its own words that it can't be imported)

@@ -48,7 +48,7 @@ class LSTMGrad(Operator):
     """The gradient of `LSTM`, from what a training call of it returned.
 
     The order of the arguments is that of MindSpore's own LSTMGrad. `data` and `weights` are its two
-    halves, for those who overlap the second with something else.
+    halves, so that other work can run at the same time as the second.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def multiply_add_seconds(isa: str, element_bytes: int) -> float:
 
 
 def read_seconds(isa: str, num_bytes: float) -> float:
-    """Return the time that reading so many bytes again and again takes at least.
+    """Return the least time of reading this many bytes again and again.
 
     Of each cache, its whole size counts as still there from the last time. L3 counts as fast as L2:
     the kernels' prefetches hide most of the difference, which a plain loop shows (two cores of an

@@ -11,39 +11,39 @@ from lstm_native._extension import core
 class MemoryPool(core.MemoryPool):
     """Keeps the memory of calls for the next ones.
 
-    Without one, each call asks the system for its working memory, a tape and its results, and frees
-    each once nobody refers to it. Large blocks then come as fresh pages, which are cleared before
-    they are used. In a pool they come from blocks that earlier calls are done with::
+    Without a pool, each call asks the system for its working memory, tape and results, and frees
+    them when nothing refers to them. Large blocks then come as fresh pages, which the system clears
+    first. In a pool, a call takes blocks that earlier calls have finished with::
 
         pool = lstm_native.MemoryPool()
         with pool:
             for x in batches:
                 outputs, pullback = lstm_native.lstm_vjp(x, states, weights, ...)
 
-    Calls that a thread makes inside of `with` take memory from its innermost pool, those of
-    `lstm_native.torch` too; so do, as long as a generator or coroutine is suspended there, all
-    others of that thread. Results are the same, bit for bit. Any number of threads may be in a pool
-    at once, each any number of times.
+    Calls that a thread makes inside of `with` take memory from its innermost pool, including those
+    of `lstm_native.torch`. While a generator or coroutine is suspended there, so do all other calls
+    of that thread. Results are the same, bit for bit. Any number of threads may be in a pool at
+    once, each any number of times.
 
-    Working memory is at rest again at a call's end, that of a result once its array and all views
-    of it are gone. Of blocks of about one size (within a factor of two) a pool holds at most as
-    many as were in use at once. `clear` frees those at rest; so does the end of the last reference
-    to the pool. Results outlive it.
+    Working memory is idle again when its call ends, a result's memory when the array and all its
+    views are gone. A pool holds at most as many blocks of about one size (within a factor of two)
+    as were in use at once. `clear` frees the idle blocks; so does the end of the last reference to
+    the pool. Results outlive the pool.
 
-    Blocks under 64 KiB, a `Stream` and its results, whatever goes to or comes from a GPU, and
-    OpenBLAS's buffers are not of the pool.
+    Not from the pool: blocks under 64 KiB, a `Stream` and its results, arrays that go to or come
+    from a GPU, OpenBLAS's buffers.
 
     Attributes
     ----------
     nbytes : int
-        Memory of the blocks at rest.
+        Memory of the idle blocks.
 
     Raises
     ------
     RuntimeError
-        Where a thread leaves a pool that it had not entered (a generator that another thread
-        closes); by `nbytes` and `clear` in a process that was forked in the very moment in which
-        another thread used the pool. Its calls then do without.
+        If a thread leaves a pool that it has not entered (a generator that another thread closes).
+        By `nbytes` and `clear` in a process that was forked while another thread used the pool;
+        calls there take no memory from it.
     """
 
     __slots__ = ()

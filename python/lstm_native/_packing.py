@@ -1,4 +1,4 @@
-"""Weights packed once for many calls."""
+"""The class `PackedWeights`, and `pack_weights`, which makes them."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def check_weight_dtype(value: object) -> WeightDtype | None:
 
 
 def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
-    """Yield rows of a matrix, some milliseconds' work at a time: signals wait for NumPy's calls."""
+    """Yield parts of a matrix's rows, each some milliseconds' work: signals wait for NumPy."""
     count = max(1, _ELEMENTS_AT_ONCE // matrix.shape[1])
     for first in range(0, matrix.shape[0], count):
         yield slice(first, first + count)
@@ -278,7 +278,7 @@ def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
 
 def _narrowed_part(matrix: RealArray, stored: str, name: str) -> Any:
     if stored == "float16":
-        with np.errstate(all="ignore"):  # what overflows is looked for below
+        with np.errstate(all="ignore"):  # overflow is checked below
             half = matrix.astype(np.float16)
         bits = half.view(np.uint16)
         overflowed = np.isinf(half) & np.isfinite(matrix)

@@ -47,7 +47,7 @@ class _Generator:
                 self._place = key, counter
 
     def after_fork(self) -> None:
-        """Forget a lock that a thread held which the child does not have."""
+        """Replace the lock: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
 
@@ -57,11 +57,11 @@ if hasattr(os, "register_at_fork"):
 
 
 class MasksOfCall:
-    """Around the work of a call with these masks: a call that fails draws none.
+    """Encloses the work of a call with these masks, so that a call that fails draws none.
 
     drawn: whether its place in the stream was taken from the process-wide generator.
 
-    A class, as `contextlib.contextmanager` adds most of a microsecond to every call.
+    A class, because `contextlib.contextmanager` adds most of a microsecond to every call.
     """
 
     __slots__ = ("_counter", "_drawn", "_key")

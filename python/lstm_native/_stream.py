@@ -1,4 +1,4 @@
-"""A stack that is run step by step."""
+"""The class `Stream`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Stream:
         (h_0, c_0), both of shape (L, N, H) and the weights' dtype. Default: zeros.
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
-        Memory is for as many as the default is now; a lower one, later, holds for the steps then.
+        Memory is allocated for the default at this time; a lower default later holds for later
+        steps.
     cell : Cell, optional
         The cell, where it is not the standard one; see `lstm`.
 

@@ -60,7 +60,7 @@ class LSTMFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
-        # Whoever asks for a graph of the gradients would go on with one that lacks this part.
+        # A graph of the gradients would lack this part.
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "lstm_native.torch.LSTM: expected a backward pass with create_graph=False, as "

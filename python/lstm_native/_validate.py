@@ -16,8 +16,7 @@ Choice = TypeVar("Choice", bound=str)
 
 LARGEST_SIZE = 2**63 - 1
 
-# Each layer has arrays of its own, which are checked one by one: with more a call would do nothing
-# else for minutes.
+# Each layer's arrays are checked one by one: with more layers that would take minutes.
 MOST_LAYERS = 2**16
 
 
@@ -42,7 +41,7 @@ def described(value: Any) -> str:
 
 
 def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
-    """Return an int within [low, high]; a bool is none. Without `high`, an index must hold it."""
+    """Return an int within [low, high], not a bool. Without `high`, it must fit an index."""
     if type(value) is int and low <= value <= (LARGEST_SIZE if high is None else high):
         return value
     bounds = f"an int of at least {low}" if high is None else f"an int from {low} to {high}"
@@ -63,7 +62,7 @@ def layer_count(value: Any) -> int:
 
 
 def boolean(value: Any, name: str) -> bool:
-    """Return a bool; 0 and 1 are none."""
+    """Return a bool; 0 and 1 are refused."""
     if value is True or value is False:
         return value
     if not isinstance(value, bool | np.bool_):
@@ -175,7 +174,7 @@ def state_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
 
 
 def warn_single_layer(rate: float, stacklevel: int) -> None:
-    """Say that dropout between layers has no effect where there is one layer."""
+    """Warn that dropout between layers has no effect if there is one layer."""
     warnings.warn(
         f"dropout: {rate} has no effect, because it is applied between layers and num_layers is 1",
         UserWarning,
@@ -198,7 +197,7 @@ def batch_sizes(value: Any, x: RealArray) -> list[int]:
         )
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
-    if x.ndim == 2 and array.size > len(x):  # before a list is made of what may be very long
+    if x.ndim == 2 and array.size > len(x):  # before a long array becomes a list
         raise ValueError(
             f"{name}: expected at most as many steps as input has rows, {len(x)}, got {array.size}"
         )

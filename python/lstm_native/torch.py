@@ -1,4 +1,4 @@
-"""A module for PyTorch: `lstm_native.torch.LSTM` in place of `torch.nn.LSTM`.
+"""A module for PyTorch: `lstm_native.torch.LSTM` replaces `torch.nn.LSTM`.
 
 The only part of the package that needs PyTorch; `import lstm_native` does not import it.
 """
@@ -31,13 +31,13 @@ _TIME_MAJOR = ("seq_len", "batch", "input_size")
 _BATCH_FIRST = ("batch", "seq_len", "input_size")
 _STATES = ("hx[0] (h_0)", "hx[1] (c_0)")
 _STATE = ("num_layers * num_directions", "batch", "hidden_size")
-# What conversions leave on other devices is refused when it is called. On "meta" nothing computes.
+# A module that was moved to another device is refused when it is called. "meta" computes nothing.
 _DEVICES = ("cpu", "meta")
 _DTYPES = (torch.float32, torch.float64)
 
 
 class LSTM(torch.nn.LSTM):
-    """`torch.nn.LSTM` that computes here: to be put in its place.
+    """Replaces `torch.nn.LSTM`, and computes with this package.
 
     Constructor, initial values for a given `torch.manual_seed`, parameters, `state_dict`, inputs
     and outputs are those of `torch.nn.LSTM`, and so are their descriptions. Gradients, too, are
@@ -198,7 +198,7 @@ class LSTM(torch.nn.LSTM):
                 _validate.shape(state, name, (cells, batch, self.hidden_size), _STATE)
 
     def _refuse(self, x: Any, states: Any, weights: Any) -> None:
-        """Say which tensor is of another kind than the rest."""
+        """Raise an error that names the tensor of another dtype, device or layout."""
         roles = _ROLES if self.bias else _ROLES[:2]
         dtype = weights[0].dtype
         _check_dtype(dtype, "weight_ih_l0")
@@ -243,7 +243,7 @@ _uncompiled: list[Any] = []
 
 
 def _call_uncompiled(module: LSTM, input: Any, hx: Any) -> Any:
-    """Keep torch.compile out, for which it must be loaded: that takes seconds, so not before."""
+    """Exclude the call from torch.compile. Loading torch.compile takes seconds, so only if used."""
     if not _uncompiled:
         _uncompiled.append(torch.compiler.disable(LSTM._call))
     return _uncompiled[0](module, input, hx)
