@@ -132,6 +132,7 @@ def public_calls(threads: int) -> PublicCalls:
         "Stream.run": lambda: stream.run(one_way.x),
         "Stream.state": set_state,
         "Stream.reset": stream.reset,
+        "Cell": lambda: lstm_native.Cell(input_forget=True),
         "explain": lambda: lstm_native.explain(**sizes),
         "Explanation": lambda: str(lstm_native.explain(**sizes)),
         "LayerExplanation": lambda: lstm_native.explain(**sizes).layers[0],
