@@ -176,7 +176,7 @@ def test_a_bad_value_stays_in_its_own_row(packed):
 @every_dtype
 @every_stack
 @pytest.mark.parametrize("name", ["mixed", "zeros among them", "many"])
-def test_a_row_does_not_depend_on_its_company(name, stack, dtype):
+def test_a_row_does_not_depend_on_the_other_rows(name, stack, dtype):
     lengths = LENGTHS[name]
     case = make(lengths, dtype, **STACKS[stack])
     packed = pack(case)

@@ -98,13 +98,13 @@ def test_a_call_with_nothing_to_convert_gives_the_same_bits_as_any_other(name):
 
 @every_kind
 @few_names
-def test_a_row_does_not_depend_on_its_company(name, dtype, stored):
+def test_a_row_does_not_depend_on_the_other_rows(name, dtype, stored):
     case = make(name, dtype)
     assert_rows_alone(case, pack(case, weight_dtype=stored))
 
 
 @given(random_shapes, st.sampled_from(DTYPES), st.integers(0, 2**32 - 1))
-def test_no_row_of_any_shape_depends_on_its_company(shape, dtype, seed):
+def test_no_row_of_any_shape_depends_on_the_other_rows(shape, dtype, seed):
     case = make_case(shape, dtype, seed)
     assert_rows_alone(case, pack(case))
 
