@@ -22,6 +22,7 @@ settings.register_profile(
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="also run cross products")
     parser.addoption("--runslow", action="store_true", help="also run tests that take minutes")
+    parser.addoption("--loaders", action="store_true", help="also run tests/loaders")
     parser.addoption("--cuda", help="the CUDA module for tests/cuda: a file, or 'device'")
 
 
@@ -30,9 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """tests/cuda is for `make test-cuda`, which builds the module that they need."""
-    unwanted = collection_path == PROJECT / "tests" / "cuda" and config.getoption("--cuda") is None
-    return True if unwanted else None
+    """tests/cuda and tests/loaders are for make targets that install what they need."""
+    options = {"cuda": "--cuda", "loaders": "--loaders"}
+    for folder, option in options.items():
+        if collection_path == PROJECT / "tests" / folder and not config.getoption(option):
+            return True
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

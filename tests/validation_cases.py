@@ -108,6 +108,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "has_ih_bias": SCALAR,
         "has_hh_bias": SCALAR,
         "weight_dtype": ("type", "value", "dtype"),
+        "gate_order": SCALAR,
     },
     STREAM: {
         "packed": SCALAR,
@@ -1142,6 +1143,8 @@ REST = [
     ),
 ]
 
+GATE_ORDER = "the letters i, f, g (or c) and o in an order, such as 'ifgo'"
+
 PACKING = [
     *other("pack_weights", "all_weights",
         ("type", "None", TypeError,
@@ -1243,6 +1246,15 @@ PACKING = [
         ("dtype", "for weights of float64", TypeError,
          "weight_dtype: expected None for weights of dtype float64, got 'float16'",
          {"all_weights": [w.astype(np.float64) for w in WEIGHTS], "weight_dtype": "float16"}),
+    ),
+    *scalar("pack_weights", "gate_order", GATE_ORDER,
+        ("type", "None", TypeError, "None", None),
+        ("type", "places of the gates", TypeError, "tuple", (0, 2, 1, 3)),
+        ("value", "three gates", ValueError, "'ifo'", "ifo"),
+        ("value", "a gate twice", ValueError, "'iffo'", "iffo"),
+        ("value", "both letters of the candidate", ValueError, "'ifgc'", "ifgc"),
+        ("value", "capital letters", ValueError, "'IFGO'", "IFGO"),
+        ("value", "a system's name", ValueError, "'onnx'", "onnx"),
     ),
 ]
 

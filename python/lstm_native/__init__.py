@@ -2,8 +2,9 @@
 
 `lstm` is a function on arrays, with the signature of `ivy.lstm`; `LSTM` is an operator with one
 flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGrad` are their
-gradients. `pack_weights` prepares weights for many calls, `Stream` runs a stack step by step,
-`explain` says what a call does and what bounds it, a `MemoryPool` keeps memory between calls.
+gradients. `load` makes a `Model` of a model file. `pack_weights` prepares weights for many calls,
+`Stream` runs a stack step by step, `explain` says what a call does and what bounds it, a
+`MemoryPool` keeps memory between calls.
 `lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
 `ArrayLike` and `Weights` are the types of arguments, for annotations.
 """
@@ -28,6 +29,7 @@ from lstm_native._config import (
 from lstm_native._functional import lstm
 from lstm_native._grad import LSTMGrad
 from lstm_native._memory import MemoryPool
+from lstm_native._model import Model, load
 from lstm_native._op import LSTM
 from lstm_native._packing import PackedWeights, Weights, pack_weights
 from lstm_native._random import manual_seed
@@ -58,6 +60,7 @@ __all__ = [
     "LSTMGrad",
     "LayerExplanation",
     "MemoryPool",
+    "Model",
     "PackedWeights",
     "Pullback",
     "Stream",
@@ -69,6 +72,7 @@ __all__ = [
     "get_config",
     "get_flush_subnormals",
     "get_num_threads",
+    "load",
     "lstm",
     "lstm_vjp",
     "manual_seed",

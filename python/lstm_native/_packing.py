@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lstm_native import _validate
 from lstm_native._arrays import RealArray
 from lstm_native._extension import core
+from lstm_native._gate_order import IFGO, check_gate_order, reordered
 from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
 from lstm_native._types import ArrayLike, WeightDtype
@@ -79,7 +80,7 @@ class PackedWeights:
         return self._core.nbytes + sum(biases)
 
     def unpack(self) -> tuple[RealArray, ...]:
-        """Return the arrays that were packed, in their order and shapes.
+        """Return the arrays that were packed, in their order and shapes, with gates as i, f, g, o.
 
         Equal to the originals, bit for bit; matrices stored in 16 bits come back as float32 with
         the values that they were rounded to.
@@ -124,6 +125,7 @@ def pack_weights(
     has_hh_bias: bool = True,
     *,
     weight_dtype: WeightDtype | None = None,
+    gate_order: str = IFGO,
 ) -> PackedWeights:
     """Bring a stack's weights into the order in which the kernels read them, once for many calls.
 
@@ -136,6 +138,10 @@ def pack_weights(
         sequence with a large hidden_size. Sums, biases, states and results stay float32. The
         largest error of any result over 1 to 100 steps of 32 to 512 units, with weights drawn from
         +-1 / sqrt(H) (`make accuracy`): float16 5e-4, bfloat16 4e-3 (float32 itself: 8e-7).
+    gate_order : str, default "ifgo"
+        In which order the arrays hold the gates: the letters i, f, g (or c, for the candidate) and
+        o. PyTorch, cuDNN and Keras store "ifgo", ONNX "iofc", OpenVINO "fico". `unpack` returns
+        "ifgo", whatever came.
 
     Returns
     -------
@@ -148,8 +154,9 @@ def pack_weights(
         If an argument has the wrong type, or the arrays are not all of one dtype, float32 or
         float64; if `weight_dtype` is set and they are not float32.
     ValueError
-        If a shape or a size is wrong, or a weight is too large for `weight_dtype`. The message
-        names the argument, what was expected and what came.
+        If a shape or a size is wrong, `gate_order` is none, or a weight is too large for
+        `weight_dtype`. The message names the argument, what was expected and what
+        came.
     MemoryError
         If the memory can't be had.
 
@@ -172,7 +179,10 @@ def pack_weights(
         _validate.boolean(has_hh_bias, "has_hh_bias"),
     )
     stored = check_weight_dtype(weight_dtype)
+    order = check_gate_order(gate_order)
     sizes, weights = from_sequence(all_weights, None, num_layers, bidirectional, transposed, biases)
+    if order != IFGO:
+        weights = [_in_order(cell, order) for cell in weights]
     dtype = weights[0].input.dtype
     if stored is not None:
         if dtype != np.float32:
@@ -201,6 +211,11 @@ def pack_weights(
         _flags=(transposed, *biases),
     )
     return packed
+
+
+def _in_order(cell: CellWeights, order: str) -> CellWeights:
+    """Return a direction's weights with the gates in the core's order."""
+    return CellWeights(*(None if array is None else reordered(array, order) for array in cell))
 
 
 def from_packed(

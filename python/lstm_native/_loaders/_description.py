@@ -1,0 +1,101 @@
+"""What every reader turns an LSTM into: plain data, without the package that wrote it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from lstm_native._gate_order import IFGO
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The arrays of one layer and direction, of H units with I inputs; absent ones are None."""
+
+    input: Array
+    """(4 * H, I)"""
+    hidden: Array
+    """(4 * H, H), with a projection (4 * H, P)"""
+    input_bias: Array | None = None
+    """(4 * H,)"""
+    hidden_bias: Array | None = None
+    """(4 * H,)"""
+    peephole: Array | None = None
+    """(3 * H,), in the order i, f, o"""
+    projection: Array | None = None
+    """(P, H)"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a step computes, beyond the arrays."""
+
+    activations: tuple[str, str, str] = ("sigmoid", "tanh", "tanh")
+    """Of the gates i, f and o; of the candidate g; of the cell state in the output. Lower case."""
+    alphas: tuple[float, ...] = ()
+    betas: tuple[float, ...] = ()
+    clip: float | None = None
+    """The bound of every pre-activation's magnitude."""
+    input_forget: bool = False
+    """Whether f is 1 - i."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A stack of layers with its weights."""
+
+    source: str
+    """Where it comes from, for people: a file, and the LSTM's name in it."""
+    layers: tuple[tuple[Weights, ...], ...]
+    """For each layer, for each direction."""
+    gate_order: str = IFGO
+    batch_first: bool = False
+    reverse: bool = False
+    """Whether the one direction begins with the end of a sequence."""
+    cells: tuple[Cell, ...] = (Cell(),)
+    """For each layer, or one for all."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What the file calls an unusual property: {"clip": "attribute clip of node 'lstm'"}."""
+    weight_dtype: str | None = None
+    """Either "float16" or "bfloat16", where the file stores the matrices in 16 bits."""
+
+
+# What the core has no code for yet; a Model of one would compute something else.
+_UNSUPPORTED = {
+    "activations": "other activations than sigmoid, tanh, tanh",
+    "clip": "a bound of the pre-activations",
+    "input_forget": "a forget gate of 1 - i",
+    "peephole": "peepholes",
+    "projection": "a projection of the output",
+    "reverse": "one direction that begins with the end of a sequence",
+}
+
+
+def unsupported(description: Description) -> tuple[str, ...]:
+    """Return what keeps a description from being run, one reason per property."""
+    usual = Cell()
+    cells = description.cells
+    every = [weights for layer in description.layers for weights in layer]
+    present = {
+        "activations": any(cell.activations != usual.activations for cell in cells),
+        "clip": any(cell.clip is not None for cell in cells),
+        "input_forget": any(cell.input_forget for cell in cells),
+        "peephole": any(weights.peephole is not None for weights in every),
+        "projection": any(weights.projection is not None for weights in every),
+        "reverse": description.reverse,
+    }
+    return tuple(
+        f"{description.keys.get(name, name)}: not supported yet: {_UNSUPPORTED[name]}"
+        for name, found in present.items()
+        if found
+    )
+
+
+def check_supported(description: Description) -> None:
+    """Refuse what the core has no code for."""
+    reasons = unsupported(description)
+    if reasons:
+        raise ValueError(f"{description.source}: " + "; ".join(reasons))

@@ -1,0 +1,70 @@
+"""The LSTMs of a file: listed by name and size, read when one is chosen."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from lstm_native._loaders._description import Description
+
+
+@dataclass(frozen=True)
+class Found:
+    """An LSTM in a file, before its arrays are read and checked."""
+
+    names: tuple[str, ...]
+    """Any of these chooses it."""
+    sizes: str
+    """For people."""
+    read: Callable[[], Description]
+
+    @property
+    def label(self) -> str:
+        return " -> ".join(self.names)
+
+
+def choose(found: Sequence[Found], wanted: str | None, file: str, argument: str) -> Found:
+    """Return the LSTM of that name, or the only one.
+
+    argument: what the caller calls the name, as "prefix".
+    """
+    if not found:
+        raise ValueError(f"{file}: expected an LSTM, found none")
+    if wanted is not None:
+        exact = [one for one in found if wanted in one.names]
+        if exact:
+            return exact[0]
+    elif len(found) == 1:
+        return found[0]
+    listed = "".join(f"\n  {argument}={one.names[0]!r}: {one.sizes}" for one in found)
+    if wanted is not None:
+        raise ValueError(f"{file}: {argument}: expected one of its LSTMs, got {wanted!r}:{listed}")
+    raise ValueError(
+        f"{file}: expected one LSTM, found {len(found)}; choose by {argument}=:{listed}"
+    )
+
+
+def refuse(file: str, key: str, expected: str, found: str) -> NoReturn:
+    """Say what is wrong with a file."""
+    raise ValueError(f"{file}: {key}: expected {expected}, found {found}")
+
+
+def sizes_text(input_size: int, hidden_size: int, num_layers: int, directions: int) -> str:
+    """Return sizes for people."""
+    layers = f"{num_layers} layer{'s' if num_layers > 1 else ''}"
+    both = ", both directions" if directions == 2 else ""
+    return f"{layers}, {input_size} inputs, {hidden_size} units{both}"
+
+
+def library(module: str, extra: str, what: str) -> Any:
+    """Import a format's own library; where it is missing, say what to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name != module.split(".", maxsplit=1)[0]:
+            raise
+        install = f"lstm_native[{extra}]" if extra else module
+        raise ImportError(
+            f"{what} needs the package {module}, which is not installed: pip install {install}",
+            name=module,
+        ) from missing

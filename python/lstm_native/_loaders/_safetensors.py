@@ -1,0 +1,91 @@
+"""Files in the safetensors format, with PyTorch's names."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_native._loaders._description import Array, Description
+from lstm_native._loaders._found import Found, library, refuse
+from lstm_native._loaders._metadata import KEY, Metadata
+from lstm_native._loaders._metadata import read as read_metadata
+from lstm_native._loaders._torch_keys import HALVES, Tensors, choose_prefix, find
+
+_EXTRA = "safetensors"
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def find_in_file(path: Path) -> list[Found]:
+    """Return the LSTMs of a file."""
+    return find(_tensors(path)[0])
+
+
+def from_file(path: Path, prefix: str) -> Description:
+    """Describe the LSTM of a file."""
+    tensors, text = _tensors(path)
+    found = choose_prefix(tensors, prefix)
+    description = found.read()
+    metadata = read_metadata(text, str(path))
+    if metadata is None:
+        return description
+    first = description.layers[0][0]
+    for name, bias in (("has_ih_bias", first.input_bias), ("has_hh_bias", first.hidden_bias)):
+        if getattr(metadata, name) != (bias is not None):
+            refuse(
+                str(path),
+                f"key '{found.names[0]}bias_{name[4:6]}_l0'",
+                f"{name}={getattr(metadata, name)}, as the metadata say",
+                f"{bias is not None}",
+            )
+    if metadata.weight_dtype != description.weight_dtype:
+        refuse(
+            str(path),
+            f"key '{found.names[0]}weight_hh_l0'",
+            f"dtype {metadata.weight_dtype or 'float32 or float64'}, as the metadata say",
+            description.weight_dtype or str(first.hidden.dtype),
+        )
+    return replace(description, batch_first=metadata.batch_first, gate_order=metadata.gate_order)
+
+
+def write(path: Path, state: Mapping[str, Array], metadata: Metadata) -> None:
+    """Write arrays by name; matrices in 16 bits where the metadata say so, without a loss."""
+    save_file = library("safetensors.numpy", _EXTRA, f"{path}: a safetensors file").save_file
+    stored: Any = metadata.weight_dtype
+    if stored == "bfloat16":
+        stored = library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file").bfloat16
+    arrays = {
+        key: np.ascontiguousarray(
+            array.astype(stored) if stored is not None and array.ndim == 2 else array
+        )
+        for key, array in state.items()
+    }
+    save_file(arrays, path, metadata={KEY: metadata.text()})
+
+
+def _tensors(path: Path) -> tuple[Tensors, str | None]:
+    """Return a file's tensors, and what `write` said of them."""
+    safetensors = library("safetensors", _EXTRA, f"{path}: a safetensors file")
+    shapes: dict[str, tuple[int, ...]] = {}
+    dtypes: dict[str, str] = {}
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            text = (file.metadata() or {}).get(KEY)
+            for key in file.keys():  # noqa: SIM118  # the file is no mapping
+                piece = file.get_slice(key)
+                shapes[key] = tuple(piece.get_shape())
+                dtypes[key] = _DTYPES.get(piece.get_dtype(), piece.get_dtype())
+    except safetensors.SafetensorError as reason:
+        raise ValueError(
+            f"{path}: expected a safetensors file, found one that can't be read: {reason}"
+        ) from reason
+
+    def read(key: str) -> Array:
+        if dtypes[key] == "bfloat16":  # NumPy knows it from then on
+            library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file")
+        with safetensors.safe_open(path, framework="np") as file:
+            array: Array = file.get_tensor(key)
+        return array.astype(np.float32) if dtypes[key] in HALVES else array
+
+    return Tensors(str(path), shapes, dtypes, read), text

@@ -1,0 +1,476 @@
+"""A stack of layers with its weights, from the arrays of a program or from a model file."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from lstm_native import _validate
+from lstm_native._arrays import RealArray, as_real
+from lstm_native._functional import lstm
+from lstm_native._gate_order import IFGO
+from lstm_native._loaders import _files
+from lstm_native._loaders._description import Description, Weights, check_supported
+from lstm_native._loaders._metadata import Metadata
+from lstm_native._packing import PackedWeights, pack_weights
+from lstm_native._stream import Stream
+
+_WHOLE = ("float32", "float64")
+
+
+class Model:
+    """An LSTM with its weights, to be called.
+
+    With T = seq_len, N = batch, I = input_size, H = hidden_size, L = num_layers and
+    D = num_directions, as for `lstm`. Immutable and picklable; any number of threads may call the
+    same one. `load` makes one of a model file, `from_torch`, `from_onnx`, `from_keras` and
+    `from_jax` of what those libraries hold in memory.
+
+    Parameters
+    ----------
+    weights : sequence of arrays, or PackedWeights
+        For each layer, for each direction (forward before reverse): w_ih, w_hh[, b_ih][, b_hh], as
+        for `lstm`. They are copied. Of PackedWeights the sizes, biases and order are known.
+    num_layers : int, default 1
+    bidirectional : bool, default False
+    batch_first : bool, default False
+        Whether calls take and return (N, T, ...).
+    has_ih_bias, has_hh_bias : bool, default True
+        Whether `weights` includes b_ih, b_hh.
+    weight_dtype : {"float16", "bfloat16"}, optional
+        As for `pack_weights`.
+    gate_order : str, default "ifgo"
+        In which order `weights` holds the gates, as for `pack_weights`.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `pack_weights`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstm_native
+    >>> weights = [np.ones(s, np.float32) for s in [(8, 10), (8, 2), (8,), (8,)]]
+    >>> model = lstm_native.Model(weights)
+    >>> model
+    <Model: 1 layer, 10 inputs, 2 units, float32>
+    >>> output, (h_n, c_n) = model(np.ones((5, 3, 10), np.float32))
+    >>> output.shape, h_n.shape
+    ((5, 3, 2), (1, 3, 2))
+    """
+
+    __slots__ = ("_batch_first", "_packed", "_source")
+
+    _batch_first: bool
+    _packed: PackedWeights
+    _source: str | None
+
+    def __init__(
+        self,
+        weights: Any,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        *,
+        batch_first: bool = False,
+        has_ih_bias: bool = True,
+        has_hh_bias: bool = True,
+        weight_dtype: str | None = None,
+        gate_order: str = IFGO,
+    ) -> None:
+        batch_first = _validate.boolean(batch_first, "batch_first")
+        if not isinstance(weights, PackedWeights):
+            weights = pack_weights(
+                weights,
+                num_layers,
+                bidirectional,
+                has_ih_bias=has_ih_bias,
+                has_hh_bias=has_hh_bias,
+                weight_dtype=weight_dtype,
+                gate_order=gate_order,
+            )
+        _set(self, weights, batch_first, None)
+
+    def __call__(
+        self,
+        x: Any,
+        *,
+        state: Any = None,
+        lengths: Any = None,
+        batch_sizes: Any = None,
+        num_threads: int | None = None,
+    ) -> tuple[RealArray, tuple[RealArray, RealArray]]:
+        """Run over whole sequences.
+
+        Parameters
+        ----------
+        x : array, of the model's dtype
+            Shape (T, N, I), or (N, T, I) if `batch_first`, or (sum(batch_sizes), I) for a packed
+            sequence.
+        state : tuple of two arrays, optional
+            (h_0, c_0), both (L * D, N, H). Zeros by default.
+        lengths, batch_sizes, num_threads
+            As for `lstm`.
+
+        Returns
+        -------
+        output : numpy.ndarray
+            Shape (T, N, D * H), (N, T, D * H) or (sum(batch_sizes), D * H), as x.
+        (h_n, c_n) : tuple of numpy.ndarray
+            The state after the last step of each sequence, both (L * D, N, H).
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As `lstm`, which computes it.
+        """
+        array = as_real(x, "x")
+        packed = self._packed
+        if array.dtype != packed.dtype:
+            raise TypeError(
+                f"x: expected dtype {packed.dtype}, the model's, got {array.dtype}; "
+                f"model.astype({str(array.dtype)!r}) takes it"
+            )
+        if state is None:
+            batch = self._batch_of(array, batch_sizes)
+            cells = packed.num_layers * (2 if packed.bidirectional else 1)
+            zeros = np.zeros((cells, batch, packed.hidden_size), packed.dtype)
+            state = (zeros, zeros)
+        output, h_n, c_n = lstm(
+            array,
+            state,
+            packed,
+            packed.num_layers,
+            0.0,
+            False,
+            packed.bidirectional,
+            self._batch_first,
+            batch_sizes,
+            lengths=lengths,
+            num_threads=num_threads,
+        )
+        return output, (h_n, c_n)
+
+    def stream(self, batch: int = 1, *, num_threads: int | None = None) -> Stream:
+        """Return a `Stream` with these weights: the model step by step, its state kept inside."""
+        return Stream(self._packed, batch, num_threads=num_threads)
+
+    @property
+    def packed(self) -> PackedWeights:
+        """The weights, to be passed to `lstm`, `LSTM` and `Stream`."""
+        return self._packed
+
+    @property
+    def input_size(self) -> int:
+        return self._packed.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        return self._packed.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        return self._packed.num_layers
+
+    @property
+    def bidirectional(self) -> bool:
+        return self._packed.bidirectional
+
+    @property
+    def batch_first(self) -> bool:
+        return self._batch_first
+
+    @property
+    def has_ih_bias(self) -> bool:
+        return self._packed.has_ih_bias
+
+    @property
+    def has_hh_bias(self) -> bool:
+        return self._packed.has_hh_bias
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: of inputs, states and results."""
+        return self._packed.dtype
+
+    @property
+    def weight_dtype(self) -> str | None:
+        """Either "float16" or "bfloat16", where the matrices are stored in 16 bits."""
+        return self._packed.weight_dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the weights."""
+        return self._packed.nbytes
+
+    @property
+    def source(self) -> str | None:
+        """Where the model was read from: the file, and its name in it."""
+        return self._source
+
+    def state_dict(self) -> dict[str, RealArray]:
+        """Return copies of the arrays by PyTorch's names: `weight_ih_l0`, `bias_hh_l1_reverse`."""
+        packed = self._packed
+        arrays = iter(_standing(packed))
+        roles = ("weight_ih", "weight_hh") + ("bias_ih",) * packed.has_ih_bias
+        roles += ("bias_hh",) * packed.has_hh_bias
+        directions = ("", "_reverse") if packed.bidirectional else ("",)
+        return {
+            f"{role}_l{layer}{direction}": next(arrays)
+            for layer in range(packed.num_layers)
+            for direction in directions
+            for role in roles
+        }
+
+    def astype(self, dtype: Any) -> "Model":
+        """Return the model in another precision.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64", "float16", "bfloat16"} or numpy.dtype
+            float32 and float64 are what calls take, compute in and return. The others store the
+            matrices, as `weight_dtype` of `pack_weights` does; calls take and return float32.
+        """
+        name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        packed = self._packed
+        if name == (packed.weight_dtype or str(packed.dtype)):
+            return self
+        whole = name if name in _WHOLE else "float32"
+        arrays = [array.astype(whole, copy=False) for array in packed.unpack()]
+        again = pack_weights(
+            arrays,
+            packed.num_layers,
+            packed.bidirectional,
+            packed.weights_transposed,
+            packed.has_ih_bias,
+            packed.has_hh_bias,
+            weight_dtype=None if name in _WHOLE else name,
+        )
+        return _made(again, self._batch_first, self._source)
+
+    @classmethod
+    def from_torch(cls, module: Any, prefix: str = "") -> "Model":
+        """Make a model of a PyTorch module, or of its state_dict.
+
+        Parameters
+        ----------
+        module : torch.nn.Module, or mapping of str to tensor or array
+            A torch.nn.LSTM or LSTMCell, a module with one inside, or what `state_dict()` returned.
+            Of a state_dict `batch_first` is not known, and counts as false. Dropout between layers,
+            which is for training, is left out.
+        prefix : str
+            Which LSTM, where there are several: "encoder.lstm.".
+        """
+        from lstm_native._loaders import _torch  # noqa: PLC0415  # when needed: imports stay fast
+
+        return _described(_torch.from_module_or_state(module, prefix))
+
+    def to_torch(self) -> Any:
+        """Return a torch.nn.LSTM with these weights, in evaluation mode.
+
+        Its parameters are float32 or float64; where the model has one bias, the other is zero.
+        """
+        from lstm_native._loaders import _torch  # noqa: PLC0415
+
+        options = {
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "bidirectional": self.bidirectional,
+            "batch_first": self._batch_first,
+        }
+        return _torch.to_module(self.state_dict(), options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model into a file, from which `load` makes the same one.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in `.safetensors`: arrays by PyTorch's names, 16-bit matrices in 16 bits, and the
+            rest as metadata.
+        """
+        target = _files.checked_path(path)
+        write = _WRITERS.get(target.suffix.lower())
+        if write is None:
+            raise ValueError(
+                f"path: expected a name that ends in {', '.join(_WRITERS)}, got {target.name!r}"
+            )
+        write(self, target)
+
+    def _metadata(self) -> Metadata:
+        return Metadata(self._batch_first, self.weight_dtype, self.has_ih_bias, self.has_hh_bias)
+
+    def _batch_of(self, x: RealArray, batch_sizes: Any) -> int:
+        """Return the batch, for zero states."""
+        packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
+        _validate.input_rank(x, self._batch_first, packed)
+        return int(packed[0] if packed else x.shape[0 if self._batch_first else 1])
+
+    def _facts(self) -> dict[str, str]:
+        """Return what `repr` says, in words."""
+        layers = self.num_layers
+        both = " (both directions)" if self.bidirectional else ""
+        stored = f"{self.dtype}" + (f", {self.weight_dtype} weights" if self.weight_dtype else "")
+        return {
+            "layers": f"{layers} layer{'s' if layers > 1 else ''}{both}",
+            "inputs": f"{self.input_size} inputs",
+            "units": f"{self.hidden_size} units",
+            "numbers": stored,
+            **({"arrays": "batch first"} if self._batch_first else {}),
+            **({"source": f"from {self._source}"} if self._source else {}),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Model: {', '.join(self._facts().values())}>"
+
+    def _repr_html_(self) -> str:
+        facts = {**self._facts(), "memory": f"{self.nbytes:,} bytes"}
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
+            for name, value in facts.items()
+        )
+        return f"<table><caption>lstm_native.Model</caption>{rows}</table>"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: a Model is immutable; make another one")
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
+
+    def __copy__(self) -> "Model":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Model":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (self._packed, self._batch_first, self._source)
+
+
+def load(
+    path: str | PathLike[str],
+    *,
+    prefix: str | None = None,
+    node: str | None = None,
+    layer: str | None = None,
+    batch_first: bool | None = None,
+) -> Model:
+    """Make a `Model` of the LSTM in a model file.
+
+    Parameters
+    ----------
+    path : str or path
+        Its ending names the format: `.safetensors`; `.pt`, `.pth` or `.bin` of PyTorch, read with
+        weights_only=True; `.onnx`; `.keras`, `.h5` or `.hdf5` of Keras.
+    prefix, node, layer : str, optional
+        Which LSTM, where the file has several: the prefix of its keys (safetensors, PyTorch), its
+        node (ONNX; any one of a stack), its layer (Keras). The error for a file with several lists
+        them.
+    batch_first : bool, optional
+        Whether calls take and return (N, T, ...). By default as the file says; where it does not
+        (PyTorch's state_dict), false.
+
+    Raises
+    ------
+    ValueError
+        If the file is not what its ending says, has no LSTM or several, lacks a key or has one too
+        many, or its LSTM is of a kind that is not supported yet. The message names the file, the
+        key, what was expected and what was found.
+    ImportError
+        If the format's own library is not installed. The message says what to install.
+    OSError
+        If the file can't be read.
+    """
+    file = _files.checked_path(path)
+    reader = _files.reader_of(file)
+    given = {"prefix": prefix, "node": node, "layer": layer}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected a str, got {_validate.described(value)}")
+        if name != reader.argument:
+            raise ValueError(
+                f"{name}: expected None for a {file.suffix} file, whose LSTMs are chosen by "
+                f"{reader.argument}=, got {value!r}"
+            )
+    description = reader.from_file(file, given[reader.argument])
+    return _described(description, batch_first)
+
+
+def _described(description: Description, batch_first: bool | None = None) -> Model:
+    """Make a model of a reader's plain data."""
+    check_supported(description)
+    if batch_first is None:
+        batch_first = description.batch_first
+    batch_first = _validate.boolean(batch_first, "batch_first")
+    cells = [weights for layer in description.layers for weights in layer]
+    _check_uniform(description, cells)
+    has_ih = any(cell.input_bias is not None for cell in cells)
+    has_hh = any(cell.hidden_bias is not None for cell in cells)
+    arrays = []
+    for cell in cells:
+        arrays += [cell.input, cell.hidden]
+        zeros = np.zeros(len(cell.input), cell.input.dtype)
+        if has_ih:
+            arrays.append(zeros if cell.input_bias is None else cell.input_bias)
+        if has_hh:
+            arrays.append(zeros if cell.hidden_bias is None else cell.hidden_bias)
+    packed = pack_weights(
+        arrays,
+        len(description.layers),
+        len(description.layers[0]) == 2,
+        has_ih_bias=has_ih,
+        has_hh_bias=has_hh,
+        weight_dtype=description.weight_dtype,
+        gate_order=description.gate_order,
+    )
+    return _made(packed, batch_first, description.source)
+
+
+def _check_uniform(description: Description, cells: list[Weights]) -> None:
+    """Check that all layers have one hidden_size, as a stack does."""
+    sizes = [cell.hidden.shape[1] for cell in cells]
+    directions = {len(layer) for layer in description.layers}
+    if len(set(sizes)) > 1 or len(directions) > 1:
+        each = ", ".join(
+            f"{layer[0].hidden.shape[1]}{' in both directions' if len(layer) == 2 else ''}"
+            for layer in description.layers
+        )
+        raise ValueError(
+            f"{description.source}: expected layers of one hidden_size and the same directions, "
+            f"found hidden sizes {each}; load its layers one by one"
+        )
+
+
+def _made(packed: PackedWeights, batch_first: bool, source: str | None) -> Model:
+    """Make a model of what its attributes hold: pickled, or checked before."""
+    model = Model.__new__(Model)
+    _set(model, packed, batch_first, source)
+    return model
+
+
+def _set(model: Model, packed: PackedWeights, batch_first: bool, source: str | None) -> None:
+    values = {"_packed": packed, "_batch_first": batch_first, "_source": source}
+    for name, value in values.items():
+        object.__setattr__(model, name, value)
+
+
+def _standing(packed: PackedWeights) -> list[RealArray]:
+    """Return the arrays that were packed, with matrices as (4 * H, ...)."""
+    arrays = packed.unpack()
+    if not packed.weights_transposed:
+        return list(arrays)
+    return [np.ascontiguousarray(a.T) if a.ndim == 2 else a for a in arrays]
+
+
+def _save_safetensors(model: Model, path: Any) -> None:
+    from lstm_native._loaders import _safetensors  # noqa: PLC0415
+
+    _safetensors.write(path, model.state_dict(), model._metadata())
+
+
+_WRITERS: Mapping[str, Callable[[Model, Any], None]] = {".safetensors": _save_safetensors}

@@ -1,0 +1,287 @@
+"""PyTorch's modules and files, and safetensors: values as PyTorch computes them, exact trips."""
+
+import pickle
+import re
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calls import BIASES, assert_same_bits, pack
+from lstm_native import Model, load
+from shapes import Shape, make_case
+
+LAYERS = [(1, False), (3, False), (2, True)]
+stacks = pytest.mark.parametrize(("num_layers", "bidirectional"), LAYERS)
+
+
+def theirs(num_layers=2, bidirectional=True, **options):
+    torch.manual_seed(1)
+    return torch.nn.LSTM(5, 7, num_layers, bidirectional=bidirectional, **options).eval()
+
+
+def assert_computes_the_same(model, module, *, x=None):
+    x = torch.randn(4, 3, 5, dtype=next(module.parameters()).dtype) if x is None else x
+    with torch.no_grad():
+        expected, (h_n, c_n) = module(x)
+    output, (ours_h, ours_c) = model(x.numpy())
+    for ours, wanted in ((output, expected), (ours_h, h_n), (ours_c, c_n)):
+        np.testing.assert_allclose(ours, wanted.numpy(), rtol=0, atol=1e-5)
+
+
+def assert_same_state(model, state):
+    ours = model.state_dict()
+    assert set(ours) == set(state)
+    for key, value in state.items():
+        assert np.array_equal(ours[key], value.numpy()), key
+
+
+class Wrapped(torch.nn.Module):
+    """A module with an LSTM inside."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.encoder = torch.nn.Sequential(torch.nn.Linear(3, 5), theirs(**options))
+        self.head = torch.nn.Linear(14, 2)
+
+
+@stacks
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_modules_and_back(num_layers, bidirectional, batch_first, bias, dtype):
+    module = theirs(num_layers, bidirectional, batch_first=batch_first, bias=bias).to(dtype)
+    model = Model.from_torch(module)
+    assert model.batch_first == batch_first
+    assert_computes_the_same(model, module)
+    assert_same_state(model, module.state_dict())
+    back = model.to_torch()
+    assert (back.batch_first, back.bias, back.training) == (batch_first, bias, False)
+    assert_computes_the_same(model, back)
+    assert_same_state(model, back.state_dict())
+
+
+def test_modules_around_an_lstm():
+    wrapped = Wrapped(batch_first=True)
+    for prefix in ("", "encoder", "encoder.1", "encoder.1."):
+        model = Model.from_torch(wrapped, prefix)
+        assert model.batch_first
+        assert_same_state(model, wrapped.encoder[1].state_dict())
+    assert not Model.from_torch(wrapped.state_dict()).batch_first  # it does not say
+
+
+def test_a_cell():
+    cell = torch.nn.LSTMCell(5, 7)
+    model = Model.from_torch(cell)
+    x = torch.randn(1, 3, 5)
+    with torch.no_grad():
+        h, c = cell(x[0])
+    _, (ours_h, ours_c) = model(x.numpy())
+    np.testing.assert_allclose(ours_h[0], h, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ours_c[0], c, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_keeps_its_values(dtype, tmp_path):
+    module = theirs().to(dtype)
+    name = str(dtype).removeprefix("torch.")
+    safetensors.torch.save_file(module.state_dict(), tmp_path / "a.safetensors")
+    torch.save(module.state_dict(), tmp_path / "a.pt")
+    models = [Model.from_torch(module), load(tmp_path / "a.safetensors"), load(tmp_path / "a.pt")]
+    for model in models:
+        assert model.weight_dtype == name
+        assert_same_state(model, module.float().state_dict())
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_one_bias_of_two_to_pytorch(bias):
+    case = make_case(Shape("one", 4, 3, 5, 7), bias=bias)
+    model = Model(case.all_weights, has_ih_bias=bias[0], has_hh_bias=bias[1])
+    assert_computes_the_same(model, model.to_torch(), x=torch.from_numpy(case.x))
+
+
+@pytest.mark.parametrize("proj_size", [3])
+def test_projections_are_refused_by_name(proj_size):
+    with pytest.raises(ValueError, match="key 'weight_hr_l0': not supported yet: a projection"):
+        Model.from_torch(theirs(proj_size=proj_size))
+
+
+@pytest.mark.parametrize("module", [torch.nn.GRU(5, 7), torch.nn.RNN(5, 7), torch.nn.GRUCell(5, 7)])
+def test_other_cells_are_no_lstm(module):
+    with pytest.raises(ValueError, match="found GRU or RNN cells at ''"):
+        Model.from_torch(module)
+
+
+def test_files_of_pytorch(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    wrapped = Wrapped()
+    for value in (wrapped.state_dict(), {"epoch": 3, "model": wrapped.state_dict()}):
+        torch.save(value, path)
+        model = load(path, prefix="encoder.1", batch_first=True)
+        assert model.batch_first
+        assert model.source == f"{path}: 'encoder.1.'"
+        assert_same_state(model, wrapped.encoder[1].state_dict())
+    torch.save({"a": wrapped.state_dict(), "b": wrapped.state_dict()}, path)
+    with pytest.raises(ValueError, match="content: expected a state_dict of tensors, found keys"):
+        load(path)
+
+
+class Evil:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("unpickled",))
+
+
+def test_no_file_is_unpickled(tmp_path):
+    path = tmp_path / "a.pt"
+    for save in (torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))):
+        save({"weight_ih_l0": Evil()}, path)
+        with pytest.raises(ValueError, match=r"torch\.load reads with weights_only=True"):
+            load(path)
+    torch.save(theirs(), path)  # a whole module: its class would have to be called
+    with pytest.raises(ValueError, match=r"torch\.load reads with weights_only=True"):
+        load(path)
+
+
+@stacks
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("stored", [None, "float16", "bfloat16", "float64"])
+def test_saving_is_exact(num_layers, bidirectional, bias, stored, tmp_path):
+    shape = Shape("saved", 4, 3, 5, 7, num_layers=num_layers, bidirectional=bidirectional)
+    case = make_case(shape, np.float64 if stored == "float64" else np.float32, bias=bias)
+    half = None if stored == "float64" else stored
+    packed = pack(case, weight_dtype=half)
+    model = Model(packed, batch_first=True)
+    path = tmp_path / "saved.safetensors"
+    model.save(path)
+    again = load(path)
+    assert (again.batch_first, again.weight_dtype) == (True, half)
+    assert_same_bits(again.packed.unpack(), packed.unpack())
+    assert again.source == str(path)
+    assert not load(path, batch_first=False).batch_first
+    kind = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
+    assert safetensors.torch.load_file(path)["weight_hh_l0"].dtype == kind.get(
+        stored, torch.float32
+    )
+
+
+def rewritten(path, change):
+    """Change a file's arrays and what it says of them."""
+    with safetensors.safe_open(path, framework="np") as file:
+        metadata = dict(file.metadata())
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    change(arrays, metadata)
+    safetensors.numpy.save_file(arrays, path, metadata=metadata)
+
+
+def says(old, new):
+    def change(arrays, metadata):
+        assert old in metadata["lstm_native"]
+        metadata["lstm_native"] = metadata["lstm_native"].replace(old, new)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, m: a.pop("weight_hh_l0"), "'weight_hh_l0': expected shape (4 * hidden"),
+        (lambda a, m: a.pop("bias_hh_l0"), "'bias_hh_l0': expected has_hh_bias=True"),
+        (lambda a, m: a.update(more=np.zeros(3)), "'more'"),
+        (lambda a, m: m.update(lstm_native="{"), "expected JSON, found '{'"),
+        (lambda a, m: m.update(lstm_native="[]"), "expected an object of version 1, found '[]'"),
+        (says('"version": 1', '"version": 2'), "expected an object of version 1"),
+        (says('"batch_first": false', '"batch_first": 0'), "'batch_first': expected a bool"),
+        (says('"ifgo"', '"ifg"'), "gate_order: expected the letters"),
+        (says('"weight_dtype": null', '"weight_dtype": 8'), "'weight_dtype': expected 'float16'"),
+        (says('"weight_dtype": null', '"weight_dtype": "float16"'), "expected dtype float16"),
+        (says('"sigmoid"', '"relu"'), "'cell': expected {'activations'"),
+        (says('{"activations": ["sigmoid", "tanh", "tanh"]}', "3"), "'cell': expected {"),
+    ],
+)  # fmt: skip
+def test_wrong_files(change, message, tmp_path):
+    path = tmp_path / "wrong.safetensors"
+    Model(make_case(Shape("one", 4, 3, 5, 7)).all_weights).save(path)
+    rewritten(path, change)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_gate_order_of_a_file(tmp_path):
+    path = tmp_path / "order.safetensors"
+    case = make_case(Shape("one", 4, 3, 5, 7))
+    Model(case.all_weights).save(path)
+
+    def swap(arrays, metadata):  # i, f, g, o to i, o, g, f
+        for key, array in arrays.items():
+            i, f, g, o = np.split(array, 4)
+            arrays[key] = np.concatenate([i, o, g, f])
+        says('"ifgo"', '"iogf"')(arrays, metadata)
+
+    rewritten(path, swap)
+    assert_same_bits(load(path).packed.unpack(), case.all_weights)
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pt"])
+def test_truncated_and_damaged_files(ending, tmp_path):
+    """Whatever a file holds, it is a model or an error that names it."""
+    path = tmp_path / f"whole{ending}"
+    module = theirs(1, False)
+    if ending == ".pt":
+        torch.save(module.state_dict(), path)
+    else:
+        safetensors.torch.save_file(module.state_dict(), path)
+    whole = path.read_bytes()
+
+    def assert_named(content):
+        path.write_bytes(content)
+        message = str(path)
+        try:
+            load(path)
+        except ValueError as error:
+            message = str(error)
+        assert str(path) in message
+
+    for size in (0, 1, 7, 8, 60, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            load(path)
+
+    @given(place=st.integers(0, len(whole) - 1), byte=st.integers(0, 255))
+    def one_byte_differs(place, byte):
+        assert_named(whole[:place] + bytes([byte]) + whole[place + 1 :])
+
+    @given(content=st.binary(max_size=200))
+    def any_bytes(content):
+        assert_named(content)
+
+    one_byte_differs()
+    any_bytes()
+
+
+def test_bfloat16_arrays_of_numpy():
+    case = make_case(Shape("one", 4, 3, 5, 7))
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    state = {
+        name: array.astype(ml_dtypes.bfloat16)
+        for name, array in zip(names, case.all_weights, strict=True)
+    }
+    model = Model.from_torch(state)
+    assert model.weight_dtype == "bfloat16"
+    assert_same_bits(model.packed.unpack(), [array.astype(np.float32) for array in state.values()])
+
+
+def test_a_missing_library_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    Model(make_case(Shape("one", 4, 3, 5, 7)).all_weights).save(path)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"pip install lstm_native\[safetensors\]"):
+        load(path)
