@@ -283,6 +283,36 @@ class Model:
         }
         return _torch.to_module(self.state_dict(), options)
 
+    @classmethod
+    def from_onnx(cls, model: Any, node: str | None = None) -> "Model":
+        """Make a model of an LSTM node of an ONNX model, or of nodes that are a stack of layers.
+
+        Layers follow each other by way of Squeeze, Transpose, Reshape and Dropout. States and
+        lengths that the graph computes or takes are those of a call: `state=`, `lengths=`.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto, or path of a file
+        node : str, optional
+            Which LSTM, where there are several: a node's name, or its first output's where it has
+            none; any node of a stack chooses the stack.
+        """
+        from lstm_native._loaders import _onnx  # noqa: PLC0415
+
+        if isinstance(model, str | PathLike):
+            return load(model, node=node)
+        return _described(_onnx.from_model(model, node))
+
+    def to_onnx(self) -> Any:
+        """Return an onnx.ModelProto that computes the same: input, h_0, c_0 to output, h_n, c_n.
+
+        Shapes are those of a call; numbers are float32 or float64, with the values that the model
+        computes with.
+        """
+        from lstm_native._loaders import _onnx_writer  # noqa: PLC0415
+
+        return _onnx_writer.write(self._description(), self._metadata())
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model into a file, from which `load` makes the same one.
 
@@ -290,7 +320,7 @@ class Model:
         ----------
         path : str or path
             Ends in `.safetensors`: arrays by PyTorch's names, 16-bit matrices in 16 bits, and the
-            rest as metadata.
+            rest as metadata. Or in `.onnx`: what `to_onnx` returns.
         """
         target = _files.checked_path(path)
         write = _WRITERS.get(target.suffix.lower())
@@ -302,6 +332,28 @@ class Model:
 
     def _metadata(self) -> Metadata:
         return Metadata(self._batch_first, self.weight_dtype, self.has_ih_bias, self.has_hh_bias)
+
+    def _description(self) -> Description:
+        """Return the weights as plain data."""
+        packed = self._packed
+        arrays = iter(_standing(packed))
+
+        def weights() -> Weights:
+            return Weights(
+                input=next(arrays),
+                hidden=next(arrays),
+                input_bias=next(arrays) if packed.has_ih_bias else None,
+                hidden_bias=next(arrays) if packed.has_hh_bias else None,
+            )
+
+        directions = 2 if packed.bidirectional else 1
+        return Description(
+            source=self._source or "",
+            layers=tuple(
+                tuple(weights() for _ in range(directions)) for _ in range(packed.num_layers)
+            ),
+            batch_first=self._batch_first,
+        )
 
     def _batch_of(self, x: RealArray, batch_sizes: Any) -> int:
         """Return the batch, for zero states."""
@@ -397,7 +449,7 @@ def load(
                 f"{name}: expected None for a {file.suffix} file, whose LSTMs are chosen by "
                 f"{reader.argument}=, got {value!r}"
             )
-    description = reader.from_file(file, given[reader.argument])
+    description = reader.read(given[reader.argument])
     return _described(description, batch_first)
 
 
@@ -473,4 +525,14 @@ def _save_safetensors(model: Model, path: Any) -> None:
     _safetensors.write(path, model.state_dict(), model._metadata())
 
 
-_WRITERS: Mapping[str, Callable[[Model, Any], None]] = {".safetensors": _save_safetensors}
+def _save_onnx(model: Model, path: Any) -> None:
+    from lstm_native._loaders._found import library  # noqa: PLC0415
+
+    proto = model.to_onnx()
+    library("onnx", "onnx", f"{path}: an ONNX file").save(proto, path)
+
+
+_WRITERS: Mapping[str, Callable[[Model, Any], None]] = {
+    ".safetensors": _save_safetensors,
+    ".onnx": _save_onnx,
+}

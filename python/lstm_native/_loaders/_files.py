@@ -1,33 +1,75 @@
 """Which reader a file needs, by the ending of its name."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from lstm_native import _validate
 from lstm_native._loaders._description import Description
 from lstm_native._loaders._found import Found
 
-_MODULES = {
-    ".safetensors": "_safetensors",
-    ".pt": "_torch",
-    ".pth": "_torch",
-    ".bin": "_torch",
+
+@dataclass(frozen=True)
+class _Format:
+    module: str
+    argument: str
+    """What chooses among several LSTMs."""
+    kind: str
+    """For people."""
+
+
+_SAFETENSORS = _Format("_safetensors", "prefix", "a safetensors file")
+_TORCH = _Format("_torch", "prefix", "a file that torch.load reads with weights_only=True")
+_ONNX = _Format("_onnx", "node", "an ONNX file")
+_FORMATS = {
+    ".safetensors": _SAFETENSORS,
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".bin": _TORCH,
+    ".onnx": _ONNX,
 }
-# What each reader calls the name that chooses among several LSTMs.
-_ARGUMENTS = {"_safetensors": "prefix", "_torch": "prefix"}
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads one format."""
+    """Reads one file."""
 
+    path: Path
     argument: str
     """What chooses an LSTM: "prefix", "node" or "layer"."""
-    find_in_file: Callable[[Path], list[Found]]
-    from_file: Callable[[Path, str | None], Description]
+    _kind: str
+    _module: Any
+
+    def find(self) -> list[Found]:
+        """Return the file's LSTMs."""
+        with _named(self.path, self._kind):
+            found: list[Found] = self._module.find_in_file(self.path)
+            return found
+
+    def read(self, name: str | None) -> Description:
+        """Describe one of them: the only one, where it has no name."""
+        with _named(self.path, self._kind):
+            description: Description = self._module.from_file(self.path, name)
+            return description
+
+
+@contextmanager
+def _named(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a library raises about a file into an error that names the file."""
+    try:
+        yield
+    except (ImportError, MemoryError, OSError):
+        raise
+    except Exception as reason:
+        if isinstance(reason, ValueError) and str(reason).startswith(f"{path}: "):
+            raise
+        raise ValueError(
+            f"{path}: expected {kind}, found one that can't be read: {reason}"
+        ) from reason
 
 
 def checked_path(path: object, name: str = "path") -> Path:
@@ -42,14 +84,14 @@ def checked_path(path: object, name: str = "path") -> Path:
 
 def reader_of(path: Path) -> Reader:
     """Return the reader for a file's ending, once the file is known to be there."""
-    module_name = _MODULES.get(path.suffix.lower())
-    if module_name is None:
+    format = _FORMATS.get(path.suffix.lower())
+    if format is None:
         raise ValueError(
-            f"{path}: expected a name that ends in {', '.join(_MODULES)}, got {path.name!r}"
+            f"{path}: expected a name that ends in {', '.join(_FORMATS)}, got {path.name!r}"
         )
     if path.is_dir():
         raise IsADirectoryError(f"{path}: expected a file, found a folder")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
-    module = import_module(f"lstm_native._loaders.{module_name}")
-    return Reader(_ARGUMENTS[module_name], module.find_in_file, module.from_file)
+    module = import_module(f"lstm_native._loaders.{format.module}")
+    return Reader(path, format.argument, format.kind, module)

@@ -33,9 +33,9 @@ def find_in_file(path: Path) -> list[Found]:
     return find(_file(path))
 
 
-def from_file(path: Path, prefix: str) -> Description:
+def from_file(path: Path, prefix: str | None) -> Description:
     """Describe the LSTM of a file."""
-    return choose_prefix(_file(path), prefix).read()
+    return choose_prefix(_file(path), prefix or "").read()
 
 
 def to_module(state: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
@@ -56,15 +56,7 @@ def to_module(state: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
 
 def _file(path: Path) -> Tensors:
     torch = library("torch", "", f"{path}: a file of PyTorch")
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as reason:  # of any type: what a pickle or a zip file is wrong with
-        raise ValueError(
-            f"{path}: expected a file that torch.load reads with weights_only=True, "
-            f"found one that it refuses: {reason}"
-        ) from reason
+    value = torch.load(path, map_location="cpu", weights_only=True)
     # Training scripts save {"epoch": ..., "model": state_dict}.
     nested = {
         key: inner
