@@ -303,6 +303,28 @@ class Model:
             return load(model, node=node)
         return _described(_onnx.from_model(model, node))
 
+    @classmethod
+    def from_keras(cls, layer_or_path: Any, layer: str | None = None) -> "Model":
+        """Make a model of a Keras layer, of LSTM layers of a Keras model, or of those of a file.
+
+        The result is batch first, as Keras is. Its output holds all steps; of a layer without
+        return_sequences the last one is `h_n`. A mask is a call's `lengths=`, where the padding is
+        at the end; output is zero there.
+
+        Parameters
+        ----------
+        layer_or_path : Keras layer or model, or path of a file (.keras, .h5)
+            LSTM, Bidirectional around one with merge_mode "concat", or a model with them.
+        layer : str, optional
+            Which one, where a model has several: its name, "encoder/lstm" inside another model;
+            any layer of a stack chooses the stack.
+        """
+        from lstm_native._loaders import _keras  # noqa: PLC0415
+
+        if isinstance(layer_or_path, str | PathLike):
+            return load(layer_or_path, layer=layer)
+        return _described(_keras.from_object(layer_or_path, layer))
+
     def to_onnx(self) -> Any:
         """Return an onnx.ModelProto that computes the same: input, h_0, c_0 to output, h_n, c_n.
 

@@ -25,12 +25,16 @@ class _Format:
 _SAFETENSORS = _Format("_safetensors", "prefix", "a safetensors file")
 _TORCH = _Format("_torch", "prefix", "a file that torch.load reads with weights_only=True")
 _ONNX = _Format("_onnx", "node", "an ONNX file")
+_KERAS = _Format("_keras", "layer", "a Keras model's file")
 _FORMATS = {
     ".safetensors": _SAFETENSORS,
     ".pt": _TORCH,
     ".pth": _TORCH,
     ".bin": _TORCH,
     ".onnx": _ONNX,
+    ".keras": _KERAS,
+    ".h5": _KERAS,
+    ".hdf5": _KERAS,
 }
 
 
@@ -62,10 +66,12 @@ def _named(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a library raises about a file into an error that names the file."""
     try:
         yield
-    except (ImportError, MemoryError, OSError):
+    except (ImportError, MemoryError):
         raise
     except Exception as reason:
-        if isinstance(reason, ValueError) and str(reason).startswith(f"{path}: "):
+        ours = isinstance(reason, ValueError) and str(reason).startswith(f"{path}: ")
+        of_system = isinstance(reason, OSError) and reason.filename is not None
+        if ours or of_system:
             raise
         raise ValueError(
             f"{path}: expected {kind}, found one that can't be read: {reason}"
