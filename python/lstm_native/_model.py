@@ -325,6 +325,36 @@ class Model:
             return load(layer_or_path, layer=layer)
         return _described(_keras.from_object(layer_or_path, layer))
 
+    @classmethod
+    def from_jax(
+        cls,
+        params: Any,
+        *,
+        input_size: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        batch_first: bool = False,
+    ) -> "Model":
+        """Make a model of parameters of flax, or of the flat weight of jax.experimental.rnn.
+
+        Parameters
+        ----------
+        params : mapping, sequence of layers, or flat array
+            Of flax (linen or nnx): the parameters of an LSTMCell or OptimizedLSTMCell, or a tree
+            with one of them (of nnx as nnx.to_pure_dict gives it); of a stack a list of such, of
+            two directions pairs (forward, reverse).
+            Parameters do not tell a cell's functions: those must be sigmoid and tanh.
+        input_size, hidden_size, num_layers, bidirectional
+            Of a flat weight, as jax.experimental.rnn takes them. Cells tell their sizes.
+        batch_first : bool, default False
+            Whether calls take and return (N, T, ...), as flax' RNN and jax.experimental.rnn do.
+        """
+        from lstm_native._loaders import _jax  # noqa: PLC0415
+
+        sizes = _jax.FlatSizes(input_size, hidden_size, num_layers, bidirectional)
+        return _described(_jax.from_params(params, sizes), batch_first)
+
     def to_onnx(self) -> Any:
         """Return an onnx.ModelProto that computes the same: input, h_0, c_0 to output, h_n, c_n.
 
