@@ -36,6 +36,8 @@ MAY_INCLUDE = {
 # The Python layer: each module imports only from later rows.
 PYTHON_LAYERS = [
     {"__main__", "__init__", "torch"},
+    {"_command_line"},
+    {"_command_bench"},
     {"_explanation", "_model", "_torch_autograd"},
     {"_vjp", "_grad"},
     {"_functional", "_op", "_stream"},

@@ -1,5 +1,7 @@
-"""`python -m lstm_native` prints what this build consists of."""
+"""`python -m lstm_native`: `--help` lists the commands."""
 
-from lstm_native._config import show_config
+import sys
 
-show_config()
+from lstm_native._command_line import main
+
+sys.exit(main())

@@ -108,13 +108,13 @@ class Explanation:
                 f"layer {layer.layer}: W_ih {_PATHS[layer.input_weights]}, "
                 f"W_hh {_PATHS[layer.recurrent_weights]}; "
                 + (f"split into {' x '.join(split)}; " if split else "not split; ")
-                + f"bound by {layer.bound}; at least {_time(layer.seconds)}"
+                + f"bound by {layer.bound}; at least {time_text(layer.seconds)}"
             )
         lines.extend(f"slow: {reason}" for reason in self.slow_paths)
         return "\n".join(lines)
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """Return the time in the unit that suits it: `37 us`, `3.9 ms`, `1.2 s`."""
     unit, scale = next(
         ((unit, scale) for unit, scale in (("s", 1.0), ("ms", 1e3)) if seconds * scale >= 1.0),

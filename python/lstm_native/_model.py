@@ -265,7 +265,7 @@ class Model:
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415  # when needed: imports stay fast
 
-        return _described(_torch.from_module_or_state(module, prefix))
+        return model_of(_torch.from_module_or_state(module, prefix))
 
     def to_torch(self) -> Any:
         """Return a torch.nn.LSTM with these weights, in evaluation mode.
@@ -301,7 +301,7 @@ class Model:
 
         if isinstance(model, str | PathLike):
             return load(model, node=node)
-        return _described(_onnx.from_model(model, node))
+        return model_of(_onnx.from_model(model, node))
 
     @classmethod
     def from_keras(cls, layer_or_path: Any, layer: str | None = None) -> "Model":
@@ -323,7 +323,7 @@ class Model:
 
         if isinstance(layer_or_path, str | PathLike):
             return load(layer_or_path, layer=layer)
-        return _described(_keras.from_object(layer_or_path, layer))
+        return model_of(_keras.from_object(layer_or_path, layer))
 
     @classmethod
     def from_jax(
@@ -353,7 +353,7 @@ class Model:
         from lstm_native._loaders import _jax  # noqa: PLC0415
 
         sizes = _jax.FlatSizes(input_size, hidden_size, num_layers, bidirectional)
-        return _described(_jax.from_params(params, sizes), batch_first)
+        return model_of(_jax.from_params(params, sizes), batch_first)
 
     def to_onnx(self) -> Any:
         """Return an onnx.ModelProto that computes the same: input, h_0, c_0 to output, h_n, c_n.
@@ -502,10 +502,10 @@ def load(
                 f"{reader.argument}=, got {value!r}"
             )
     description = reader.read(given[reader.argument])
-    return _described(description, batch_first)
+    return model_of(description, batch_first)
 
 
-def _described(description: Description, batch_first: bool | None = None) -> Model:
+def model_of(description: Description, batch_first: bool | None = None) -> Model:
     """Make a model of a reader's plain data."""
     check_supported(description)
     if batch_first is None:
