@@ -317,7 +317,7 @@ def zeros(*shape, dtype=np.float32):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("W", None, "a constant of shape (1, 28, any), found 'W', a name that nothing defines"),
+        ("W", None, "a constant of shape (1, 28, any), found 'W', an input of the graph"),
         ("W", zeros(1, 27, I), "shape (1, 28, any), found (1, 27, 5)"),
         ("W", zeros(1, 28, I, dtype=np.int8), "dtype float32, float64, float16 or bfloat16, found"),
         ("R", zeros(1, 28, 8), "shape (1, 28, 7), found (1, 28, 8)"),
@@ -333,11 +333,43 @@ def test_wrong_constants(name, array, message):
         Model.from_onnx(model_of([lstm_node()], replaced(name, array)))
 
 
-def test_weights_that_are_computed_are_refused():
+def test_weights_that_are_computed():
+    """From constants: as constants. From what a run needs to know: refused."""
     node = helper.make_node("Neg", ["W_0"], ["W"])
-    tensors = [*replaced("W", None), numpy_helper.from_array(drawn(1, 28, I), "W_0")]
+    tensors = replaced("W", None)
+    proto = model_of(
+        [node, lstm_node()], [*tensors, numpy_helper.from_array(drawn(1, 28, I), "W_0")]
+    )
+    x = drawn(T, N, I)
+    assert_close([Model.from_onnx(proto)(x)[0]], [runtime(proto, {"X": x})[0][:, 0]])
     with pytest.raises(ValueError, match="found 'W', the result of Neg"):
-        Model.from_onnx(model_of([node, lstm_node()], tensors))
+        Model.from_onnx(model_of([node, lstm_node()], tensors, ("X", "W_0")))
+    again = helper.make_node("Neg", ["W"], ["W_0"])
+    with pytest.raises(ValueError, match="found 'W', the result of Neg"):
+        Model.from_onnx(model_of([node, again, lstm_node()], tensors))
+
+
+def test_gates_that_nodes_reorder():
+    """An exporter leaves it to Slice, Concat and Unsqueeze, as of torch.nn.LSTMCell."""
+    nodes, tensors = [], []
+    bounds = {"i": (0, H), "f": (H, 2 * H), "g": (2 * H, 3 * H), "o": (3 * H, 4 * H)}
+    for gate, bound in bounds.items():
+        for end, place in zip(("first", "last"), bound, strict=True):
+            tensors.append(numpy_helper.from_array(np.array([place]), f"{gate}_{end}"))
+    tensors.append(numpy_helper.from_array(np.array([0]), "zero"))
+    case = make_case(Shape("one", T, N, I, H), bias=(False, False))
+    for name, array in zip("WR", case.all_weights, strict=True):
+        tensors.append(numpy_helper.from_array(array, f"torch_{name}"))
+        for gate in "iofg":
+            inputs = [f"torch_{name}", f"{gate}_first", f"{gate}_last", "zero"]
+            nodes.append(helper.make_node("Slice", inputs, [f"{name}_{gate}"]))
+        parts = [f"{name}_{gate}" for gate in "iofg"]
+        nodes.append(helper.make_node("Concat", parts, [f"{name}_all"], axis=0))
+        nodes.append(helper.make_node("Unsqueeze", [f"{name}_all", "zero"], [name]))
+    proto = model_of([*nodes, lstm_node(("X", "W", "R"))], tensors)
+    model = Model.from_onnx(proto)
+    assert_same_bits(model.packed.unpack(), case.all_weights)
+    assert_close([model(case.x)[0]], [runtime(proto, {"X": case.x})[0][:, 0]])
 
 
 @pytest.mark.parametrize("place", [4, 5, 6])

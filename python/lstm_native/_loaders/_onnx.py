@@ -61,7 +61,7 @@ def _find(model: Any, file: str) -> list[Found]:
             _sizes(scope, chain),
             partial(_description, model, file, scope, chain),
         )
-        for scope in scopes(model.graph)
+        for scope in scopes(model)
         for chain in chains(scope)
     ]
 
@@ -69,7 +69,7 @@ def _find(model: Any, file: str) -> list[Found]:
 def _describe(model: Any, file: str, node: str | None) -> Description:
     found = _find(model, file)
     if not found:
-        operators = sorted({op.op_type for scope in scopes(model.graph) for op in scope.nodes})
+        operators = sorted({op.op_type for scope in scopes(model) for op in scope.nodes})
         what = ", ".join(operators[:12]) + (" ..." if len(operators) > 12 else "")
         refuse(file, "graph", "a node LSTM", f"nodes {what}" if what else "no nodes")
     return choose(found, node, file, "node").read()
@@ -77,10 +77,10 @@ def _describe(model: Any, file: str, node: str | None) -> Description:
 
 def _sizes(scope: Scope, chain: Sequence[Any]) -> str:
     first = chain[0]
-    inputs, hidden = (scope.shape(input_name(first, place)) for place in (1, 2))
-    if inputs is None or hidden is None or len(inputs) != 3 or len(hidden) != 3:
+    inputs, hidden = (scope.constant(input_name(first, place)) for place in (1, 2))
+    if inputs is None or hidden is None or inputs.ndim != 3 or hidden.ndim != 3:
         return "weights that are known at run time only"
-    return sizes_text(inputs[2], hidden[2], len(chain), inputs[0])
+    return sizes_text(inputs.shape[2], hidden.shape[2], len(chain), inputs.shape[0])
 
 
 def _description(model: Any, file: str, scope: Scope, chain: Sequence[Any]) -> Description:
@@ -256,8 +256,7 @@ class _Node:
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         found = self.scope.constant(name)
         if found is None:
-            origin = self.scope.origins.get(name, "a name that nothing defines")
-            what = f"{name!r}, {origin}" if name else "none"
+            what = f"{name!r}, {self.scope.origin(name)}" if name else "none"
             self._refuse_input(place, f"a constant of shape ({sizes})", what)
         if len(found.shape) != len(shape) or any(
             size != got if size is not None else not got

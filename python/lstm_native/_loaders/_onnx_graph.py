@@ -1,13 +1,20 @@
 """ONNX graphs: constants, subgraphs, and chains of LSTM nodes that are one stack of layers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from lstm_native._loaders._description import Array
 from lstm_native._loaders._found import library
 
 EXTRA = "onnx"
+# What reads values of other graphs, or draws numbers.
+_NOT_COMPUTED = (
+    *("If", "Loop", "Scan", "LSTM", "Bernoulli", "Multinomial", "RandomNormal"),
+    *("RandomNormalLike", "RandomUniform", "RandomUniformLike", "Dropout"),
+)
 
 
 @dataclass(frozen=True)
@@ -19,21 +26,50 @@ class Scope:
     nodes: tuple[Any, ...]
     tensors: Mapping[str, Any]
     """Constants by name, not yet converted."""
-    origins: Mapping[str, str]
-    """The operator that computes each other value."""
+    makers: Mapping[str, Any]
+    """The node that computes each other value."""
+    opsets: tuple[Any, ...]
+    known: dict[str, Array | None] = field(default_factory=dict)
+    """What `constant` found."""
 
     def constant(self, name: str) -> Array | None:
-        """Return a constant, or None where the value is known at run time only."""
-        tensor = self.tensors.get(name)
-        if tensor is None:
-            return None
-        array: Array = library("onnx.numpy_helper", EXTRA, "ONNX").to_array(tensor)
-        return array
+        """Return a constant, or what nodes make of constants; None for what a run needs to know.
 
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        """Return a constant's shape without reading it."""
-        tensor = self.tensors.get(name)
-        return None if tensor is None else tuple(tensor.dims)
+        Exporters bring weights into the operator's order of gates by such nodes.
+        """
+        if name not in self.known:
+            self.known[name] = None  # a value that depends on itself
+            if name in self.tensors:
+                helper = library("onnx.numpy_helper", EXTRA, "ONNX")
+                self.known[name] = helper.to_array(self.tensors[name])
+            elif name in self.makers:
+                self._compute(self.makers[name])
+        return self.known[name]
+
+    def origin(self, name: str) -> str:
+        """Return where a value that is no constant comes from, for people."""
+        if name in self.makers:
+            return f"the result of {self.makers[name].op_type}"
+        return "an input of the graph, or undefined"
+
+    def _compute(self, node: Any) -> None:
+        """Find a node's results, where all that it reads is constant."""
+        if node.op_type in _NOT_COMPUTED or not any(node.input):
+            return
+        feeds = {name: self.constant(name) for name in node.input if name}
+        if any(value is None for value in feeds.values()):
+            return
+        helper = library("onnx.helper", EXTRA, "ONNX")
+        evaluator = library("onnx.reference", EXTRA, "ONNX").ReferenceEvaluator
+        names = [name for name in node.output if name]
+
+        def untyped(name: str) -> Any:
+            return helper.make_tensor_value_info(name, helper.TensorProto.UNDEFINED, None)
+
+        graph = helper.make_graph([node], "one", [untyped(n) for n in feeds], map(untyped, names))
+        model = helper.make_model(graph, opset_imports=self.opsets)
+        results = evaluator(model).run(None, feeds)
+        self.known.update(zip(names, map(np.asarray, results), strict=True))
 
 
 def attributes(node: Any) -> dict[str, Any]:
@@ -55,26 +91,31 @@ def input_name(node: Any, place: int) -> str:
     return node.input[place] if place < len(node.input) else ""
 
 
-def scopes(graph: Any, around: Scope | None = None, path: str = "") -> Iterator[Scope]:
-    """Yield a graph and all graphs inside it."""
-    tensors = dict(around.tensors) if around else {}
-    origins = dict(around.origins) if around else {}
+def scopes(model: Any) -> Iterator[Scope]:
+    """Yield a model's graph and all graphs inside it."""
+    yield from _scopes(model.graph, Scope("", (), {}, {}, tuple(model.opset_import)))
+
+
+def _scopes(graph: Any, around: Scope) -> Iterator[Scope]:
+    tensors, makers = dict(around.tensors), dict(around.makers)
+    inner_names = {value.name for value in graph.input}
+    for name in inner_names:
+        tensors.pop(name, None)
+        makers.pop(name, None)
     tensors.update((tensor.name, tensor) for tensor in graph.initializer)
-    origins.update((value.name, "an input of the graph") for value in graph.input)
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             tensors[node.output[0]] = node.attribute[0].t
-        elif node.op_type == "Identity" and node.input[0] in tensors:
-            tensors[node.output[0]] = tensors[node.input[0]]
         else:
-            origins.update((output, f"the result of {node.op_type}") for output in node.output)
-    scope = Scope(path, tuple(graph.node), tensors, origins)
+            makers.update((output, node) for output in node.output if output)
+    scope = Scope(around.path, tuple(graph.node), tensors, makers, around.opsets)
     yield scope
     for node in graph.node:
         for attribute in node.attribute:
             graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
             for inner in graphs:
-                yield from scopes(inner, scope, f"{node_name(scope, node)}.{attribute.name}/")
+                path = f"{node_name(scope, node)}.{attribute.name}/"
+                yield from _scopes(inner, replace(scope, path=path, known={}))
 
 
 def chains(scope: Scope) -> list[list[Any]]:
@@ -121,9 +162,12 @@ def _next_layer(scope: Scope, node: Any) -> Any:
 def _kind(scope: Scope, node: Any) -> tuple[int, int, int]:
     """Return directions, hidden_size and layout, which are the same in all layers of a stack."""
     given = attributes(node)
-    shape = scope.shape(input_name(node, 2)) or (1, 0, 0)
+    recurrent = scope.constant(input_name(node, 2))
+    hidden_size: int = given.get("hidden_size") or (
+        recurrent.shape[-1] if recurrent is not None and recurrent.ndim else 0
+    )
     directions = 2 if given.get("direction") == "bidirectional" else 1
-    return directions, given.get("hidden_size", shape[-1]), given.get("layout", 0)
+    return directions, hidden_size, given.get("layout", 0)
 
 
 def _moved(  # noqa: PLR0911  # one line per operator
