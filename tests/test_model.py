@@ -109,6 +109,24 @@ def test_a_model_takes_lengths_and_packed_sequences(shape):
         assert_same_bits(flat(model(rows, batch_sizes=sizes)), call_packed(case, **options))
 
 
+@both_shapes
+def test_a_model_of_coupled_gates(shape):
+    case, cell = make_case(shape), lstm_native.Cell(input_forget=True)
+    model = model_of(case, cell=cell)
+    expected = call_packed(case, cell=cell)
+    for one in (
+        model,
+        pickle.loads(pickle.dumps(model)),
+        model.astype("float64").astype("float32"),
+    ):
+        assert_same_bits(flat(one(case.x, state=(case.h0, case.c0))), expected)
+    assert "Cell(input_forget=True)" in repr(model)
+    if not shape.bidirectional:
+        stream = model.stream(batch=3)
+        stream.state = (case.h0, case.c0)
+        assert_same_bits([stream.run(case.x)], expected[:1])
+
+
 def test_a_model_makes_streams():
     case = make_case(STACK)
     stream = model_of(case).stream(batch=3, num_threads=1)

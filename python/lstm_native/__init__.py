@@ -29,7 +29,6 @@ from lstm_native._config import (
 from lstm_native._functional import lstm
 from lstm_native._grad import LSTMGrad
 from lstm_native._memory import MemoryPool
-from lstm_native._model import Model, load
 from lstm_native._op import LSTM
 from lstm_native._packing import PackedWeights, Weights, pack_weights
 from lstm_native._random import manual_seed
@@ -39,15 +38,19 @@ from lstm_native._vjp import Pullback, lstm_vjp
 
 if TYPE_CHECKING:
     from lstm_native._explanation import Explanation, LayerExplanation, explain
+    from lstm_native._model import Model, load
 else:
+    _EXPLANATION = ("Explanation", "LayerExplanation", "explain")
 
     def __getattr__(name):
-        """Import what explains calls when it is first used: a tenth of the import's time."""
-        if name not in ("Explanation", "LayerExplanation", "explain"):
+        """Import what explains calls, and models, when first used: a tenth of the import's time."""
+        if name in _EXPLANATION:
+            from lstm_native import _explanation as module  # noqa: PLC0415
+        elif name in ("Model", "load"):
+            from lstm_native import _model as module  # noqa: PLC0415
+        else:
             raise AttributeError(f"module 'lstm_native' has no attribute {name!r}")
-        from lstm_native import _explanation  # noqa: PLC0415
-
-        return getattr(_explanation, name)
+        return getattr(module, name)
 
 
 __version__: str = _loaded_core.version()

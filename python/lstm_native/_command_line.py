@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from lstm_native import _command_bench
 from lstm_native._config import show_config
 from lstm_native._explanation import explain, time_text
@@ -98,7 +100,7 @@ def _about(found: Found) -> str:
         hidden_size=model.hidden_size,
         num_layers=model.num_layers,
         bidirectional=model.bidirectional,
-        dtype=str(model.dtype),
+        dtype="float64" if model.dtype == np.float64 else "float32",
         weight_dtype=model.weight_dtype,
     )
     stored = model.weight_dtype or str(model.dtype)

@@ -1,21 +1,25 @@
 """A stack of layers with its weights, from the arrays of a program or from a model file."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from html import escape
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._functional import lstm
 from lstm_native._gate_order import IFGO
+from lstm_native._loaders import _description as described
 from lstm_native._loaders import _files
-from lstm_native._loaders._description import Description, Weights, check_supported
 from lstm_native._loaders._metadata import Metadata
-from lstm_native._packing import PackedWeights, pack_weights
+from lstm_native._packing import PackedWeights, Weights, pack_weights
 from lstm_native._stream import Stream
+from lstm_native._types import ArrayLike, IntegersLike, States, WeightDtype
 
 _WHOLE = ("float32", "float64")
 
@@ -43,6 +47,8 @@ class Model:
         As for `pack_weights`.
     gate_order : str, default "ifgo"
         In which order `weights` holds the gates, as for `pack_weights`.
+    cell : Cell, optional
+        The cell, where it is not the standard one; see `lstm`.
 
     Raises
     ------
@@ -62,25 +68,28 @@ class Model:
     ((5, 3, 2), (1, 3, 2))
     """
 
-    __slots__ = ("_batch_first", "_packed", "_source")
+    __slots__ = ("_batch_first", "_cell", "_packed", "_source")
 
     _batch_first: bool
+    _cell: Cell
     _packed: PackedWeights
     _source: str | None
 
     def __init__(
         self,
-        weights: Any,
+        weights: Weights | PackedWeights,
         num_layers: int = 1,
         bidirectional: bool = False,
         *,
         batch_first: bool = False,
         has_ih_bias: bool = True,
         has_hh_bias: bool = True,
-        weight_dtype: str | None = None,
+        weight_dtype: WeightDtype | None = None,
         gate_order: str = IFGO,
+        cell: Cell | None = None,
     ) -> None:
         batch_first = _validate.boolean(batch_first, "batch_first")
+        checked = _validate.cell(cell)
         if not isinstance(weights, PackedWeights):
             weights = pack_weights(
                 weights,
@@ -91,15 +100,15 @@ class Model:
                 weight_dtype=weight_dtype,
                 gate_order=gate_order,
             )
-        _set(self, weights, batch_first, None)
+        _set(self, weights, batch_first, None, checked)
 
     def __call__(
         self,
-        x: Any,
+        x: ArrayLike,
         *,
-        state: Any = None,
-        lengths: Any = None,
-        batch_sizes: Any = None,
+        state: States | None = None,
+        lengths: IntegersLike | None = None,
+        batch_sizes: IntegersLike | None = None,
         num_threads: int | None = None,
     ) -> tuple[RealArray, tuple[RealArray, RealArray]]:
         """Run over whole sequences.
@@ -133,11 +142,6 @@ class Model:
                 f"x: expected dtype {packed.dtype}, the model's, got {array.dtype}; "
                 f"model.astype({str(array.dtype)!r}) takes it"
             )
-        if state is None:
-            batch = self._batch_of(array, batch_sizes)
-            cells = packed.num_layers * (2 if packed.bidirectional else 1)
-            zeros = np.zeros((cells, batch, packed.hidden_size), packed.dtype)
-            state = (zeros, zeros)
         output, h_n, c_n = lstm(
             array,
             state,
@@ -150,12 +154,13 @@ class Model:
             batch_sizes,
             lengths=lengths,
             num_threads=num_threads,
+            cell=_given(self._cell),
         )
         return output, (h_n, c_n)
 
     def stream(self, batch: int = 1, *, num_threads: int | None = None) -> Stream:
         """Return a `Stream` with these weights: the model step by step, its state kept inside."""
-        return Stream(self._packed, batch, num_threads=num_threads)
+        return Stream(self._packed, batch, num_threads=num_threads, cell=_given(self._cell))
 
     @property
     def packed(self) -> PackedWeights:
@@ -183,6 +188,11 @@ class Model:
         return self._batch_first
 
     @property
+    def cell(self) -> Cell:
+        """What a step computes."""
+        return self._cell
+
+    @property
     def has_ih_bias(self) -> bool:
         return self._packed.has_ih_bias
 
@@ -196,7 +206,7 @@ class Model:
         return self._packed.dtype
 
     @property
-    def weight_dtype(self) -> str | None:
+    def weight_dtype(self) -> WeightDtype | None:
         """Either "float16" or "bfloat16", where the matrices are stored in 16 bits."""
         return self._packed.weight_dtype
 
@@ -224,7 +234,7 @@ class Model:
             for role in roles
         }
 
-    def astype(self, dtype: Any) -> "Model":
+    def astype(self, dtype: Any) -> Model:
         """Return the model in another precision.
 
         Parameters
@@ -246,12 +256,12 @@ class Model:
             packed.weights_transposed,
             packed.has_ih_bias,
             packed.has_hh_bias,
-            weight_dtype=None if name in _WHOLE else name,
+            weight_dtype=None if name in _WHOLE else cast(WeightDtype, name),
         )
-        return _made(again, self._batch_first, self._source)
+        return _made(again, self._batch_first, self._source, self._cell)
 
     @classmethod
-    def from_torch(cls, module: Any, prefix: str = "") -> "Model":
+    def from_torch(cls, module: Any, prefix: str = "") -> Model:
         """Make a model of a PyTorch module, or of its state_dict.
 
         Parameters
@@ -274,6 +284,11 @@ class Model:
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415
 
+        if self._cell != STANDARD:
+            raise ValueError(
+                "to_torch: expected a model of the standard cell, as torch.nn.LSTM is, "
+                f"got {self._cell}"
+            )
         options = {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,
@@ -284,7 +299,7 @@ class Model:
         return _torch.to_module(self.state_dict(), options)
 
     @classmethod
-    def from_onnx(cls, model: Any, node: str | None = None) -> "Model":
+    def from_onnx(cls, model: Any, node: str | None = None) -> Model:
         """Make a model of an LSTM node of an ONNX model, or of nodes that are a stack of layers.
 
         Layers follow each other by way of Squeeze, Transpose, Reshape and Dropout. States and
@@ -304,7 +319,7 @@ class Model:
         return model_of(_onnx.from_model(model, node))
 
     @classmethod
-    def from_keras(cls, layer_or_path: Any, layer: str | None = None) -> "Model":
+    def from_keras(cls, layer_or_path: Any, layer: str | None = None) -> Model:
         """Make a model of a Keras layer, of LSTM layers of a Keras model, or of those of a file.
 
         The result is batch first, as Keras is. Its output holds all steps; of a layer without
@@ -335,7 +350,7 @@ class Model:
         num_layers: int = 1,
         bidirectional: bool = False,
         batch_first: bool = False,
-    ) -> "Model":
+    ) -> Model:
         """Make a model of parameters of flax, or of the flat weight of jax.experimental.rnn.
 
         Parameters
@@ -383,15 +398,21 @@ class Model:
         write(self, target)
 
     def _metadata(self) -> Metadata:
-        return Metadata(self._batch_first, self.weight_dtype, self.has_ih_bias, self.has_hh_bias)
+        return Metadata(
+            self._batch_first,
+            self.weight_dtype,
+            self.has_ih_bias,
+            self.has_hh_bias,
+            input_forget=self._cell.input_forget,
+        )
 
-    def _description(self) -> Description:
+    def _description(self) -> described.Description:
         """Return the weights as plain data."""
         packed = self._packed
         arrays = iter(_standing(packed))
 
-        def weights() -> Weights:
-            return Weights(
+        def weights() -> described.Weights:
+            return described.Weights(
                 input=next(arrays),
                 hidden=next(arrays),
                 input_bias=next(arrays) if packed.has_ih_bias else None,
@@ -399,19 +420,14 @@ class Model:
             )
 
         directions = 2 if packed.bidirectional else 1
-        return Description(
+        return described.Description(
             source=self._source or "",
             layers=tuple(
                 tuple(weights() for _ in range(directions)) for _ in range(packed.num_layers)
             ),
             batch_first=self._batch_first,
+            cells=(described.Cell(input_forget=self._cell.input_forget),),
         )
-
-    def _batch_of(self, x: RealArray, batch_sizes: Any) -> int:
-        """Return the batch, for zero states."""
-        packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
-        _validate.input_rank(x, self._batch_first, packed)
-        return int(packed[0] if packed else x.shape[0 if self._batch_first else 1])
 
     def _facts(self) -> dict[str, str]:
         """Return what `repr` says, in words."""
@@ -423,6 +439,7 @@ class Model:
             "inputs": f"{self.input_size} inputs",
             "units": f"{self.hidden_size} units",
             "numbers": stored,
+            **({} if self._cell == STANDARD else {"cell": f"{self._cell}"}),
             **({"arrays": "batch first"} if self._batch_first else {}),
             **({"source": f"from {self._source}"} if self._source else {}),
         }
@@ -444,14 +461,14 @@ class Model:
     def __delattr__(self, name: str) -> None:
         self.__setattr__(name, None)
 
-    def __copy__(self) -> "Model":
+    def __copy__(self) -> Model:
         return self
 
-    def __deepcopy__(self, memo: Any) -> "Model":
+    def __deepcopy__(self, memo: Any) -> Model:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._packed, self._batch_first, self._source)
+        return _made, (self._packed, self._batch_first, self._source, self._cell)
 
 
 def load(
@@ -505,9 +522,9 @@ def load(
     return model_of(description, batch_first)
 
 
-def model_of(description: Description, batch_first: bool | None = None) -> Model:
+def model_of(description: described.Description, batch_first: bool | None = None) -> Model:
     """Make a model of a reader's plain data."""
-    check_supported(description)
+    described.check_supported(description)
     if batch_first is None:
         batch_first = description.batch_first
     batch_first = _validate.boolean(batch_first, "batch_first")
@@ -532,10 +549,11 @@ def model_of(description: Description, batch_first: bool | None = None) -> Model
         weight_dtype=description.weight_dtype,
         gate_order=description.gate_order,
     )
-    return _made(packed, batch_first, description.source)
+    kind = Cell(input_forget=description.cells[0].input_forget)
+    return _made(packed, batch_first, description.source, kind)
 
 
-def _check_uniform(description: Description, cells: list[Weights]) -> None:
+def _check_uniform(description: described.Description, cells: list[described.Weights]) -> None:
     """Check that all layers have one hidden_size, as a stack does."""
     sizes = [cell.hidden.shape[1] for cell in cells]
     directions = {len(layer) for layer in description.layers}
@@ -550,15 +568,22 @@ def _check_uniform(description: Description, cells: list[Weights]) -> None:
         )
 
 
-def _made(packed: PackedWeights, batch_first: bool, source: str | None) -> Model:
+def _made(packed: PackedWeights, batch_first: bool, source: str | None, cell: Cell) -> Model:
     """Make a model of what its attributes hold: pickled, or checked before."""
     model = Model.__new__(Model)
-    _set(model, packed, batch_first, source)
+    _set(model, packed, batch_first, source, cell)
     return model
 
 
-def _set(model: Model, packed: PackedWeights, batch_first: bool, source: str | None) -> None:
-    values = {"_packed": packed, "_batch_first": batch_first, "_source": source}
+def _given(cell: Cell) -> Cell | None:
+    """Return a cell as a call takes it: none is the standard one, by the shortest way."""
+    return None if cell == STANDARD else cell
+
+
+def _set(
+    model: Model, packed: PackedWeights, batch_first: bool, source: str | None, cell: Cell
+) -> None:
+    values = {"_packed": packed, "_batch_first": batch_first, "_source": source, "_cell": cell}
     for name, value in values.items():
         object.__setattr__(model, name, value)
 

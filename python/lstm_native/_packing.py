@@ -215,7 +215,10 @@ def pack_weights(
 
 def _in_order(cell: CellWeights, order: str) -> CellWeights:
     """Return a direction's weights with the gates in the core's order."""
-    return CellWeights(*(None if array is None else reordered(array, order) for array in cell))
+    moved = {
+        name: reordered(array, order) for name, array in cell._asdict().items() if array is not None
+    }
+    return cell._replace(**moved)
 
 
 def from_packed(

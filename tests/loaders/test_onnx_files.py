@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from calls import BIASES, assert_same_bits, pack
-from lstm_native import Model, load
+from lstm_native import Cell, Model, load
 from shapes import Shape, make_case
 
 T, N, I, H = 6, 3, 5, 7  # noqa: E741
@@ -286,7 +286,6 @@ def test_there_and_back_in_other_numbers(stored):
     ("options", "inputs", "message"),
     [
         ({"clip": 0.5}, (), "attribute clip of node 'lstm': not supported yet: a bound"),
-        ({"input_forget": 1}, (), "attribute input_forget of node 'lstm': not supported yet"),
         ({"activations": ["HardSigmoid", "Tanh", "Tanh"]}, (), "attribute activations of node"),
         ({"direction": "reverse"}, (), "attribute direction of node 'lstm': not supported yet"),
         ({}, ("", "", "", "P"), "input P of node 'lstm': not supported yet: peepholes"),
@@ -298,6 +297,26 @@ def test_what_is_not_supported_is_refused_by_name(options, inputs, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         Model.from_onnx(proto)
     assert str(caught.value).startswith("model: 'lstm': ")
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_coupled_gates(bidirectional, tmp_path):
+    shape = Shape("two", T, N, I, H, 2, bidirectional)
+    case = make_case(shape)
+    model = Model(pack(case), cell=Cell(input_forget=True))
+    proto = model.to_onnx()
+    expected = runtime(proto, {"input": case.x, "h_0": case.h0, "c_0": case.c0})
+    model.save(tmp_path / "a.safetensors")
+    for one in (model, Model.from_onnx(proto), load(tmp_path / "a.safetensors")):
+        assert one.cell == Cell(input_forget=True)
+        output, states = one(case.x, state=(case.h0, case.c0))
+        assert_close((output, *states), expected)
+    for node in proto.graph.node:
+        if node.name == "lstm_1":
+            (attribute,) = (a for a in node.attribute if a.name == "input_forget")
+            attribute.i = 0
+    with pytest.raises(ValueError, match=r"input_forget of node 'lstm_[01]': not supported yet"):
+        Model.from_onnx(proto)
 
 
 def test_the_usual_functions_may_be_named():

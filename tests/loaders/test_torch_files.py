@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls import BIASES, assert_same_bits, pack
-from lstm_native import Model, load
+from lstm_native import Cell, Model, load
 from shapes import Shape, make_case
 
 LAYERS = [(1, False), (3, False), (2, True)]
@@ -104,6 +104,12 @@ def test_one_bias_of_two_to_pytorch(bias):
     case = make_case(Shape("one", 4, 3, 5, 7), bias=bias)
     model = Model(case.all_weights, has_ih_bias=bias[0], has_hh_bias=bias[1])
     assert_computes_the_same(model, model.to_torch(), x=torch.from_numpy(case.x))
+
+
+def test_other_cells_are_refused():
+    model = Model(make_case(Shape("one", 4, 3, 5, 7)).all_weights, cell=Cell(input_forget=True))
+    with pytest.raises(ValueError, match="to_torch: expected a model of the standard cell"):
+        model.to_torch()
 
 
 @pytest.mark.parametrize("proj_size", [3])
@@ -203,7 +209,8 @@ def says(old, new):
         (says('"weight_dtype": null', '"weight_dtype": 8'), "'weight_dtype': expected 'float16'"),
         (says('"weight_dtype": null', '"weight_dtype": "float16"'), "expected dtype float16"),
         (says('"sigmoid"', '"relu"'), "'cell': expected {'activations'"),
-        (says('{"activations": ["sigmoid", "tanh", "tanh"]}', "3"), "'cell': expected {"),
+        (says('["sigmoid", "tanh", "tanh"], "input_forget": false', "3"), "'cell'"),
+        (says('"input_forget": false', '"input_forget": 0'), "'input_forget': a bool}"),
     ],
 )  # fmt: skip
 def test_wrong_files(change, message, tmp_path):

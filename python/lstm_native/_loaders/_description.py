@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy.typing as npt
 
 from lstm_native._gate_order import IFGO
+from lstm_native._types import WeightDtype
 
 Array: TypeAlias = npt.NDArray[Any]
+HALVES: tuple[WeightDtype, ...] = get_args(WeightDtype)
+
+
+def stored_dtype(name: str | None) -> WeightDtype | None:
+    """Return what matrices are stored in, where that is 16 bits."""
+    return next((half for half in HALVES if half == name), None)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Description:
     """For each layer, or one for all."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What the file calls an unusual property: {"clip": "attribute clip of node 'lstm'"}."""
-    weight_dtype: str | None = None
+    weight_dtype: WeightDtype | None = None
     """Either "float16" or "bfloat16", where the file stores the matrices in 16 bits."""
 
 
@@ -67,7 +74,7 @@ class Description:
 _UNSUPPORTED = {
     "activations": "other activations than sigmoid, tanh, tanh",
     "clip": "a bound of the pre-activations",
-    "input_forget": "a forget gate of 1 - i",
+    "input_forget": "a forget gate of 1 - i in some layers, not in others",
     "peephole": "peepholes",
     "projection": "a projection of the output",
     "reverse": "one direction that begins with the end of a sequence",
@@ -82,7 +89,7 @@ def unsupported(description: Description) -> tuple[str, ...]:
     present = {
         "activations": any(cell.activations != usual.activations for cell in cells),
         "clip": any(cell.clip is not None for cell in cells),
-        "input_forget": any(cell.input_forget for cell in cells),
+        "input_forget": len({cell.input_forget for cell in cells}) > 1,
         "peephole": any(weights.peephole is not None for weights in every),
         "projection": any(weights.projection is not None for weights in every),
         "reverse": description.reverse,

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from lstm_native import _validate
-from lstm_native._loaders._description import Array, Description, Weights
+from lstm_native._loaders._description import HALVES, Array, Description, Weights, stored_dtype
 from lstm_native._loaders._found import refuse
 
 _SOURCE = "params"
-_HALVES = ("float16", "bfloat16")
 _KEYS = {"input": ("ii", "if", "ig", "io"), "hidden": ("hi", "hf", "hg", "ho")}
 _FUSED = {"input": "dense_i", "hidden": "dense_h"}
 
@@ -60,7 +59,7 @@ def from_params(params: Any, sizes: FlatSizes) -> Description:
             )
             for number, pair in enumerate(cells)
         ),
-        weight_dtype=stored if stored in _HALVES else None,
+        weight_dtype=stored_dtype(stored),
     )
 
 
@@ -136,11 +135,11 @@ class _Cell:
         ):
             refuse(_SOURCE, where, expected, f"{array.shape}")
         found, wanted = str(array.dtype), self.dtype
-        if found not in ("float32", "float64", *_HALVES):
+        if found not in ("float32", "float64", *HALVES):
             refuse(_SOURCE, where, "dtype float32, float64, float16 or bfloat16", found)
-        if found != wanted and (matrix or wanted not in _HALVES or found != "float32"):
+        if found != wanted and (matrix or wanted not in HALVES or found != "float32"):
             refuse(_SOURCE, where, f"dtype {wanted}, as of the recurrent kernel", found)
-        return array.astype(np.float32) if found in _HALVES else array
+        return array.astype(np.float32) if found in HALVES else array
 
 
 def _only_cell(params: Any, number: int) -> _Cell:

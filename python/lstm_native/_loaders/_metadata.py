@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstm_native._gate_order import IFGO, check_gate_order
+from lstm_native._loaders._description import HALVES
 from lstm_native._loaders._found import refuse
+from lstm_native._types import WeightDtype
 
 KEY = "lstm_native"
 _VERSION = 1
-_CELL = {"activations": ["sigmoid", "tanh", "tanh"]}
+_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,17 @@ class Metadata:
     """Properties of a model that a format has no place for."""
 
     batch_first: bool
-    weight_dtype: str | None
+    weight_dtype: WeightDtype | None
     has_ih_bias: bool
     has_hh_bias: bool
     gate_order: str = IFGO
+    input_forget: bool = False
 
     def text(self) -> str:
         """Return it as a file holds it."""
-        return json.dumps({"version": _VERSION, **vars(self), "cell": _CELL}, sort_keys=True)
+        values = dict(vars(self))
+        cell = {"activations": _ACTIVATIONS, "input_forget": values.pop("input_forget")}
+        return json.dumps({"version": _VERSION, **values, "cell": cell}, sort_keys=True)
 
 
 def read(text: str | None, file: str) -> Metadata | None:
@@ -43,15 +48,25 @@ def read(text: str | None, file: str) -> Metadata | None:
         if not isinstance(value.get(name), bool):
             refuse(file, f"{key}, {name!r}", "a bool", repr(value.get(name)))
     weight_dtype = value.get("weight_dtype")
-    if weight_dtype not in (None, "float16", "bfloat16"):
+    if weight_dtype is not None and weight_dtype not in HALVES:
         refuse(file, f"{key}, 'weight_dtype'", "'float16', 'bfloat16' or null", repr(weight_dtype))
     try:
         order = check_gate_order(value.get("gate_order"))
     except (TypeError, ValueError) as reason:
         raise ValueError(f"{file}: {key}: {reason}") from reason
     cell = value.get("cell")
-    if cell != _CELL:
-        refuse(file, f"{key}, 'cell'", f"{_CELL}", repr(cell))
+    input_forget = cell.get("input_forget") if isinstance(cell, Mapping) else None
+    if not isinstance(input_forget, bool) or cell != {
+        "activations": _ACTIVATIONS,
+        "input_forget": input_forget,
+    }:
+        expected = f"{{'activations': {_ACTIVATIONS}, 'input_forget': a bool}}"
+        refuse(file, f"{key}, 'cell'", expected, repr(cell))
     return Metadata(
-        value["batch_first"], weight_dtype, value["has_ih_bias"], value["has_hh_bias"], order
+        value["batch_first"],
+        weight_dtype,
+        value["has_ih_bias"],
+        value["has_hh_bias"],
+        order,
+        input_forget,
     )

@@ -9,7 +9,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lstm_native import _validate
-from lstm_native._loaders._description import Array, Cell, Description, Weights
+from lstm_native._loaders._description import (
+    HALVES,
+    Array,
+    Cell,
+    Description,
+    Weights,
+    stored_dtype,
+)
 from lstm_native._loaders._found import Found, choose, library, refuse, sizes_text
 from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._metadata import read as read_metadata
@@ -26,7 +33,6 @@ from lstm_native._loaders._onnx_graph import (
 GATE_ORDER = "iofg"
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
-_HALVES = ("float16", "bfloat16")
 _DEFAULTS = ["sigmoid", "tanh", "tanh"]
 
 
@@ -100,7 +106,7 @@ def _description(model: Any, file: str, scope: Scope, chain: Sequence[Any]) -> D
         reverse=first.direction == "reverse",
         cells=tuple(cell for node in nodes for cell in node.cells()),
         keys={key: value for node in nodes for key, value in node.keys().items()},
-        weight_dtype=stored if stored in _HALVES else None,
+        weight_dtype=stored_dtype(stored),
     )
     texts = {entry.key: entry.value for entry in model.metadata_props}
     metadata = read_metadata(texts.get(KEY), file)
@@ -263,7 +269,7 @@ class _Node:
             for size, got in zip(shape, found.shape, strict=True)
         ):
             self._refuse_input(place, f"shape ({sizes})", f"{found.shape}")
-        if found.dtype.name in _HALVES:
+        if found.dtype.name in HALVES:
             return found.astype(np.float32)
         if found.dtype.name not in ("float32", "float64"):
             self._refuse_input(

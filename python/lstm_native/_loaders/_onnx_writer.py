@@ -103,6 +103,7 @@ class _Graph:
             name=f"lstm_{number}",
             hidden_size=hidden,
             direction="bidirectional" if directions == 2 else "forward",
+            input_forget=int(self._description.cells[0].input_forget),
         )
         if directions == 1:
             axes = self._integers("axis_of_directions", [1])

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lstm_native._loaders._description import Array, Description
+from lstm_native._loaders._description import HALVES, Array, Cell, Description
 from lstm_native._loaders._found import Found, library, refuse
 from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._metadata import read as read_metadata
-from lstm_native._loaders._torch_keys import HALVES, Tensors, choose_prefix, find
+from lstm_native._loaders._torch_keys import Tensors, choose_prefix, find
 
 _EXTRA = "safetensors"
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -46,7 +46,12 @@ def from_file(path: Path, prefix: str | None) -> Description:
             f"dtype {metadata.weight_dtype or 'float32 or float64'}, as the metadata say",
             description.weight_dtype or str(first.hidden.dtype),
         )
-    return replace(description, batch_first=metadata.batch_first, gate_order=metadata.gate_order)
+    return replace(
+        description,
+        batch_first=metadata.batch_first,
+        gate_order=metadata.gate_order,
+        cells=(Cell(input_forget=metadata.input_forget),),
+    )
 
 
 def write(path: Path, state: Mapping[str, Array], metadata: Metadata) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from lstm_native import _validate
-from lstm_native._loaders._description import Array, Description
+from lstm_native._loaders._description import HALVES, Array, Description
 from lstm_native._loaders._found import Found, library, refuse
-from lstm_native._loaders._torch_keys import HALVES, Tensors, choose_prefix, find
+from lstm_native._loaders._torch_keys import Tensors, choose_prefix, find
 
 
 def from_module_or_state(value: Any, prefix: str) -> Description:

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from lstm_native._loaders._description import Array, Description, Weights
+from lstm_native._loaders._description import HALVES, Array, Description, Weights, stored_dtype
 from lstm_native._loaders._found import Found, choose, refuse, sizes_text
 
 _KEY = re.compile(
@@ -15,7 +15,6 @@ _KEY = re.compile(
     r"(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
-HALVES = ("float16", "bfloat16")
 _HIDDEN_SHAPE = "shape (4 * hidden_size, hidden_size)"
 
 
@@ -158,7 +157,7 @@ def _description(tensors: Tensors, group: _Group) -> Description:
         source=f"{tensors.file}: {group.prefix!r}" if group.prefix else tensors.file,
         layers=layers,
         keys={} if projected is None else {"projection": f"key {projected!r}"},
-        weight_dtype=dtype if dtype in HALVES else None,
+        weight_dtype=stored_dtype(dtype),
     )
 
 
