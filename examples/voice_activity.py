@@ -5,8 +5,8 @@ The model is Silero VAD, read from the ONNX file inside the PyPI package `silero
 
     576 samples -> encoder (STFT and convolutions) -> LSTM -> ReLU, 1x1 convolution, sigmoid
 
-and ends in one probability of speech. Here onnxruntime computes the encoder, `lstm_native.lstm` the
-LSTM and NumPy the rest, chunk by chunk as in a live stream, with the LSTM's state carried over.
+and ends in one probability of speech. Here onnxruntime computes the encoder, an `lstm_native.Model`
+the LSTM and NumPy the rest, chunk by chunk as in a live stream, with the LSTM's state carried over.
 onnxruntime on the whole, uncut model is what the probabilities and times are compared with.
 
     pip install -r examples/requirements.txt
@@ -34,7 +34,7 @@ from vad import packages
 from vad.audio import Recording, load_recording
 from vad.frames import cut_frames
 from vad.head import speech_probability
-from vad.model import HIDDEN_SIZE, cut_graph, head_weights, load_model, lstm_weights
+from vad.model import HIDDEN_SIZE, cut_graph, head_weights, load_model, model_path
 from vad.options import parse_arguments
 from vad.picture import draw
 from vad.report import print_recording, print_segments, print_times
@@ -64,31 +64,23 @@ def run_stream(step: Step, inputs: Array) -> Array:
     return np.concatenate(outputs)
 
 
-def lstm_step(model: ModelProto, threads: int) -> Step:
+def lstm_step(threads: int) -> Step:
     """Return lstm_native's step: features (T, 1, H) to hidden states (T, 1, H)."""
     # Imported here, so that its absence can be reported.
-    from lstm_native import lstm, pack_weights  # noqa: PLC0415
+    from lstm_native import load  # noqa: PLC0415
 
-    weights = pack_weights(lstm_weights(model), num_layers=1, bidirectional=False)
+    model = load(model_path())
 
     def step(features: Array, h: Array, c: Array) -> Sequence[Array]:
-        return lstm(
-            features,
-            (h, c),
-            weights,
-            num_layers=1,
-            dropout=0.0,
-            train=False,
-            bidirectional=False,
-            num_threads=threads,
-        )
+        output, state = model(features, state=(h, c), num_threads=threads)
+        return output, *state
 
     return step
 
 
 def detector_step(model: ModelProto, encode: Function, threads: int) -> Step:
     """Return the step of the whole detector: frames (T, 576) to probabilities (T,)."""
-    lstm = lstm_step(model, threads)
+    lstm = lstm_step(threads)
     weight, bias = head_weights(model)
 
     def step(frames: Array, h: Array, c: Array) -> Sequence[Array]:
@@ -131,7 +123,7 @@ def detect(audio: Path, recording: Recording, out: Path, threads: int) -> int:
     print_times("whole detector", times_per_frame(detectors, timed))
     lstms = {
         "onnxruntime": partial(run_stream, onnxruntime_step(lstm_graph, threads)),
-        "lstm_native": partial(run_stream, lstm_step(model, threads)),
+        "lstm_native": partial(run_stream, lstm_step(threads)),
     }
     print_times("LSTM alone, same features in", times_per_frame(lstms, encode(timed)))
     draw(out, f"Voice activity in {audio.name}", recording.samples, probabilities, segments)

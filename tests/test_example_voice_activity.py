@@ -108,18 +108,7 @@ def test_each_frame_starts_with_the_end_of_the_one_before(vad):
     assert not frames[:, 64:].ravel()[1_200:].any()
 
 
-# --- Weights, stream and head --------------------------------------------------------------------
-
-
-def test_gates_from_onnx(vad):
-    names = np.repeat(["i", "o", "f", "c"], 3)
-    np.testing.assert_array_equal(
-        vad.model.gates_from_onnx(names), np.repeat(["i", "f", "c", "o"], 3)
-    )
-    weight = np.arange(8 * 5).reshape(8, 5)
-    np.testing.assert_array_equal(
-        vad.model.gates_from_onnx(weight), weight[[0, 1, 4, 5, 6, 7, 2, 3]]
-    )
+# --- Stream and head --------------------------------------------------------------------
 
 
 def test_stream_carries_the_state_and_leaves_out_no_frame(example):

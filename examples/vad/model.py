@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cli.errors import InputError
 from vad.signatures import Array
 
@@ -29,6 +27,12 @@ def load_model() -> ModelProto:
     """Read the model from the installed silero-vad package, its inner shapes inferred."""
     import onnx
 
+    # A graph can be cut only where the shapes are known.
+    return onnx.shape_inference.infer_shapes(onnx.load(model_path()))
+
+
+def model_path() -> Path:
+    """Return the model's file in the installed silero-vad package."""
     # Found, not imported: importing silero_vad would import PyTorch.
     package = find_spec("silero_vad")
     folders = list(package.submodule_search_locations or []) if package else []
@@ -36,8 +40,7 @@ def load_model() -> ModelProto:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise InputError(f"silero-vad lacks {MODEL_FILE}: install silero-vad 6.2.3 or newer")
-    # A graph can be cut only where the shapes are known.
-    return onnx.shape_inference.infer_shapes(onnx.load(path))
+    return path
 
 
 def cut_graph(model: ModelProto) -> tuple[ModelProto, ModelProto]:
@@ -57,22 +60,6 @@ def lstm_node(model: ModelProto) -> Any:
     """Return the model's only LSTM node."""
     (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
     return node
-
-
-def lstm_weights(model: ModelProto) -> tuple[Array, Array, Array, Array]:
-    """Return w_ih (4H, H), w_hh (4H, H), b_ih (4H,) and b_hh (4H,), gates in order i, f, g, o."""
-    w, r, b = (read_initialiser(model, name)[0] for name in lstm_node(model).input[1:4])
-    b_ih, b_hh = np.split(b, 2)
-    return gates_from_onnx(w), gates_from_onnx(r), gates_from_onnx(b_ih), gates_from_onnx(b_hh)
-
-
-def gates_from_onnx(weight: Array) -> Array:
-    """Reorder the gates along the first axis (4H, ...) from ONNX's i, o, f, c to i, f, g, o.
-
-    ONNX calls c, after the cell, what is called g, the cell candidate, elsewhere.
-    """
-    i, o, f, c = np.split(weight, 4)
-    return np.concatenate([i, f, c, o])
 
 
 def head_weights(model: ModelProto) -> tuple[Array, Array]:
