@@ -9,8 +9,9 @@
 ## memory-pool: what a MemoryPool saves
 ## concurrency: two Python threads at once beside one after the other
 ## estimates: the least times by explain beside what calls take
+## call-overhead: what a call costs beyond the driver's work (1 minute)
 ## accuracy: errors against float64, and the steps of rounding in the activations
-limits streams ragged splits subnormals memory-pool concurrency estimates accuracy: $(VENV)/.installed
+limits streams ragged splits subnormals memory-pool concurrency estimates call-overhead accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
 ## latency: percentiles of steps and calls, quiet and beside busy processes (4 minutes)
@@ -20,7 +21,7 @@ training alternating latency: $(BENCH_VENV)/.installed
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := latency limits estimates streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
+BENCHMARKS := latency limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
 .PHONY: bench bench-quick $(BENCHMARKS) concurrency-no-gil
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)

@@ -115,11 +115,14 @@ driver::RecordedForward<Real> recorded(const plan::Plan& plan, const Call& call,
           tape_of<Real>(plan, tape, form, "reserve"), form, call.about.dropout};
 }
 
+// given: an `_backward.OutputGradients`, or a tuple of its items.
 template <class Real>
 void give_gradients(driver::StackBackward<Real>& stack, const plan::Plan& plan, bool batch_first, py::handle given) {
-  static const Field output("output"), h_n("h_n"), c_n("c_n");
+  if (!PyTuple_Check(given.ptr()) || PyTuple_GET_SIZE(given.ptr()) != 3) throw std::invalid_argument("gradients");
   const plan::Problem& problem = plan.problem;
-  const py::object d_output = output.of(given), d_h_n = h_n.of(given), d_c_n = c_n.of(given);
+  const py::handle d_output = PyTuple_GET_ITEM(given.ptr(), 0);
+  const py::handle d_h_n = PyTuple_GET_ITEM(given.ptr(), 1);
+  const py::handle d_c_n = PyTuple_GET_ITEM(given.ptr(), 2);
   if (!d_output.is_none()) {
     stack.output_gradient =
         sequence_of<Real>({plan, batch_first, problem.layer_output_size()}, array_of(d_output, "d_output"), "d_output");

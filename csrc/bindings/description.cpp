@@ -69,8 +69,9 @@ std::vector<index_t> integers_of(py::handle listed) {
 }
 
 rng::DropoutStream masks_of(py::handle dropout) {
-  static const Field rate("rate"), key("key"), counter("counter");
-  return {rate.of<double>(dropout), key.of<std::uint64_t>(dropout), counter.of<std::uint64_t>(dropout)};
+  if (!PyTuple_Check(dropout.ptr()) || PyTuple_GET_SIZE(dropout.ptr()) != 3) throw std::invalid_argument("dropout");
+  const auto item = [&](Py_ssize_t k) { return py::handle(PyTuple_GET_ITEM(dropout.ptr(), k)); };
+  return {py::cast<double>(item(0)), py::cast<std::uint64_t>(item(1)), py::cast<std::uint64_t>(item(2))};
 }
 
 Description description_of(py::handle problem) {

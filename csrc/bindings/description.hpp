@@ -40,7 +40,7 @@ CellSpec cell_of(py::handle cell);
 // Of a `_sizes.Sizes`.
 plan::StackSizes stack_sizes_of(py::handle sizes);
 
-// Of a `_run.Dropout`.
+// Of a `_run.Dropout`, or a tuple of its items: an operator's call has no time to make one.
 rng::DropoutStream masks_of(py::handle dropout);
 
 // A problem with the place of its masks in the generator's stream, of a `_run.Problem`. Its threads may be 0, which

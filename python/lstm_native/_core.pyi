@@ -8,7 +8,7 @@ from typing_extensions import Self
 from lstm_native._arrays import RealArray
 from lstm_native._backward import Gradients, OutputGradients, Wanted
 from lstm_native._cell import Cell
-from lstm_native._run import CellWeights, Dropout, ForwardCall, ForwardResults, Problem
+from lstm_native._run import CellWeights, ForwardCall, ForwardResults, Problem
 from lstm_native._sizes import Sizes
 
 testing: Any  # for the project's tests
@@ -60,7 +60,7 @@ class Operator:
         input: object,
         states: object,
         weights: object,
-        masks: Dropout,
+        masks: tuple[float, int, int],
         training: bool,
         threads: int,
     ) -> tuple[RealArray, RealArray, RealArray, RealArray, npt.NDArray[np.int64]] | None: ...

@@ -91,7 +91,7 @@ class Pullback(Generic[Array]):
         """
         call, tape = self._call, self._tape
         wanted = _ALL[self._transposed] if needs is _NEEDS else _wanted(needs, self._transposed)
-        given = OutputGradients(d_output, d_h_outs, d_c_outs)
+        given = (d_output, d_h_outs, d_c_outs)
         results = None
         if call.target is None:
             results = core.backward_if_plain(call, tape, given, wanted)
