@@ -125,15 +125,16 @@ def test_inputs_of_any_layout(layout):
 
 
 class Spy:
-    """Records the arrays that reach the core."""
+    """Records what the core is given, and what it returns."""
 
     def __init__(self, monkeypatch, name):
         self.calls = []
         real = getattr(_run.core, name)
 
-        def call(*arguments, **options):
-            self.calls.append((arguments, options))
-            return real(*arguments, **options)
+        def call(*arguments):
+            results = real(*arguments)
+            self.calls.append((arguments, results))
+            return results
 
         monkeypatch.setattr(_run.core, name, call)
 
@@ -145,7 +146,7 @@ def same_memory(array, tensor):
 
 def test_nothing_is_copied(monkeypatch):
     ours, _ = make_pair(num_layers=2, dtype=torch.float32)
-    forward, backward = Spy(monkeypatch, "forward"), Spy(monkeypatch, "backward")
+    forward, backward = Spy(monkeypatch, "forward"), Spy(monkeypatch, "backward_if_plain")
     x = leaf(4, 3, INPUT_SIZE, dtype=torch.float32)
     hx = tuple(leaf(2, 3, HIDDEN_SIZE, dtype=torch.float32, seed=seed) for seed in (5, 6))
     results = flat(ours(x, hx))
@@ -153,16 +154,16 @@ def test_nothing_is_copied(monkeypatch):
     leaves = [x, *hx, *ours.parameters()]
     grads = torch.autograd.grad(results[0], leaves, upstream)
     for (arguments, _), spied in ((forward.calls[0], "forward"), (backward.calls[0], "backward")):
-        taken = [*arguments[:3], *(array for cell in arguments[3] for array in cell)]
+        call = arguments[0]
+        taken = [call.input, call.h_0, call.c_0, *(w for cell in call.weights for w in cell)]
         for array, tensor in zip(taken, leaves, strict=True):
             assert same_memory(array, tensor), spied
-    arguments, options = forward.calls[0]
-    assert all(map(same_memory, arguments[4:7], results))
-    arguments, _ = backward.calls[0]
-    assert np.shares_memory(arguments[4], options["tape"])
-    assert same_memory(arguments[5], upstream)
-    written = [*arguments[8:11], *(array for cell in arguments[11] for array in cell)]
-    assert all(map(same_memory, written, grads))
+    *outputs, kept = forward.calls[0][1]
+    assert all(map(same_memory, outputs, results))
+    (_, tape, given, _), (*written, d_weights) = backward.calls[0]
+    assert np.shares_memory(tape, kept)
+    assert same_memory(given.output, upstream)
+    assert all(map(same_memory, [*written, *d_weights], grads))
 
 
 @pytest.mark.parametrize(
@@ -185,11 +186,10 @@ def test_only_what_requires_a_gradient_is_computed(monkeypatch, required, comput
     }
     for name, tensor in tensors.items():
         tensor.requires_grad_(name in required)
-    backward = Spy(monkeypatch, "backward")
+    backward = Spy(monkeypatch, "backward_if_plain")
     output, _ = ours(tensors["x"], (tensors["h_0"], tensors["c_0"]))
     output.square().sum().backward()
-    arguments, _ = backward.calls[0]
-    d_input, d_h, d_c, d_weights = arguments[8:12]
+    _, (d_input, d_h, d_c, d_weights) = backward.calls[0]
     results = {"input": d_input, "states": d_h, "weights": d_weights}
     assert {name for name, array in results.items() if array is not None} == computed
     assert (d_h is None) == (d_c is None)
@@ -199,7 +199,7 @@ def test_only_what_requires_a_gradient_is_computed(monkeypatch, required, comput
 def tapes(monkeypatch, run):
     forward = Spy(monkeypatch, "forward")
     run()
-    return [options["tape"] for _, options in forward.calls]
+    return [results[-1] for _, results in forward.calls]
 
 
 def frozen_evaluation():
