@@ -73,6 +73,7 @@ def public_calls(threads: int) -> PublicCalls:
     gradient = gradient_for(case, 0.5)
     workspace = gradient.data(*results)[3]
     stream = lstm_native.Stream(stack, num_threads=threads)
+    model = lstm_native.Model(case.all_weights, 2, True)
     pool = lstm_native.MemoryPool()
     lengths = [9, 1, 0, 4, 9]
     sizes: dict[str, Any] = {"seq_len": 9, "batch": 5, "input_size": 6, "hidden_size": 20}
@@ -133,6 +134,8 @@ def public_calls(threads: int) -> PublicCalls:
         "Stream.state": set_state,
         "Stream.reset": stream.reset,
         "Cell": lambda: lstm_native.Cell(input_forget=True),
+        "Model": lambda: lstm_native.Model(case.all_weights, 2, True),
+        "Model, called": lambda: model(case.x, state=(case.h0, case.c0), **n),
         "explain": lambda: lstm_native.explain(**sizes),
         "Explanation": lambda: str(lstm_native.explain(**sizes)),
         "LayerExplanation": lambda: lstm_native.explain(**sizes).layers[0],

@@ -39,7 +39,9 @@ def test_no_call_changes_a_setting(threads, where):
     def changed():
         calls = public_calls(threads).by_name
         names = {name.split(",")[0].split(".")[0] for name in calls}
-        assert names == set(lstm_native.__all__) - {"__version__", "ArrayLike", "Weights"}
+        # load() reads files by packages that are not there.
+        not_called = {"__version__", "ArrayLike", "Weights", "load"}
+        assert names == set(lstm_native.__all__) - not_called
         found = {}
         for name, call in calls.items():
             before = settings()
