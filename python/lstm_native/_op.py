@@ -302,16 +302,16 @@ class LSTM(Operator):
         drops = training and self.dropout > 0.0 and self.num_layers > 1
         if given is None and drops:
             key, counter = _random.generator.take()
-            masks = Dropout(self.dropout, key, counter)
+            masks = self.dropout, key, counter
             with _random.MasksOfCall(key, counter, drawn=True):
                 return self._run((input, h, c, w), masks, training, threads, device)
-        masks = Dropout(self.dropout if drops else 0.0, *(given or _random.generator.peek()))
+        masks = (self.dropout if drops else 0.0, *(given or _random.generator.peek()))
         return self._run((input, h, c, w), masks, training, threads, device)
 
     def _run(
         self,
         arrays: tuple[Any, Any, Any, Any],
-        masks: Dropout,
+        masks: tuple[float, int, int],
         training: bool,
         threads: int,
         device: Any,
@@ -322,11 +322,11 @@ class LSTM(Operator):
             results = self._operator.run_if_plain(input, (h, c), weights, masks, training, threads)
             if results is not None:  # nothing to convert
                 return results
-        problem = Problem(self._sizes, 0, 0, dropout=masks, threads=threads)
+        problem = Problem(self._sizes, 0, 0, dropout=Dropout(*masks), threads=threads)
         call = self._prepare(arrays, problem, device)
         output, h_n, c_n, tape = forward(call._replace(tape="gates" if training else None))
         reserve = empty(call, (0, 1)) if tape is None else tape
-        used = _random.to_state(masks.key, masks.counter)
+        used = _random.to_state(*masks[1:])
         return output, h_n, c_n, returned(call, reserve), used
 
     def _prepare(
