@@ -53,6 +53,7 @@ TITLES = {
     "set_adaptive_threads": "`set_adaptive_threads`",
     "set_flush_subnormals": "`set_flush_subnormals`",
     "pack_weights": "`pack_weights`",
+    "Cell": "`Cell`: the constructor",
     STREAM: "`Stream`: the constructor",
     STEP: "`Stream.step`",
     RUN: "`Stream.run`",
