@@ -44,7 +44,6 @@ This page is made from `tests/validation_cases.py` by `tools/make_error_table.py
 
 TITLES = {
     "lstm": "`lstm`",
-    "Cell": "`Cell`",
     BUILD: "`LSTM`: the constructor",
     CALL: "`LSTM`: the call",
     RESERVE_SIZE: "`LSTM.reserve_size`",
