@@ -8,6 +8,8 @@
 namespace lstm_native::plan {
 namespace {
 
+constexpr index_t most_layers = 65536;  // as the Python layer has it
+
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
@@ -36,7 +38,7 @@ void check(const Problem& problem) {
   require(problem.input_size >= 1, "input_size must be at least 1");
   require(problem.cell_size >= 1, "hidden_size must be at least 1");
   require(problem.output_size == problem.cell_size, "the output must be as wide as the cell state");
-  require(problem.num_layers >= 1, "num_layers must be at least 1");
+  require(problem.num_layers >= 1 && problem.num_layers <= most_layers, "num_layers must be from 1 to 65536");
   require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
   // One row of anything can be counted, in bytes, and with what fills its last vector.
   constexpr index_t bytes_with_room_to_spare = 64;
