@@ -40,19 +40,20 @@ struct GivenCell {
 };
 
 template <class Element>
-void pack_matrix(const MatrixView<const Element>& matrix, index_t lanes, Element* to, Watch& watch) {
+void pack_matrix(const MatrixView<const Element>& matrix, const plan::PackedForm& form, Element* to, Watch& watch) {
   const index_t units = matrix.rows / gate_count;
-  const index_t block_elements = matrix.columns * gate_count * lanes;
-  for (index_t block = 0; block < (units + lanes - 1) / lanes; ++block) {
+  const index_t block_elements = plan::block_elements(form, matrix.columns);
+  for (index_t block = 0; block < (units + form.lanes - 1) / form.lanes; ++block) {
     if (watch.stops(block_elements)) return;
-    plan::pack_block(matrix, lanes, block, to + block * block_elements);
+    plan::pack_block(matrix, form, block, to + block * block_elements);
   }
 }
 
-index_t lanes_of(Dtype dtype) { return kernels::in_use().vector_bytes / static_cast<index_t>(dtype); }
-
-index_t weight_bytes_of(Dtype dtype, plan::WeightDtype weight_dtype) {
-  return weight_dtype == plan::WeightDtype::native ? static_cast<index_t>(dtype) : index_t{2};
+plan::PackedForm form_of(Dtype dtype, plan::WeightDtype weight_dtype) {
+  const kernels::KernelTable& table = kernels::in_use();
+  return {table.vector_bytes / static_cast<index_t>(dtype),
+          dtype == Dtype::float32 ? plan::step_kernels_of<float>(table, weight_dtype).format
+                                  : plan::step_kernels_of<double>(table, weight_dtype).format};
 }
 
 }  // namespace
@@ -65,8 +66,7 @@ PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidire
     : sizes_(sizes_of(weights, bidirectional)),
       dtype_(dtype_of_cells(weights, plan::weight_dtype_named(weight_dtype))),
       weight_dtype_(plan::weight_dtype_named(weight_dtype)),
-      layout_(sizes_.input_size, sizes_.cell_size, sizes_.num_layers, sizes_.num_directions, lanes_of(dtype_),
-              static_cast<index_t>(dtype_), weight_bytes_of(dtype_, weight_dtype_)),
+      layout_(sizes_, form_of(dtype_, weight_dtype_), static_cast<index_t>(dtype_)),
       memory_(layout_.bytes()) {
   if (dtype_ == Dtype::float64) {
     fill<double, double>(weights, float64_cells_);
@@ -79,7 +79,7 @@ PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidire
 
 template <class Real, class Element>
 void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<driver::CellWeights<Real>>& cells) {
-  const index_t lanes = layout_.lanes();
+  const plan::PackedForm& form = layout_.form();
   const index_t rows = gate_count * sizes_.cell_size;
   std::vector<GivenCell<Real, Element>> given;
   for (index_t cell = 0; cell < static_cast<index_t>(weights.size()); ++cell) {
@@ -104,9 +104,9 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
         constexpr auto line = static_cast<index_t>(cache_line_bytes);
         std::memset(memory_.data() + end - line, 0, cache_line_bytes);
       }
-      pack_matrix(from.input, lanes, reinterpret_cast<Element*>(place), watch);
-      pack_matrix(from.hidden, lanes, reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell)), watch);
-      plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.cell_size, lanes,
+      pack_matrix(from.input, form, reinterpret_cast<Element*>(place), watch);
+      pack_matrix(from.hidden, form, reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell)), watch);
+      plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.cell_size, form.lanes,
                       reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell)));
     }
   });
@@ -126,12 +126,12 @@ py::array PackedWeights::unpacked(index_t offset, index_t size) const {
   py::array_t<Element> matrix({gate_count * sizes_.cell_size, size});
   const auto* from = reinterpret_cast<const Element*>(memory_.data() + offset);
   Element* to = matrix.mutable_data();
-  const index_t work = size * layout_.lanes();  // each element is on a cache line of its own
+  const index_t work = size * layout_.form().lanes;  // each element is on a cache line of its own
   without_gil([&](Interruption& interruption) {
     Watch watch(interruption, /*asks=*/true);
     for (index_t gate = 0; gate < gate_count; ++gate) {
       for (index_t unit = 0; unit < sizes_.cell_size; ++unit, to += size) {
-        plan::unpack_row(from, gate, unit, size, layout_.lanes(), to);
+        plan::unpack_row(from, layout_.form(), {gate, unit, size}, to);
         if (watch.stops(work)) return;
       }
     }

@@ -3,9 +3,9 @@
 // AVX-512 copy for an older CPU.
 //
 // Units come in blocks of as many as a vector has lanes. A packed weight matrix is
-// [unit block][gate pair][k][gate of the pair][lane], the pairs being i, f and g, o: so a tile of rows reads a pair's
-// weights, or a whole block's, without a gap. Lanes past the last unit hold zeros. Pre-activations and biases are
-// [unit block][gate][lane].
+// [unit block][gate pair][column group][gate of the pair][lane][column of the group], the pairs being i, f and g, o: so
+// a tile of rows reads a pair's weights, or a whole block's, without a gap. Lanes past the last unit, and columns past
+// the last of a matrix, hold zeros. Pre-activations and biases are [unit block][gate][lane].
 #pragma once
 
 #include "common/cell_spec.hpp"
@@ -80,8 +80,18 @@ struct PackRows {
   index_t to_stride = 0;
 };
 
+// How a packed weight matrix is stored.
+struct WeightFormat {
+  index_t bytes = 0;                       // of one weight
+  index_t columns_of_group = 1;            // that are side by side in a lane
+  index_t stored(index_t columns) const {  // columns, with those past the last
+    return (columns + columns_of_group - 1) / columns_of_group * columns_of_group;
+  }
+};
+
 template <class Real>
 struct StepKernels {
+  WeightFormat format;
   // pre_activations = bias + W_ih x_t, packed, for all rows of the call.
   void (*project)(const StepForward<Real>&) = nullptr;
   void (*step)(const StepForward<Real>&) = nullptr;

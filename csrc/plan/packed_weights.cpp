@@ -15,28 +15,40 @@ constexpr index_t whole_lines(index_t bytes) {
 
 constexpr index_t pair_gates = 2;
 
-// Where a gate's first weight lies within its unit block.
-constexpr index_t packed_gate(index_t gate, index_t size, index_t lanes) {
-  return (gate / pair_gates * size * pair_gates + gate % pair_gates) * lanes;
-}
+// Where the weights of a gate are within their unit block.
+struct GatePlace {
+  GatePlace(const PackedForm& form, index_t columns, index_t gate)
+      : together(form.format.columns_of_group),
+        first((gate / pair_gates * form.format.stored(columns) * pair_gates + gate % pair_gates * together) *
+              form.lanes),
+        group_stride(pair_gates * together * form.lanes) {}
+  // One weight's.
+  index_t of(index_t lane, index_t column) const {
+    return first + column / together * group_stride + lane * together + column % together;
+  }
+
+  index_t together;
+  index_t first;
+  index_t group_stride;
+};
 
 template <class Element>
-void pack_lane_by_lane(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to) {
+void pack_lane_by_lane(const MatrixView<const Element>& matrix, const PackedForm& form, index_t block, Element* to) {
   // Columns in short runs, so that what is written stays in the L1 cache until its lines are full.
   constexpr index_t run = 64;
   const index_t units = matrix.rows / gate_count;
-  const index_t first_unit = block * lanes;
-  for (index_t begin = 0; begin < matrix.columns; begin += run) {
-    const index_t end = std::min(begin + run, matrix.columns);
+  const index_t first_unit = block * form.lanes;
+  const index_t stored = form.format.stored(matrix.columns);
+  for (index_t begin = 0; begin < stored; begin += run) {
+    const index_t end = std::min(begin + run, stored);
     for (index_t gate = 0; gate < gate_count; ++gate) {
-      for (index_t lane = 0; lane < lanes; ++lane) {
-        Element* target = to + packed_gate(gate, matrix.columns, lanes) + lane;
-        if (first_unit + lane >= units) {
-          for (index_t k = begin; k < end; ++k) target[k * pair_gates * lanes] = Element{};
-          continue;
-        }
+      const GatePlace place(form, matrix.columns, gate);
+      for (index_t lane = 0; lane < form.lanes; ++lane) {
+        const bool there = first_unit + lane < units;
         const Element* source = matrix.data + (gate * units + first_unit + lane) * matrix.row_stride;
-        for (index_t k = begin; k < end; ++k) target[k * pair_gates * lanes] = source[k * matrix.column_stride];
+        for (index_t k = begin; k < end; ++k) {
+          to[place.of(lane, k)] = there && k < matrix.columns ? source[k * matrix.column_stride] : Element{};
+        }
       }
     }
   }
@@ -44,35 +56,41 @@ void pack_lane_by_lane(const MatrixView<const Element>& matrix, index_t lanes, i
 
 }  // namespace
 
+index_t block_elements(const PackedForm& form, index_t columns) {
+  return gate_count * form.lanes * form.format.stored(columns);
+}
+
 template <>
-void pack_block(const MatrixView<const std::uint16_t>& matrix, index_t lanes, index_t block, std::uint16_t* to) {
-  pack_lane_by_lane(matrix, lanes, block, to);
+void pack_block(const MatrixView<const std::uint16_t>& matrix, const PackedForm& form, index_t block,
+                std::uint16_t* to) {
+  pack_lane_by_lane(matrix, form, block, to);
 }
 
 template <class Real>
-void pack_block(const MatrixView<const Real>& matrix, index_t lanes, index_t block, Real* to) {
-  if (matrix.column_stride != 1) {
-    pack_lane_by_lane(matrix, lanes, block, to);
+void pack_block(const MatrixView<const Real>& matrix, const PackedForm& form, index_t block, Real* to) {
+  if (matrix.column_stride != 1 || form.format.columns_of_group != 1) {
+    pack_lane_by_lane(matrix, form, block, to);
     return;
   }
   const index_t units = matrix.rows / gate_count;
   for (index_t gate = 0; gate < gate_count; ++gate) {
+    const GatePlace place(form, matrix.columns, gate);
     kernels::PackRows<Real> pack;
-    pack.from = matrix.data + (gate * units + block * lanes) * matrix.row_stride;
+    pack.from = matrix.data + (gate * units + block * form.lanes) * matrix.row_stride;
     pack.row_stride = matrix.row_stride;
-    pack.row_count = std::min(lanes, units - block * lanes);
+    pack.row_count = std::min(form.lanes, units - block * form.lanes);
     pack.size = matrix.columns;
-    pack.to = to + packed_gate(gate, matrix.columns, lanes);
-    pack.to_stride = pair_gates * lanes;
+    pack.to = to + place.first;
+    pack.to_stride = place.group_stride;
     kernels_of<Real>(kernels::in_use()).pack_rows(pack);
   }
 }
 
 template <class Element>
-void unpack_row(const Element* packed, index_t gate, index_t unit, index_t size, index_t lanes, Element* to) {
-  const Element* from =
-      packed + unit / lanes * size * gate_count * lanes + packed_gate(gate, size, lanes) + unit % lanes;
-  for (index_t k = 0; k < size; ++k) to[k] = from[k * pair_gates * lanes];
+void unpack_row(const Element* packed, const PackedForm& form, const MatrixRow& row, Element* to) {
+  const GatePlace place(form, row.columns, row.gate);
+  const Element* block = packed + row.unit / form.lanes * block_elements(form, row.columns);
+  for (index_t k = 0; k < row.columns; ++k) to[k] = block[place.of(row.unit % form.lanes, k)];
 }
 
 template <class Real>
@@ -91,27 +109,25 @@ void pack_bias(const VectorView<const Real>& input_bias, const VectorView<const 
   }
 }
 
-PackedLayout::PackedLayout(index_t input_size, index_t hidden_size, index_t num_layers, index_t num_directions,
-                           index_t lanes, index_t element_bytes, index_t weight_bytes)
-    : input_size_(input_size),
-      hidden_size_(hidden_size),
-      directions_(num_directions),
-      lanes_(lanes),
-      blocks_((hidden_size + lanes - 1) / lanes),
+PackedLayout::PackedLayout(const StackSizes& sizes, const PackedForm& form, index_t element_bytes)
+    : input_size_(sizes.input_size),
+      hidden_size_(sizes.output_size),
+      directions_(sizes.num_directions),
+      form_(form),
+      blocks_((sizes.cell_size + form.lanes - 1) / form.lanes),
       element_bytes_(element_bytes),
-      weight_bytes_(weight_bytes),
       bytes_(0) {
-  const index_t widest = std::max(input_size, checked_product({num_directions, hidden_size}));
-  const index_t columns = checked_sum({widest, hidden_size, index_t{64}});
-  checked_product({num_layers, num_directions, blocks_, gate_count, lanes, columns, element_bytes});
-  bytes_ = first(num_layers * num_directions);
+  const index_t widest = std::max(input_size_, checked_product({directions_, hidden_size_}));
+  const index_t columns = checked_sum({widest, hidden_size_, index_t{64}});
+  checked_product({sizes.num_layers, directions_, blocks_, gate_count, form.lanes, columns, element_bytes});
+  bytes_ = first(sizes.num_layers * directions_);
 }
 
 index_t PackedLayout::panel_bytes(index_t size) const {
-  return whole_lines(blocks_ * gate_count * lanes_ * size * weight_bytes_);
+  return whole_lines(blocks_ * block_elements(form_, size) * form_.format.bytes);
 }
 
-index_t PackedLayout::bias_bytes() const { return whole_lines(blocks_ * gate_count * lanes_ * element_bytes_); }
+index_t PackedLayout::bias_bytes() const { return whole_lines(blocks_ * gate_count * form_.lanes * element_bytes_); }
 
 index_t PackedLayout::first(index_t cell) const {
   const index_t of_first_layer = std::min(cell, directions_);
@@ -119,9 +135,9 @@ index_t PackedLayout::first(index_t cell) const {
          cell * (panel_bytes(hidden_size_) + bias_bytes());
 }
 
-#define LSTM_NATIVE_INSTANTIATE(Element)                                                           \
-  template void pack_block<Element>(const MatrixView<const Element>&, index_t, index_t, Element*); \
-  template void unpack_row<Element>(const Element*, index_t, index_t, index_t, index_t, Element*);
+#define LSTM_NATIVE_INSTANTIATE(Element)                                                                     \
+  template void pack_block<Element>(const MatrixView<const Element>&, const PackedForm&, index_t, Element*); \
+  template void unpack_row<Element>(const Element*, const PackedForm&, const MatrixRow&, Element*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 LSTM_NATIVE_INSTANTIATE(std::uint16_t)

@@ -8,14 +8,35 @@
 
 namespace lstm_native::plan {
 
-// Packs one unit block of a matrix (4 * units, size): to is (gate pair, size, gate, lane). Lanes past the last unit
-// become zeros.
-template <class Element>
-void pack_block(const MatrixView<const Element>& matrix, index_t lanes, index_t block, Element* to);
+// How a matrix's weights are packed.
+struct PackedForm {
+  index_t lanes;  // units of a block
+  kernels::WeightFormat format;
+};
 
-// The reverse, for one row of a matrix that is packed block after block; to is (size).
+// Of one unit block.
+index_t block_elements(const PackedForm& form, index_t columns);
+
+// A row of a matrix (4 * units, columns).
+struct MatrixRow {
+  index_t gate;
+  index_t unit;
+  index_t columns;
+};
+
+// Packs one unit block of a matrix (4 * units, columns), from its own memory's type.
 template <class Element>
-void unpack_row(const Element* packed, index_t gate, index_t unit, index_t size, index_t lanes, Element* to);
+void pack_block(const MatrixView<const Element>& matrix, const PackedForm& form, index_t block, Element* to);
+
+// The same in the element's own format.
+template <class Real>
+void pack_block(const MatrixView<const Real>& matrix, index_t lanes, index_t block, Real* to) {
+  pack_block(matrix, PackedForm{lanes, {static_cast<index_t>(sizeof(Real))}}, block, to);
+}
+
+// The reverse, for one row of a matrix that is packed block after block; to is (columns).
+template <class Element>
+void unpack_row(const Element* packed, const PackedForm& form, const MatrixRow& row, Element* to);
 
 // Adds up to two biases (4 * units) into to: (unit block, gate, lane).
 template <class Real>
@@ -25,10 +46,9 @@ void pack_bias(const VectorView<const Real>& input_bias, const VectorView<const 
 // Sizes of a whole stack, and where each part of its packed weights lies, in bytes from the first.
 class PackedLayout {
  public:
-  PackedLayout(index_t input_size, index_t hidden_size, index_t num_layers, index_t num_directions, index_t lanes,
-               index_t element_bytes, index_t weight_bytes);
+  PackedLayout(const StackSizes& sizes, const PackedForm& form, index_t element_bytes);
 
-  index_t lanes() const { return lanes_; }
+  const PackedForm& form() const { return form_; }
   index_t bytes() const { return bytes_; }
   // cell = layer * directions + direction
   index_t input(index_t cell) const { return first(cell); }
@@ -41,7 +61,9 @@ class PackedLayout {
   index_t panel_bytes(index_t size) const;
   index_t bias_bytes() const;
 
-  index_t input_size_, hidden_size_, directions_, lanes_, blocks_, element_bytes_, weight_bytes_, bytes_;
+  index_t input_size_, hidden_size_, directions_;
+  PackedForm form_;
+  index_t blocks_, element_bytes_, bytes_;
 };
 
 }  // namespace lstm_native::plan

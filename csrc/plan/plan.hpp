@@ -106,9 +106,9 @@ const kernels::KernelsOf<Real>& kernels_of(const Plan& plan) {
 }
 
 template <class Real>
-const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
-  const kernels::KernelsOf<Real>& kernels = kernels_of<Real>(plan);
-  switch (plan.storage.weight_dtype) {
+const kernels::StepKernels<Real>& step_kernels_of(const kernels::KernelTable& table, WeightDtype weight_dtype) {
+  const kernels::KernelsOf<Real>& kernels = kernels_of<Real>(table);
+  switch (weight_dtype) {
     case WeightDtype::float16:
       return kernels.float16;
     case WeightDtype::bfloat16:
@@ -117,6 +117,10 @@ const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
       break;
   }
   return kernels.native;
+}
+template <class Real>
+const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
+  return step_kernels_of<Real>(plan.kernels, plan.storage.weight_dtype);
 }
 
 }  // namespace lstm_native::plan

@@ -14,4 +14,3 @@ inline Vector<double> at_most(Vector<double> limit, Vector<double> x) { return _
 inline Vector<float> widen_float16(const void* from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(from)));
 }
-inline Vector<float> widen_bfloat16(const void* from) { return bfloat16_to_float(from); }

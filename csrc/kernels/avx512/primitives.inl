@@ -15,4 +15,3 @@ inline Vector<double> at_most(Vector<double> limit, Vector<double> x) { return _
 inline Vector<float> widen_float16(const void* from) {
   return _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(static_cast<const __m256i*>(from)));
 }
-inline Vector<float> widen_bfloat16(const void* from) { return bfloat16_to_float(from); }

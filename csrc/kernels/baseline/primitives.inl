@@ -14,4 +14,3 @@ inline AnyVector at_most(AnyVector limit, AnyVector x) {
   return x > limit ? limit : x;
 }
 inline Vector<float> widen_float16(const void* from) { return float16_to_float(from); }
-inline Vector<float> widen_bfloat16(const void* from) { return bfloat16_to_float(from); }

@@ -1,4 +1,4 @@
-// kernels/generic: 16-bit floating-point numbers to float with integer arithmetic.
+// kernels/generic: float16 to float with integer arithmetic.
 
 typedef std::uint16_t HalfBits __attribute__((vector_size(vector_bytes / 2)));
 typedef std::uint16_t HalfBitsAnywhere __attribute__((vector_size(vector_bytes / 2), aligned(2), may_alias));
@@ -6,10 +6,6 @@ typedef std::uint16_t HalfBitsAnywhere __attribute__((vector_size(vector_bytes /
 inline Bits<float> widened_bits(const void* from) {
   const HalfBits bits = *static_cast<const HalfBitsAnywhere*>(from);
   return __builtin_convertvector(bits, Bits<float>);
-}
-
-inline Vector<float> bfloat16_to_float(const void* from) {
-  return reinterpret_cast<Vector<float>>(widened_bits(from) << 16);
 }
 
 // The exponent's bias differs by 112, and by as much again for infinity and NaN, which have the largest one. Subnormal

@@ -32,37 +32,59 @@ template <class Real, class Weight, int rows>
           bytes_of_k * rows / row_passes};
 }
 
+// sums += W v for column k, which is the given one of a group. weights: of the group, and of the first block's gates
+// from the tile's first on.
+template <index_t column, class Real, class Weight, int rows, int blocks, int gates>
+[[gnu::always_inline]] inline void add_column(Sums<Real, rows, blocks, gates>& sums, const Real* const (&vectors)[rows],
+                                              index_t k, const Weight* weights, index_t pair_stride) {
+  constexpr index_t gate_stride = lanes<Real> * columns_of_group<Weight>;
+  if constexpr (gates == gate_count) {
+    Vector<Real> values[rows];
+    for (int r = 0; r < rows; ++r) values[r] = broadcast(vectors[r][k]);
+    for (int b = 0; b < blocks; ++b) {
+      for (int gate = 0; gate < gates; ++gate) {
+        const index_t at = (b * gate_pairs + gate / pair_gates) * pair_stride + gate % pair_gates * gate_stride;
+        const Vector<Real> weight = load_weights<column>(weights + at);
+        for (int r = 0; r < rows; ++r) sums.of[r][b][gate] = multiply_add(values[r], weight, sums.of[r][b][gate]);
+      }
+    }
+  } else {
+    Vector<Real> weight[gates];
+    for (int gate = 0; gate < gates; ++gate) weight[gate] = load_weights<column>(weights + gate * gate_stride);
+    for (int r = 0; r < rows; ++r) {
+      const Vector<Real> value = broadcast(vectors[r][k]);
+      for (int gate = 0; gate < gates; ++gate) {
+        sums.of[r][0][gate] = multiply_add(value, weight[gate], sums.of[r][0][gate]);
+      }
+    }
+  }
+}
+
 // sums += W v over k, in order. weights: the first block's, from its first gate on; vectors[r]: (size).
 // One step of k per turn: unrolled by four, GCC 12's code is 5 % slower on Zen 3 (it runs out of registers).
 template <class Real, class Weight, int rows, int blocks, int gates>
 [[gnu::always_inline]] inline void add_product(Sums<Real, rows, blocks, gates>& sums,
                                                const Real* const (&vectors)[rows], index_t size, const Weight* weights,
                                                Ahead ahead) {
-  const index_t pair_stride = size * pair_gates * lanes<Real>;
-  for (index_t k = 0; k < size; ++k) {
-    if constexpr (gates == gate_count) {
-      Vector<Real> values[rows];
-      for (int r = 0; r < rows; ++r) values[r] = broadcast(vectors[r][k]);
-      for (int b = 0; b < blocks; ++b) {
-        for (int gate = 0; gate < gates; ++gate) {
-          const index_t at = (b * gate_pairs + gate / pair_gates) * pair_stride + gate % pair_gates * lanes<Real>;
-          const Vector<Real> weight = load_weights(weights + at);
-          for (int r = 0; r < rows; ++r) sums.of[r][b][gate] = multiply_add(values[r], weight, sums.of[r][b][gate]);
-        }
-      }
-    } else {
-      __builtin_prefetch(ahead.from, 0, 2);
-      ahead.from += ahead.bytes_per_k;
-      Vector<Real> weight[gates];
-      for (int gate = 0; gate < gates; ++gate) weight[gate] = load_weights(weights + gate * lanes<Real>);
-      for (int r = 0; r < rows; ++r) {
-        const Vector<Real> value = broadcast(vectors[r][k]);
-        for (int gate = 0; gate < gates; ++gate) {
-          sums.of[r][0][gate] = multiply_add(value, weight[gate], sums.of[r][0][gate]);
-        }
-      }
+  constexpr index_t together = columns_of_group<Weight>;
+  const index_t pair_stride = (size + together - 1) / together * together * pair_gates * lanes<Real>;
+  const auto fetch_ahead = [&] {
+    if constexpr (gates == gate_count) return;
+    __builtin_prefetch(ahead.from, 0, 2);
+    ahead.from += ahead.bytes_per_k;
+  };
+  index_t k = 0;
+  for (; k + together <= size; k += together) {
+    fetch_ahead();
+    add_column<0>(sums, vectors, k, weights, pair_stride);
+    if constexpr (together == 2) {
+      fetch_ahead();
+      add_column<1>(sums, vectors, k + 1, weights, pair_stride);
     }
-    weights += pair_gates * lanes<Real>;
+    weights += pair_gates * lanes<Real> * together;
+  }
+  if constexpr (together == 2) {
+    if (k < size) add_column<0>(sums, vectors, k, weights, pair_stride);
   }
 }
 
@@ -97,8 +119,10 @@ template <class Real, class Weight, int rows, int blocks, int gates, Start start
   }
   const auto add = [&](const void* packed, index_t size) {
     const auto* weights = static_cast<const Weight*>(packed);
-    add_product(sums, vectors, size, weights + (block * gate_count + first_gate) * size * lanes<Real>,
-                ahead_of<Real, Weight, rows>(step, block, row - step.rows, first_gate, weights, size));
+    constexpr index_t together = columns_of_group<Weight>;
+    const index_t stored = (size + together - 1) / together * together;
+    add_product(sums, vectors, size, weights + (block * gate_count + first_gate) * stored * lanes<Real>,
+                ahead_of<Real, Weight, rows>(step, block, row - step.rows, first_gate, weights, stored));
   };
   if constexpr (with_input) {
     for (int r = 0; r < rows; ++r) vectors[r] = row[r].input;

@@ -8,6 +8,12 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
+// WeightFormat's. Two numbers in bfloat16 make a lane of 32 bits, from which one instruction makes each of them.
+template <class Weight>
+constexpr index_t columns_of_group = 1;
+template <>
+constexpr index_t columns_of_group<BFloat16> = 2;
+
 // What one unit defines and others use. Exactly one unit defines the members of a class.
 template <class Real, class Weight>
 struct ForwardUnit {

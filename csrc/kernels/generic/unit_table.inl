@@ -10,7 +10,9 @@ namespace {
 // clang-format on
 
 template <class Real, class Weight>
-constexpr StepKernels<Real> forward_kernels = {ForwardUnit<Real, Weight>::project, ForwardUnit<Real, Weight>::step};
+constexpr StepKernels<Real> forward_kernels = {{static_cast<index_t>(sizeof(Weight)), columns_of_group<Weight>},
+                                               ForwardUnit<Real, Weight>::project,
+                                               ForwardUnit<Real, Weight>::step};
 
 template <class Real>
 constexpr BackwardKernels<Real> backward_kernels = {BackwardUnit<Real>::step,      BackwardUnit<Real>::state,

@@ -21,4 +21,3 @@ inline Vector<float> widen_float16(const void* from) {
   __asm__("fcvtl %0.4s, %1.4h" : "=w"(values) : "w"(bits));
   return values;
 }
-inline Vector<float> widen_bfloat16(const void* from) { return bfloat16_to_float(from); }
