@@ -82,11 +82,8 @@ struct PackRows {
 
 // How a packed weight matrix is stored.
 struct WeightFormat {
-  index_t bytes = 0;                       // of one weight
-  index_t columns_of_group = 1;            // that are side by side in a lane
-  index_t stored(index_t columns) const {  // columns, with those past the last
-    return (columns + columns_of_group - 1) / columns_of_group * columns_of_group;
-  }
+  index_t bytes = 0;             // of one weight
+  index_t columns_of_group = 1;  // that are side by side in a lane
 };
 
 template <class Real>

@@ -19,8 +19,7 @@ constexpr index_t pair_gates = 2;
 struct GatePlace {
   GatePlace(const PackedForm& form, index_t columns, index_t gate)
       : together(form.format.columns_of_group),
-        first((gate / pair_gates * form.format.stored(columns) * pair_gates + gate % pair_gates * together) *
-              form.lanes),
+        first((gate / pair_gates * form.stored(columns) * pair_gates + gate % pair_gates * together) * form.lanes),
         group_stride(pair_gates * together * form.lanes) {}
   // One weight's.
   index_t of(index_t lane, index_t column) const {
@@ -38,7 +37,7 @@ void pack_lane_by_lane(const MatrixView<const Element>& matrix, const PackedForm
   constexpr index_t run = 64;
   const index_t units = matrix.rows / gate_count;
   const index_t first_unit = block * form.lanes;
-  const index_t stored = form.format.stored(matrix.columns);
+  const index_t stored = form.stored(matrix.columns);
   for (index_t begin = 0; begin < stored; begin += run) {
     const index_t end = std::min(begin + run, stored);
     for (index_t gate = 0; gate < gate_count; ++gate) {
@@ -57,7 +56,7 @@ void pack_lane_by_lane(const MatrixView<const Element>& matrix, const PackedForm
 }  // namespace
 
 index_t block_elements(const PackedForm& form, index_t columns) {
-  return gate_count * form.lanes * form.format.stored(columns);
+  return gate_count * form.lanes * form.stored(columns);
 }
 
 template <>

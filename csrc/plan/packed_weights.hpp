@@ -12,6 +12,12 @@ namespace lstm_native::plan {
 struct PackedForm {
   index_t lanes;  // units of a block
   kernels::WeightFormat format;
+
+  // So many, with those past a matrix's last.
+  index_t stored(index_t columns) const {
+    const index_t together = format.columns_of_group;
+    return (columns + together - 1) / together * together;
+  }
 };
 
 // Of one unit block.
