@@ -16,6 +16,7 @@ DEV_VENV := .venv-dev
 BENCH_VENV := .venv-bench
 PARITY_VENV := .venv-parity
 NO_GIL_VENV := .venv-no-gil
+BUILD_VENV := .venv-build
 
 # On CI a warning of the compiler is an error.
 BUILD_OPTIONS := $(if $(CI),--config-settings=cmake.define.LSTM_NATIVE_WERROR=ON)

@@ -1,5 +1,4 @@
 # What users install, and the CPUs that it has to run on.
-BUILD_VENV := .venv-build
 
 .PHONY: check-wheel wheels no-avx aarch64
 check-wheel: ## build the wheel; its size, its import time, a run beside NumPy alone

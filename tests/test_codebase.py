@@ -1,6 +1,7 @@
 """Rules of the sources: what may include what, versions that agree, stubs that match the module."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -184,6 +185,22 @@ def test_no_source_is_forgotten_by_the_build():
     for path in (*CSRC.rglob("*.cpp"), *CSRC.rglob("*.cu")):
         relative = path.relative_to(PROJECT).as_posix()
         assert relative in listed or re.fullmatch(r"csrc/kernels/\w+/kernels.cpp", relative)
+
+
+def test_what_each_make_target_needs_has_a_rule():
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+    def make(*arguments):
+        done = subprocess.run(
+            ["make", *arguments],
+            cwd=PROJECT, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    targets = [line.split()[1] for line in make("help").splitlines()]
+    assert {"test", "gpu-bundle", "wheels", "latency"} <= {*targets}
+    make("--dry-run", *targets)
 
 
 @pytest.mark.thorough  # compilers take seconds
