@@ -23,7 +23,7 @@ BUILD = PROJECT / "build" / "aarch64"
 SYSROOT = "/usr/aarch64-linux-gnu"
 CROSS = "aarch64-linux-gnu-"
 
-CPU = "cortex-a72"  # without SVE and SME, of which OpenBLAS computes wrong results on qemu 7.2
+CPU = "cortex-a72"  # no SVE or SME: with them OpenBLAS computes wrong results on qemu 7.2
 ISAS = ("neon", "baseline")  # folders of csrc/kernels
 TEST_PACKAGES = (
     *("numpy", "pytest", "hypothesis<6.140", "mpmath", "threadpoolctl", "iniconfig", "packaging"),

@@ -27,7 +27,7 @@ pybind11::array_t<Real> new_array_of(std::initializer_list<index_t> shape) {
   return array;
 }
 
-// A tape, (elements, 1), as the front of a block of twice its size, the rest of which is not touched.
+// A tape, (elements, 1): the first half of a block; nothing writes to the second half.
 //
 // What a forward and a backward pass free together is more than twice the tape, and what is more than twice the largest
 // block so far is given back to the system (mallopt(3), M_MMAP_THRESHOLD), for the next pass to fault in page by page:

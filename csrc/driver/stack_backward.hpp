@@ -45,8 +45,8 @@ struct StackBackward {
   Real* workspace;
 };
 
-// Both throw std::bad_alloc or std::length_error before they have written anything, and end early, with results that
-// nobody can use, where the interruption is requested.
+// Both throw std::bad_alloc or std::length_error before they have written anything. If the interruption is requested,
+// they end early with unfinished results.
 
 // All gradients that are wanted.
 template <class Real>

@@ -21,10 +21,6 @@ struct GatePlace {
       : together(form.format.columns_of_group),
         first((gate / pair_gates * form.stored(columns) * pair_gates + gate % pair_gates * together) * form.lanes),
         group_stride(pair_gates * together * form.lanes) {}
-  // One weight's.
-  index_t of(index_t lane, index_t column) const {
-    return first + column / together * group_stride + lane * together + column % together;
-  }
 
   index_t together;
   index_t first;
@@ -45,8 +41,11 @@ void pack_lane_by_lane(const MatrixView<const Element>& matrix, const PackedForm
       for (index_t lane = 0; lane < form.lanes; ++lane) {
         const bool there = first_unit + lane < units;
         const Element* source = matrix.data + (gate * units + first_unit + lane) * matrix.row_stride;
-        for (index_t k = begin; k < end; ++k) {
-          to[place.of(lane, k)] = there && k < matrix.columns ? source[k * matrix.column_stride] : Element{};
+        Element* group = to + place.first + begin / place.together * place.group_stride + lane * place.together;
+        for (index_t k = begin; k < end; k += place.together, group += place.group_stride) {
+          for (index_t c = 0; c < place.together; ++c) {
+            group[c] = there && k + c < matrix.columns ? source[(k + c) * matrix.column_stride] : Element{};
+          }
         }
       }
     }
@@ -89,7 +88,10 @@ template <class Element>
 void unpack_row(const Element* packed, const PackedForm& form, const MatrixRow& row, Element* to) {
   const GatePlace place(form, row.columns, row.gate);
   const Element* block = packed + row.unit / form.lanes * block_elements(form, row.columns);
-  for (index_t k = 0; k < row.columns; ++k) to[k] = block[place.of(row.unit % form.lanes, k)];
+  const Element* group = block + place.first + row.unit % form.lanes * place.together;
+  for (index_t k = 0; k < row.columns; k += place.together, group += place.group_stride) {
+    for (index_t c = 0; c < place.together && k + c < row.columns; ++c) to[k + c] = group[c];
+  }
 }
 
 template <class Real>

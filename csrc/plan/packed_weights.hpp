@@ -13,7 +13,7 @@ struct PackedForm {
   index_t lanes;  // units of a block
   kernels::WeightFormat format;
 
-  // So many, with those past a matrix's last.
+  // The columns in memory: those of the matrix, and zeros up to a whole group.
   index_t stored(index_t columns) const {
     const index_t together = format.columns_of_group;
     return (columns + together - 1) / together * together;

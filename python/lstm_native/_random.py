@@ -23,7 +23,7 @@ class _Generator:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Key and counter, one object: whoever only reads it needs no lock.
+        # Key and counter in one object, which can be read without the lock.
         self._place = int.from_bytes(os.urandom(8), "little"), 0
 
     def seed(self, key: int) -> None:
