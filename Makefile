@@ -15,16 +15,12 @@ VENV := .venv
 DEV_VENV := .venv-dev
 BENCH_VENV := .venv-bench
 PARITY_VENV := .venv-parity
-NO_GIL_VENV := .venv-no-gil
 BUILD_VENV := .venv-build
+WHEEL := $(VENV)/wheel
 
 # On CI a warning of the compiler is an error.
 BUILD_OPTIONS := $(if $(CI),--config-settings=cmake.define.LSTM_NATIVE_WERROR=ON)
 SOURCES := $(shell find csrc python cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml README.md
-# Threads and memory that they share: what a CPython without the GIL affects.
-NO_GIL_TESTS := $(addprefix tests/test_,concurrency.py forks.py interrupts.py threads.py fast_path.py memory_pool.py \
-  stream.py settings.py stateful.py program_end.py)
-
 
 comma := ,
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check install --quiet
@@ -42,6 +38,13 @@ endef
 define environment
 $(new_environment)
 $(addition)
+endef
+# The package as $(VENV) has built it: the core is compiled once for all environments that take it as it is. pip would
+# keep an older wheel of the same version.
+define from_wheel
+$(PIP) --force-reinstall --no-deps $(WHEEL)/*.whl
+$(PIP) "$$(echo $(WHEEL)/*.whl)$(1)" $(2)
+@touch $@
 endef
 
 .DEFAULT_GOAL := help
@@ -62,7 +65,7 @@ forecast: $(VENV)/.forecast ## train an LSTM to forecast sunspot numbers, beside
 	$(VENV)/bin/python examples/forecast.py
 
 # --- tests -----------------------------------------------------------------------------------------------------------
-.PHONY: test test-slow test-isas parity no-gil
+.PHONY: test test-slow test-isas parity
 test: $(VENV)/.installed ## the test suite (PYTEST_ARGS=... for pytest)
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
@@ -79,9 +82,6 @@ test-isas: $(VENV)/.installed ## the test suite once per instruction set that th
 
 parity: $(PARITY_VENV)/.installed ## the same calls against PyTorch
 	$(PARITY_VENV)/bin/python -m pytest -m parity $(PYTEST_ARGS)
-
-no-gil: $(NO_GIL_VENV)/.installed ## tests of threads on a free-threaded CPython (PYTHON=python3.13t)
-	$(NO_GIL_VENV)/bin/python -m pytest $(NO_GIL_TESTS) $(PYTEST_ARGS)
 
 # --- source and release ----------------------------------------------------------------------------------------------
 .PHONY: lint tidy clean
@@ -105,7 +105,10 @@ clean: ## remove what the other targets made
 
 # --- environments ----------------------------------------------------------------------------------------------------
 $(VENV)/.installed: $(SOURCES)
-	$(call environment,'.[test]' $(BUILD_OPTIONS))
+	$(new_environment)
+	@rm -rf $(WHEEL)
+	$(PIP:install%=wheel%) --no-deps --wheel-dir $(WHEEL) . $(BUILD_OPTIONS)
+	$(call from_wheel,[test])
 
 # The build folder stays, so that a rebuild compiles only what an edit affects. A build outside of pip's isolation needs
 # the build's own requirements in the environment, and an import that rebuilds needs its programs on PATH (path.pth). LTO
@@ -129,15 +132,12 @@ $(VENV)/.lint $(VENV)/.tidy: $(VENV)/.%: tools/requirements-%.txt
 $(VENV)/.forecast $(VENV)/.lint $(VENV)/.tidy: $(VENV)/.installed
 	$(call addition,-r $(filter %.txt,$^))
 
-# Some packages of the other tests, and later versions of hypothesis, have no wheels for a CPython without the GIL.
-$(NO_GIL_VENV)/.installed: $(SOURCES)
-	@$(PYTHON) -c 'import sys; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "PYTHON=... must name a free-threaded CPython, as python3.13t")'
-	$(call environment,. pytest threadpoolctl 'hypothesis<6.140' $(BUILD_OPTIONS))
+$(BENCH_VENV)/.installed: $(VENV)/.installed bench/requirements.txt
+	$(new_environment)
+	$(call from_wheel,,-r bench/requirements.txt)
 
-$(BENCH_VENV)/.installed: $(SOURCES) bench/requirements.txt
-	$(call environment,. -r bench/requirements.txt)
-
-$(PARITY_VENV)/.installed: $(SOURCES)
-	$(call environment,$(TORCH) scikit-learn '.[test]' $(BUILD_OPTIONS))
+$(PARITY_VENV)/.installed: $(VENV)/.installed
+	$(new_environment)
+	$(call from_wheel,[test],$(TORCH) scikit-learn)
 
 include $(wildcard make/*.mk)

@@ -22,12 +22,9 @@ training alternating latency: $(BENCH_VENV)/.installed
 adapter: $(PARITY_VENV)/.installed
 
 BENCHMARKS := latency limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
-.PHONY: bench bench-quick $(BENCHMARKS) concurrency-no-gil
+.PHONY: bench bench-quick $(BENCHMARKS)
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)
-
-concurrency-no-gil: $(NO_GIL_VENV)/.installed ## the same without a GIL (PYTHON=python3.13t)
-	$(NO_GIL_VENV)/bin/python -m bench.measure.concurrency $(BENCH_ARGS)
 
 bench: $(BENCH_VENV)/.installed ## times beside PyTorch, ONNX Runtime, OpenVINO and ncnn (13 minutes)
 	$(BENCH_VENV)/bin/python -m bench $(BENCH_ARGS)
