@@ -14,7 +14,7 @@
 limits streams ragged splits subnormals memory-pool concurrency estimates call-overhead accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
-## latency: percentiles of steps and calls, quiet and beside busy processes (4 minutes)
+## latency: percentiles of steps and calls, quiet and beside busy processes (5 minutes)
 ## alternating: calls between those of PyTorch beside ours alone
 training alternating latency: $(BENCH_VENV)/.installed
 
