@@ -190,7 +190,7 @@ def time_of(call: Callable[[], Any], synchronize: Callable[[], None], rounds: in
 
 @dataclass(frozen=True)
 class Row:
-    """One shape, with or without TF32: errors against the CPU, and times by way and by whose.
+    """One shape, with or without TF32: errors against the CPU, and times by way and library.
 
     split: how the steps of a layer are one launch, in both passes; None: they do not fit.
     """

@@ -1,4 +1,4 @@
-"""Train an LSTM to forecast next year's sunspot number, with `lstm_native` and NumPy alone.
+"""Train an LSTM to forecast next year's sunspot number, with only `lstm_native` and NumPy.
 
 The series are the yearly means since 1700 that the PyPI package `statsmodels` carries. The sun's
 cycle takes 9 to 14 years and rises faster than it falls: the LSTM reads one number a year, and has
@@ -8,7 +8,7 @@ to find out by itself where in a cycle it is.
 
 It learns from windows of the years up to 1920, by `lstm_native.lstm_vjp` and the optimiser Adam in
 `sunspots/adam.py`, and then goes through the whole series once; each forecast uses the numbers of
-the years before it only. It must beat what nobody needs to learn: the number of the year before,
+the years before it only. It must beat naive forecasts: the number of the year before,
 and that of one cycle before. Linear autoregression, which has to learn, too, is printed beside.
 
     pip install -r examples/requirements-forecast.txt

@@ -1,4 +1,4 @@
-"""What must come of a call of `lstm` or `lstm_vjp`, by a reading of their documentation alone.
+"""What a call of `lstm` or `lstm_vjp` must do, by their documentation only.
 
 It shares no code with the package: the oracles are the tests' float64 references.
 """

@@ -36,7 +36,7 @@ class Reader:
         return choices[self.integer(0, len(choices) - 1)]
 
     def once_in(self, times: int) -> bool:
-        """Return True for one byte in so many; False where no bytes are left."""
+        """Return True for one byte in ``times``; False where no bytes are left."""
         return self.byte() % times == times - 1
 
     def generator(self) -> np.random.Generator:

@@ -1,7 +1,7 @@
 # What users install, and the CPUs that it has to run on.
 
 .PHONY: check-wheel wheels no-avx aarch64
-check-wheel: ## build the wheel; its size, its import time, a run beside NumPy alone
+check-wheel: ## build the wheel; its size, its import time, a run beside only NumPy
 	$(PYTHON) tools/check_wheel.py
 
 wheels: $(BUILD_VENV)/.installed ## wheels for CPython 3.10 to 3.13 in dist/, tried with their oldest and newest NumPy

@@ -13,7 +13,7 @@ _SOURCES = Path(__file__).parent / "native"
 
 
 def compile_with(*arguments: str) -> None:
-    """Run the compiler, to whose success a test is tied; skips where there is none."""
+    """Run the compiler and assert that it succeeds; skip the test where there is none."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
         pytest.skip("no C++ compiler: name one by CXX")

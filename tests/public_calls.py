@@ -60,7 +60,7 @@ def _arrays(results: Any) -> Iterator[Any]:
 
 
 def public_calls(threads: int) -> PublicCalls:
-    """Calls on small shapes, with so many threads where they compute."""
+    """Calls on small shapes; ``threads`` is their num_threads where they compute."""
     case, wide = make_case(SMALL, np.float32), make_case(WIDE, np.float32)
     double = make_case(SMALL, np.float64)
     projected = make_case(PROJECTED_BY_BLAS, np.float32)

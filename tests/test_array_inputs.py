@@ -112,7 +112,7 @@ def make(dtype=np.float32, name=CASE_NAMES[0]):
 def in_another_order(argument, layout):
     """Whether BLAS may get a matrix with its axes the other way round than the contiguous copy.
 
-    A matrix that BLAS can't read where it lies is copied with each gate's weights in a row.
+    A matrix that BLAS can't read in place is copied with each gate's weights in a row.
     """
     is_matrix = argument.name in ("w_ih", "w_hh")
     return is_matrix and (layout == "fortran" or argument.interface == "transposed")
@@ -148,7 +148,7 @@ def test_all_arguments_in_one_layout(layout, dtype):
 @few_of("axis", [0, 1, 2], [0])
 @every_argument
 def test_broadcast(argument, axis, dtype):
-    """One element, row or matrix stands for all along an axis, whose stride is 0."""
+    """An axis of stride 0: one element, row or matrix is read at every index."""
     case = make(dtype)
 
     def repeated(value):

@@ -236,7 +236,7 @@ class TestContract:
         report = dataclasses.replace(report, results=results)
         row = row_of(report, "float32, packed weights")
         assert (row.verdict, row.figure.gaps) == ("not judged", ("ncnn not installed (all)",))
-        # A loss against the peers that were there stays one, whoever else comes.
+        # A loss against the peers that were there stays one when another peer is added.
         assert row_of(report, "T = 1, N = 1, H = 64").verdict == "MISSED"
         assert row_of(report, "T = 1, N = 1, H = 256").verdict == "not judged"
 

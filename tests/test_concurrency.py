@@ -1,4 +1,4 @@
-"""Many Python threads at once get the bits that each would get alone."""
+"""Many Python threads at once get the bits that each would get by itself."""
 
 import itertools
 import json

@@ -237,7 +237,7 @@ def test_run(tmp_path):
         "the year before",
         "one cycle of 11 years before",
     ]
-    # The naive ones by statsmodels' series alone.
+    # The naive forecasts, from statsmodels' series only.
     assert held_out["the year before"] == 30.4
     assert held_out["one cycle of 11 years before"] == 34.2
     assert held_out["LSTM"] <= 0.75 * 30.4

@@ -327,7 +327,7 @@ def test_copies_are_named(name):
 
 
 def test_what_is_not_copied_is_not_named():
-    # Gaps between rows, or an axis of one element, whose stride counts for nothing.
+    # Gaps between rows, or an axis of one element: its stride is never used.
     shape = Shape("thin", 6, 3, 1, 16)
     _, states, weights = empty_case(shape)
     packed = lstm_native.pack_weights(weights, 1, False)
@@ -359,7 +359,7 @@ def test_narrow_vectors_are_named(isa):
     assert output.splitlines() == [isa, isa] + [BASELINE] * (isa == "baseline")
 
 
-# --- errors, and what it leaves alone ---------------------------------------------------------
+# --- errors, and what it does not change ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_no_dropout_masks_are_drawn_and_no_warning_given():
         lstm_native.explain(*arguments)
         lstm_native.explain(**sizes_of(SMALL))
         assert_same_bits(call_lstm(case, all_weights=weights, dropout=0.5, train=True), expected)
-    # With one layer dropout has no effect, of which a call warns; here nothing is called.
+    # With one layer dropout has no effect. A call warns of that; explain calls nothing.
     shape = Shape("one", 2, 2, 3, 4)
     x, states, weights = empty_case(shape)
     lstm_native.explain(x, states, weights, 1, 0.5, True, False)

@@ -146,7 +146,7 @@ def test_more_steps_than_rows():
 
 @pytest.mark.slow
 def test_rows_of_input_2_32_elements_apart(tmp_path):
-    # Further than BLAS can count, in a file of which only the rows are there.
+    # Further than BLAS can count: a sparse file that has only the rows.
     case = make_case(Shape("apart", 1, 30, 2048, 1024), np.float32)
     distance = 2**32 + 2048
     file = np.memmap(tmp_path / "input", np.float32, "w+", shape=(30, distance))
@@ -160,7 +160,7 @@ def test_rows_of_input_2_32_elements_apart(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["plain", "packed", "packed sequence", "batch_first"])
 def test_an_input_of_more_than_two_to_the_31_elements(layout, tmp_path):
-    # In a sparse file, of which only the last step's row is not zero.
+    # A sparse file; only the last step's row is not zero.
     steps, width, hidden = 2**15 + 3, 2**16, 4
     small = make_case(Shape("last", 1, 1, width, hidden), np.float32)
     file = tmp_path / "input"

@@ -29,8 +29,8 @@ def test_documented_example():
     output, hn, cn, reserve, state = net(x, h0, c0, w)
     assert output.shape == (5, 2, 2)
     documented = np.broadcast_to(DOCUMENTED_OUTPUT[:, None, None], (5, 2, 2)).astype(np.float32)
-    # Digit by digit, but for one unit in the last place: the exact second value is 0.99505382,
-    # of which the document prints 0.9950539.
+    # Equal up to one unit in the last place: the exact second value is 0.99505382, and the
+    # document prints 0.9950539.
     np.testing.assert_array_max_ulp(output, documented, maxulp=1)
     np.testing.assert_array_equal(hn[0], output[-1])
     assert cn.shape == (1, 2, 2)

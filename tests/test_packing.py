@@ -168,7 +168,7 @@ def test_many_python_threads_share_the_same():
 
 
 def special_values(dtype):
-    """Those whose bits arithmetic would not keep, and those at the ends."""
+    """Values whose bits arithmetic would not keep, and the largest and smallest."""
     info = np.finfo(dtype)
     values = [np.nan, np.inf, 0.0, info.smallest_subnormal, info.tiny, info.max, 1.0, info.eps]
     return np.array([sign * value for value in values for sign in (1, -1)], dtype)

@@ -15,7 +15,7 @@ def test_documented_example():
     weights = (np.ones((8, 10)), np.ones((8, 2)), np.ones(8), np.ones(8))
     answer = reference(x, state, state, weights, bidirectional=False)
     expected = np.broadcast_to(DOCUMENTED_OUTPUT[:, None, None], (5, 2, 2))
-    # The document prints float32 results, whose last digit is a rounding.
+    # The document prints float32 results; their last digit is rounded.
     np.testing.assert_allclose(answer.output, expected, rtol=0, atol=1e-7)
 
 

@@ -1,4 +1,4 @@
-"""Long sequences of calls that share objects: each gives what it would give alone.
+"""Long sequences of calls that share objects: each gives what it would give by itself.
 
 One machine holds weights of one stack in every form that they have; a second one operators, their
 tapes and pullbacks; calls that are refused stand between those that are not.

@@ -104,7 +104,7 @@ def test_values():
     st.integers(0, 2**32 - 1),
 )
 def test_any_mixture_of_steps_and_runs(inputs, hidden, layers, batch, plan, kind, threads, seed):
-    # plan: 0 is a step, any other number a run of so many steps.
+    # plan: 0 is a step; any other number is the length of a run.
     dtype, stored = kind
     shape = Shape("random", sum(max(steps, 1) for steps in plan), batch, inputs, hidden, layers)
     case = make_case(shape, dtype, seed)
@@ -158,7 +158,7 @@ def test_a_stream_keeps_its_weights():
     case, stream = make()
     expected = stream.run(case.x)
     assert_same_bits(
-        [lstm_native.Stream(pack(case), 3).run(case.x)],  # nobody else holds these weights
+        [lstm_native.Stream(pack(case), 3).run(case.x)],  # the only reference to these weights
         [expected],
     )
 
@@ -290,7 +290,7 @@ def test_out_may_be_part_of_an_array():
 
 
 def test_out_may_be_of_a_subclass(tmp_path):
-    # Such as a file in memory: what counts is where its elements lie.
+    # Such as a file in memory: only the addresses of its elements count.
     case, stream = make()
     expected = stream.run(case.x)
     mapped = np.memmap(tmp_path / "out.bin", np.float32, "w+", shape=expected.shape)
@@ -444,7 +444,7 @@ def test_pickling_and_copying_are_refused_with_what_to_do_instead(duplicate):
 def test_nbytes(dtype, stored):
     case, stream = make(dtype, stored=stored)
     state = case.h0.nbytes
-    # Two hidden and two cell states, of which each call reads one and writes the other.
+    # Two hidden and two cell states: each call reads one of each and writes the other.
     of_steps = stream.nbytes
     plan = {"batch": 3, "input_size": 5, "hidden_size": 13, "num_layers": 2}
     plan.update(dtype=np.dtype(dtype).name, weight_dtype=stored)

@@ -221,7 +221,7 @@ def test_same_bits_for_every_split_there_is(shape, split, packed, kind):
         assert_same_bits(forced(case, weights, split, int(np.prod(split)), **options), expected)
 
 
-# How each of the two matrices can be read. The paths depend on the sizes alone.
+# How each of the two matrices can be read. Only the sizes decide the paths.
 PATHS = {
     "packed": (Shape("any", 9, 5, 24, 72, 2, True), {}),
     "plain, few rows, narrow": (Shape("few", 5, 2, 24, 72), {}),

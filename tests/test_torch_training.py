@@ -92,7 +92,7 @@ def test_dropout_drops_and_scales_between_layers():
     rate = 0.25
     ours, theirs = make_pair(num_layers=2, dropout=rate, hidden_size=50)
     x = draw(40, 10, INPUT_SIZE)
-    # A second layer whose cell candidate sums up all that it gets, and forgets.
+    # A second layer whose cell candidate sums its inputs, and whose forget gate is open.
     with torch.no_grad():
         for name in ("weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1"):
             getattr(ours, name).zero_()

@@ -84,7 +84,7 @@ def check_instructions() -> bool:
         faults |= shared_symbols(file) if file in of_avx else later_instructions(file)
     blind = [str(file) for file in of_avx if not later_instructions(file)]
     faults |= {f"{file}: expected AVX there, found none" for file in blind}
-    print(f"objects:   {len(files) - len(of_avx)} of SSE2 alone, {len(of_avx)} of AVX kernels")
+    print(f"objects:   {len(files) - len(of_avx)} of SSE2 only, {len(of_avx)} of AVX kernels")
     for fault in sorted(faults)[:20]:
         print(f"           {fault}")
     found = {file.parent.name for file in of_avx}

@@ -1,6 +1,6 @@
 """Builds the wheel, then measures what users get of it.
 
-Its size; whether it computes in an empty environment beside NumPy alone; how long importing it
+Its size; whether it computes in an environment that has only NumPy; how long importing it
 takes beyond importing NumPy. Exits with 1 where a limit is passed.
 """
 

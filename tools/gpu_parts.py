@@ -219,7 +219,7 @@ def with_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None
 
 
 def report_environment(check: Check, environment: dict[str, str]) -> Result:
-    """Run the part whose lines are the facts that the others go by."""
+    """Run the part that prints the facts about the machine."""
     command = [sys.executable, str(BUNDLE / "tools" / "gpu_environment.py")]
     start = check.log.stat().st_size
     result = run(Part(ENVIRONMENT, command, 30, [r"target: (\w+)"]), check, environment, 30)

@@ -137,7 +137,7 @@ def path_of(compiler: str, library: str, package: str) -> str:
         return Path(subprocess.check_output([compiler, question], text=True).strip())
 
     path = ask(f"-print-file-name={library}")
-    if not path.exists() and "clang" in compiler:  # LLVM's other libraries lie two folders above
+    if not path.exists() and "clang" in compiler:  # LLVM's other libraries are two folders above
         path = ask("--print-resource-dir").parents[1] / library
     if not path.exists():
         sys.exit(f"{library}: not found beside {compiler}; on Debian: apt install {package}")

@@ -26,7 +26,7 @@ SHAPES = (
     Shape("batch", 100, 16, 64, 128),
     Shape("large batch", 50, 64, 256, 256),
 )
-# Our calls between PyTorch's, of the time of ours alone.
+# The time of our calls between PyTorch's, as a multiple of that without PyTorch's.
 MOST_RATIO = 1.3
 _ROUNDS = 7
 _SECONDS = 0.1

@@ -90,7 +90,7 @@ def ways(shape: Shape, threads: int) -> list[Timed]:
 
 
 def overhead_us(call: Callable[[], object], work: Callable[[int], object]) -> tuple[float, float]:
-    """Of the call, and of the driver's work alone: the least of rounds that take turns."""
+    """Times of the call and of the driver's work: the least of rounds that take turns."""
     least = [float("inf"), float("inf")]
     for _ in range(_ROUNDS):
         begin = time.perf_counter()

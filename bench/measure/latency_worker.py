@@ -27,7 +27,7 @@ _WARM_UP = 50
 # turns.
 _TURN = {"step": 50, "forward": 15, "backward": 15}
 _FIRST = 3
-# A reading of a percentile in another run lies within so many standard errors.
+# Another run's reading of a percentile is taken to be within this number of standard errors.
 _ERRORS = 3.0
 
 

@@ -23,7 +23,7 @@ class Status(str, Enum):
     CRASHED = "crashed"
 
 
-# Depends on the shape alone, and was to be expected.
+# Follows from the shape, and was to be expected.
 NOT_APPLICABLE = (Status.UNSUPPORTED, Status.LEFT_OUT)
 
 

@@ -36,8 +36,8 @@ class Settings:
     turn_ms: float = 50.0
     min_samples: int = 2
     # After a parallel call a runtime's threads spin for a while, waiting for the next one, and
-    # take a core from whoever is timed next. ONNX Runtime 1.32 was seen to spin for 40 ms on two
-    # cores of a Zen 3 server; torch, OpenVINO and ncnn for less than 10.
+    # take a core from the peer that is timed next. ONNX Runtime 1.32 was seen to spin for 40 ms on
+    # two cores of a Zen 3 server; torch, OpenVINO and ncnn for less than 10.
     pause_ms: float = 60.0
     seed: int = 0
 

@@ -26,7 +26,7 @@ _EVEN_ROUNDS, _RAGGED_ROUNDS = 5, 3
 def measure_training(
     threads: int, packages: Collection[str], settings: Settings
 ) -> Iterator[ShapeResult]:
-    """Of those packages, with at most so many rounds as training needs."""
+    """Measure those packages, in at most the number of rounds that training needs."""
     for shapes, variants, rounds, min_samples in (
         (EVEN_TRAINING_SHAPES, EVEN_TRAINING, _EVEN_ROUNDS, 2),
         (RAGGED_SHAPES, RAGGED_TRAINING, _RAGGED_ROUNDS, 1),

@@ -11,7 +11,7 @@ _GRAIN = 4096
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
-# Of the L3 that all threads share. Weights of most shapes lie between these.
+# Parts of the L3 that all threads share. The weights of most shapes are between these sizes.
 _L3_DIVISORS = (8, 4, 2)
 
 # Less than this many L2s would partly be read from L2, and tell of neither.

@@ -20,7 +20,7 @@ class Prepared:
     """An implementation's LSTM, ready to be called on one case."""
 
     call: Callable[[], Any]
-    """Runs the LSTM once; this alone is timed."""
+    """Runs the LSTM once; only this is timed."""
 
     to_answer: Callable[[Any], Answer]
     """Turns what ``call`` returned into (output, h_n, c_n), shaped as lstm_native returns them.

@@ -43,7 +43,7 @@ class Verdict:
 
 
 def names_of(count: int) -> list[str]:
-    """Names of an answer's so many arrays: output and states, then gradients if there are any."""
+    """Names of an answer's arrays: output and states, then gradients if there are any."""
     weights = [f"d_weights[{index}]" for index in range(count)]
     return [*NAMES, *_GRADIENTS, *weights][:count]
 

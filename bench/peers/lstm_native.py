@@ -15,7 +15,7 @@ from shapes import Case
 class Adapter(Peer):
     """Weights are packed beforehand, except in the variant that gives them plain at each call.
 
-    That one keeps its working memory in a pool, as whoever has a reason not to pack would.
+    That way keeps its working memory in a pool, as users would who have a reason not to pack.
     """
 
     variants = (

@@ -16,7 +16,7 @@ Given = NDArray[np.floating]
 
 
 def prepare_training(case: Case, threads: int, seed: int, variant: str) -> Prepared:
-    """Weights are plain, since they change between two calls of whoever trains.
+    """Weights are plain, since training changes them between two calls.
 
     All steps take their memory from one pool.
     """

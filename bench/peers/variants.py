@@ -64,7 +64,7 @@ def environment_of(name: str) -> dict[str, str]:
 
 
 def is_plain_shape(shape: Shape) -> bool:
-    # Packing costs as much as some steps: below, whoever calls often packs once.
+    # Packing costs as much as some steps: users who call often pack once.
     return shape.seq_len >= 25
 
 

@@ -171,7 +171,7 @@ def _problems(report: Report) -> Iterator[str]:
                 concerned.setdefault((name, outcome.status, outcome.detail), []).append(where)
     for (name, status, detail), places in concerned.items():
         first_line, *further_lines = f"{name}, {status.value}: {detail}".splitlines()
-        # What doesn't apply depends on the shape alone, and the tables' dashes show it.
+        # What doesn't apply depends only on the shape; the tables show a dash.
         is_obvious = status in NOT_APPLICABLE or len(places) == candidates[name]
         yield f"- {first_line}" + ("" if is_obvious else f"; shapes (threads): {', '.join(places)}")
         yield from (f"      {line}" for line in further_lines)

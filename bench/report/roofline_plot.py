@@ -19,7 +19,7 @@ from bench.report.markdown import threads_heading
 from bench.report.palette import COLOURS, FAINT, INK
 from bench.report.roofline import flops, intensity, limit_us
 
-# One line per level of the caches; between them lie the other parts of L3.
+# One line per level of the caches; the other parts of L3 are between them.
 _LEVELS = {"L2": "-", "1/4 of L3": "--", "memory": ":"}
 
 # In points. The width is an average character's, in matplotlib's own font.

@@ -1,4 +1,4 @@
-"""What a benchmark says of a bound, and the exit status that tells whoever runs it."""
+"""What a benchmark says of a bound, and the exit status that follows."""
 
 from __future__ import annotations
 

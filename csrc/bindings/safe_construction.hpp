@@ -1,4 +1,4 @@
-// bindings: objects of Python whose making may fail for lack of memory at any point.
+// bindings: construction of Python objects, safe where memory runs out at any point.
 #pragma once
 
 #include <pybind11/pybind11.h>

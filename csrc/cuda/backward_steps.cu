@@ -131,7 +131,7 @@ void BackwardPlan<Real>::run_layer(index_t layer) {
   launch_layer(stream(0), arguments, problem().num_directions);
 }
 
-// The gradient of the initial hidden state, for the rows whose first step that was.
+// The gradient of the initial hidden state, for the rows that had their first step then.
 template <class Real>
 void BackwardPlan<Real>::finish_hidden(index_t layer, index_t direction, index_t k, std::size_t lane) {
   const index_t last = problem().seq_len - 1;

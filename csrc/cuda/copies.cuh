@@ -77,7 +77,7 @@ void add_matrix(Copies<Real>& copies, const MatrixView<const Real>& from, const 
                         sizes);
 }
 
-// The sum of two biases, each of which may be absent.
+// The sum of two biases; either may be absent.
 template <class Real>
 void add_biases(Copies<Real>& copies, const VectorView<const Real>& a, const VectorView<const Real>& b,
                 const DeviceSpan<Real>& to) {

@@ -30,7 +30,7 @@ struct Chunk {
   index_t begin, end;
 };
 
-// Where the input weights of each layer and direction, (4 * units, layer's input size), lie one after the other.
+// Where the input weights of each layer and direction, (4 * units, layer's input size), are one after the other.
 class InputWidths {
  public:
   explicit InputWidths(const plan::Problem& problem) {

@@ -27,7 +27,7 @@ struct DeviceSpan {
   }
 };
 
-// Memory of a caller's with any strides: the element of indices (i, j, k) lies at origin + i * strides[0] + ...
+// A caller's memory with any strides: the element of indices (i, j, k) is at origin + i * strides[0] + ...
 template <class Element>
 struct StridedSpan {
   DeviceSpan<Element> memory;

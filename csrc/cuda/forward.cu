@@ -77,7 +77,7 @@ void ForwardPlan<Real>::take_in(const ForwardCall<Real>& call) {
   copies.issue();
 }
 
-// Where the pre-activations lie of the rows that are projected together, the first of which is first_row.
+// The pre-activations of the rows that are projected together; first_row is the first of them.
 template <class Real>
 typename ForwardPlan<Real>::Projection ForwardPlan<Real>::projection_of(index_t layer, Chunk steps) const {
   if (layer == 0) return {arena_.at(first_projection_), 0, rows_.total() * gates()};

@@ -54,7 +54,7 @@ struct PersistentSizes {
 // The split with the least estimated time for a step, or none where no split fits the device. In `clocks` its estimate.
 std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const DeviceLimits& limits, double& clocks);
 
-// An estimate for a step whose product and gates are launches of their own.
+// An estimate for a step with separate launches for the product and the gates.
 double clocks_of_launches(const PersistentSizes& sizes, const DeviceLimits& limits);
 
 // Whether one launch with such an estimate is the better choice, by a margin for what the estimates miss.

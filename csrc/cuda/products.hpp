@@ -6,7 +6,7 @@
 
 namespace lstm_native::cuda {
 
-// Each of `count` matrices begins so many elements after the one before.
+// The number of elements from each of `count` matrices to the next.
 template <class Real>
 struct Matrices {
   Real* data;

@@ -15,7 +15,7 @@ LINEAR = f"linear in the {LINEAR_YEARS} years before"
 
 
 def naive_forecasts(series: Series) -> Mapping[str, Array]:
-    """Return by name what nobody needs to learn: sunspot numbers (S,), NaN where there are none."""
+    """Return the naive forecasts by name: sunspot numbers (S,), NaN where there is none."""
     return {
         "the year before": years_before(series.numbers, 1),
         "one cycle of 11 years before": years_before(series.numbers, CYCLE_YEARS),
@@ -23,7 +23,7 @@ def naive_forecasts(series: Series) -> Mapping[str, Array]:
 
 
 def years_before(numbers: Array, years: int) -> Array:
-    """Forecast each of the numbers (S,) to be the one of so many years before."""
+    """Forecast each of the numbers (S,) to be the one of ``years`` years before."""
     return np.concatenate([np.full(years, np.nan), numbers[:-years]])
 
 

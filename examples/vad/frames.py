@@ -17,7 +17,7 @@ CONTEXT_SAMPLES = 64
 def cut_frames(samples: Array) -> Array:
     """Cut samples (S,) into frames (T, 576): the 64 samples before, then 512 new ones.
 
-    Zeros stand in for what lies before the recording and behind its end.
+    Zeros stand in for the samples before the recording and after its end.
     """
     num_frames = math.ceil(len(samples) / FRAME_SAMPLES)
     padded = np.zeros(CONTEXT_SAMPLES + num_frames * FRAME_SAMPLES, np.float32)

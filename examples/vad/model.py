@@ -44,7 +44,7 @@ def model_path() -> Path:
 
 
 def cut_graph(model: ModelProto) -> tuple[ModelProto, ModelProto]:
-    """Cut the encoder (frames in, features out) and the LSTM alone out of the model."""
+    """Cut the encoder (frames in, features out) and the LSTM out of the model."""
     from onnx.utils import Extractor
 
     node = lstm_node(model)

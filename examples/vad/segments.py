@@ -26,7 +26,7 @@ class Segment(NamedTuple):
 def find_segments(probabilities: Array, num_samples: int) -> list[Segment]:
     """Turn the frames' probabilities (T,) into padded segments of speech."""
     return [
-        # Two segments lie further apart than two pads reach, so none can run into the next.
+        # Two segments are further apart than two pads, so that none can run into the next.
         Segment(max(0, segment.start - PAD_SAMPLES), min(num_samples, segment.end + PAD_SAMPLES))
         for segment in hysteresis(probabilities, num_samples)
         if segment.end - segment.start > MIN_SPEECH_SAMPLES

@@ -58,7 +58,7 @@ struct Operand {
   const Real* data;
   int rows, columns, ld;  // in columns that are contiguous
 
-  // Where its elements lie, once all were checked; rounded copies where that is asked for.
+  // The addresses of its elements, after all were checked; of rounded copies where that is asked for.
   const Real* checked(bool tf32, std::vector<Real>& copy) const {
     Memory& memory = machine().memory;
     const Real* first = nullptr;

@@ -38,7 +38,7 @@ void register_testing(py::module_& module) {
       "The so-manieth wait for an event from now on is left out; -1: none.");
   testing.def(
       "skip_barrier", [](long k) { machine().injected.skip_barrier = k; },
-      "Every thread leaves out its so-manieth barrier in a launch whose blocks run at once; -1: none.");
+      "Every thread leaves out its barrier of this number in a launch whose blocks run at once; -1: none.");
   testing.def(
       "skip_block_wait", [](long k) { machine().injected.skip_block_wait = k; },
       "Every block leaves out its so-manieth wait for others in such a launch; -1: none.");

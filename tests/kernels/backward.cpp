@@ -1,4 +1,4 @@
-// The step backward, with weights packed and as they lie, against plain loops in float64.
+// The step backward, with weights packed and in place, against plain loops in float64.
 #include "check.hpp"
 
 namespace lstm_native::tests {
@@ -143,7 +143,7 @@ void check_backward(const kernels::KernelTable& table, Checks& checks) {
   const index_t group_units = kernels::backward_group_vectors * lanes_of<Real>(table);
   for (const Weights way : {Weights::none, Weights::in_place, Weights::packed}) {
     for (const index_t rows : {1, 2, 5, 14}) {
-      // What lies in place must fill its groups.
+      // Weights in place must fill their groups.
       for (const index_t units : {index_t{1}, index_t{37}, 2 * group_units, 5 * group_units}) {
         if (way == Weights::in_place && units % group_units != 0) continue;
         for (const CellKind cell : cells) {

@@ -76,7 +76,7 @@ void check_interruption(Checks& checks) {
   Interruption interruption([](void* count, const Check&) { return ++*static_cast<int*>(count) == 2; }, &asked);
   Watch watch(interruption, /*asks=*/true);
   interruption.ask({"here", 0});
-  checks.that(!interruption.requested() && !watch.stops(0), "an end that nobody asked for");
+  checks.that(!interruption.requested() && !watch.stops(0), "a cancellation without a request");
   for (int round = 0; round < 3; ++round) interruption.ask({"here", 0});
   checks.that(interruption.requested() && watch.stops(0), "a call that goes on although it is to end");
   checks.that(asked == 2, "a question that was asked again after a yes");
@@ -97,7 +97,7 @@ void check_grants(Checks& checks) {
   });
   while (taken == 0) std::this_thread::yield();
   const ThreadBudget rest(1, interruption);
-  // The system may not let so many be started; then there is nothing to wait for.
+  // The system may refuse to start that number of threads; then there is nothing to wait for.
   checks.that(rest.threads() == (taken == most_threads ? 0 : 1), "a grant where the call is to end");
   leave = true;
   other.join();
@@ -106,7 +106,7 @@ void check_grants(Checks& checks) {
 void check_lock(Checks& checks) {
   ForkAwareLock free;
   ForkAwareLock held;
-  checks.that(free.lock() && held.lock(), "a lock that nobody holds");
+  checks.that(free.lock() && held.lock(), "a lock without a holder");
   free.unlock();
   const pid_t child = fork();
   if (child == 0) _exit((free.lock() ? 1 : 0) + (held.lock() ? 2 : 0));

@@ -94,7 +94,7 @@ def test_a_voice_detector_in_onnx():
 
 
 def test_a_cell_that_nodes_made_for_onnx():
-    """Another export of it, whose gates nodes reorder: the weights of the other file."""
+    """Another export of it, with nodes that reorder the gates: the weights of the other file."""
     data = file_of("silero_vad", "data")
     path = data / "silero_vad_16k_op15.onnx"
     with pytest.raises(ValueError, match="found 2; choose by node=") as caught:

@@ -131,7 +131,8 @@ def while_others_compute() -> None:
 
 
 def while_others_are_in_blas() -> None:
-    # Small products, a good part of which is OpenBLAS's lock, at least by its kernels for old CPUs.
+    # Small products: OpenBLAS's lock is a good part of their time, at least with its kernels for
+    # old CPUs.
     many = make_case(Shape("many", 1, 2, 8, 8, 400), np.float32)
     outputs, pullback = call_vjp(many, num_threads=1)
 

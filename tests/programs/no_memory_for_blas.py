@@ -1,4 +1,4 @@
-"""A call whose products are BLAS's, which gets no memory: {forward,backward}.
+"""A call whose products are BLAS's, while BLAS gets no memory: {forward,backward}.
 
 OpenBLAS would end the process. Run with tests/native/scarcity.cpp loaded first.
 """

@@ -1,5 +1,5 @@
 // cuda/bindings: device arrays of Python to views. Messages for people come from the Python layer; these checks only
-// catch what it let through. Nobody can check that memory is as large as an array says.
+// catch what it let through. Whether memory is as large as an array says can't be checked.
 #pragma once
 
 #include <pybind11/numpy.h>

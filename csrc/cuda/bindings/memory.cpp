@@ -60,7 +60,7 @@ int current_device() {
   return device;
 }
 
-// The device whose memory that is; -1: none's.
+// The device that has this memory; -1: none.
 int device_of(std::uintptr_t pointer) {
   cudaPointerAttributes attributes = {};
   const cudaError_t error = cudaPointerGetAttributes(&attributes, reinterpret_cast<const void*>(pointer));

@@ -11,7 +11,7 @@ from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._onnx import GATE_ORDER
 from lstm_native._loaders._onnx_graph import EXTRA
 
-# The first operator set whose Squeeze, Split and LSTM are today's, and its file format.
+# The first operator set with today's Squeeze, Split and LSTM, and its file format.
 _OPSET = 14
 _IR_VERSION = 7
 

@@ -96,7 +96,7 @@ class Memory {
   }
   std::size_t live_bytes() const { return live_bytes_; }
 
-  // The place where an address's bytes lie, checked to be readable or writable now by what is running.
+  // The place of an address's bytes, after a check that what is running may read or write them now.
   const char* read(const void* address, std::size_t bytes) {
     const std::size_t place = offset_of(address, "read");
     for (Word& word : words_of(place, bytes)) check_read(word, place);
