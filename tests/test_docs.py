@@ -20,9 +20,9 @@ import lstm_native._vjp
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
 PAGES.append(PROJECT / "bench" / "README.md")
-# Its programs and commands need other libraries: tests/loaders/test_page.py runs them.
-MODELS = PROJECT / "docs" / "models.md"
-RUN_HERE = [page for page in PAGES if page != MODELS]
+# Their programs and commands need other libraries: tests/loaders and tests/with_jax run them.
+RUN_ELSEWHERE = {PROJECT / "docs" / name for name in ("models.md", "jax.md")}
+RUN_HERE = [page for page in PAGES if page not in RUN_ELSEWHERE]
 # Run by CI itself, or in need of an environment of their own: that the target exists is checked.
 MAKE_ONLY = "make"
 PROMPT = ">>> "
