@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used(), pybind11::multiple_
   lstm_native::bindings::register_operator(module);
   lstm_native::bindings::register_run(module);
   lstm_native::bindings::register_backward(module);
+  lstm_native::bindings::register_sessions(module);
   lstm_native::bindings::register_stream(module);
   lstm_native::bindings::register_explain(module);
   lstm_native::bindings::register_info(module);

@@ -8,6 +8,7 @@ namespace lstm_native::bindings {
 void register_results(pybind11::module_& module);
 void register_run(pybind11::module_& module);
 void register_backward(pybind11::module_& module);
+void register_sessions(pybind11::module_& module);
 void register_stream(pybind11::module_& module);
 void register_explain(pybind11::module_& module);
 void register_weights(pybind11::module_& module);

@@ -32,6 +32,7 @@ from lstm_native._memory import MemoryPool
 from lstm_native._op import LSTM
 from lstm_native._packing import PackedWeights, Weights, pack_weights
 from lstm_native._random import manual_seed
+from lstm_native._sessions import Sessions
 from lstm_native._stream import Stream
 from lstm_native._types import ArrayLike
 from lstm_native._vjp import Pullback, lstm_vjp
@@ -66,6 +67,7 @@ __all__ = [
     "Model",
     "PackedWeights",
     "Pullback",
+    "Sessions",
     "Stream",
     "Weights",
     "__version__",

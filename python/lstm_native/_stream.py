@@ -74,19 +74,9 @@ class Stream:
         num_threads: int | None = None,
         cell: Cell | None = None,
     ) -> None:
-        if not isinstance(packed, PackedWeights):
-            raise TypeError(
-                f"packed: expected PackedWeights from pack_weights(), "
-                f"got {_validate.described(packed)}"
-            )
+        packed = one_direction(packed)
         batch = _validate.integer(batch, "batch", 1)
         threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
-        if packed.bidirectional:
-            raise ValueError(
-                "packed: expected weights with bidirectional=False, because a reverse direction "
-                "begins with the end of a sequence, which a stream has not seen; "
-                "got bidirectional=True"
-            )
         self._packed = packed
         self._batch = batch
         self._core = core.Stream(packed._core, batch, threads, _validate.cell(cell))
@@ -195,7 +185,7 @@ class Stream:
     def _set_state(self, value: object, name: str, parts: tuple[str, str]) -> None:
         shape = (self._packed.num_layers, self._batch, self._packed.hidden_size)
         h, c = (
-            self._in_order(array, f"{name}[{k}] ({part})", shape, _STATE)
+            in_order(self._packed, array, f"{name}[{k}] ({part})", shape, _STATE)
             for k, (array, part) in enumerate(
                 zip(_validate.pair(value, name, parts), parts, strict=True)
             )
@@ -208,7 +198,7 @@ class Stream:
         array = as_real(x, "x")
         steps: tuple[int | None, ...] = (None,) * several
         shape = (*steps, self._batch, self._packed.input_size)
-        array = self._in_order(array, "x", shape, (*leading, "batch", "input_size"))
+        array = in_order(self._packed, array, "x", shape, (*leading, "batch", "input_size"))
         if several and array.shape[0] == 0:
             raise ValueError(f"x: expected a seq_len of at least 1, got shape {array.shape}")
         if out is not None:
@@ -220,21 +210,40 @@ class Stream:
             raise RuntimeError("Stream: the core refused arguments that had been converted")
         return result if out is None else out
 
-    def _in_order(
-        self, value: Any, name: str, shape: tuple[int | None, ...], meaning: tuple[str, ...]
-    ) -> RealArray:
-        """Return an array of the weights' dtype and this shape, in C order."""
-        array = as_real(value, name)
-        if array.dtype != self._packed.dtype:
-            raise TypeError(
-                f"{name}: expected dtype {self._packed.dtype}, the same as packed, "
-                f"got {array.dtype}"
-            )
-        _validate.shape(array, name, shape, meaning)
-        return array if array.flags.c_contiguous else array.copy(order="C")
-
 
 _STATE = ("num_layers", "batch", "hidden_size")
+
+
+def in_order(
+    packed: PackedWeights,
+    value: Any,
+    name: str,
+    shape: tuple[int | None, ...],
+    meaning: tuple[str, ...],
+) -> RealArray:
+    """Return an array of the weights' dtype and this shape, in C order."""
+    array = as_real(value, name)
+    if array.dtype != packed.dtype:
+        raise TypeError(
+            f"{name}: expected dtype {packed.dtype}, the same as packed, got {array.dtype}"
+        )
+    _validate.shape(array, name, shape, meaning)
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def one_direction(packed: object) -> PackedWeights:
+    """Check the weights of what advances step by step."""
+    if not isinstance(packed, PackedWeights):
+        raise TypeError(
+            f"packed: expected PackedWeights from pack_weights(), got {_validate.described(packed)}"
+        )
+    if packed.bidirectional:
+        raise ValueError(
+            "packed: expected weights with bidirectional=False, because a reverse direction "
+            "begins with the end of a sequence, which a stream has not seen; "
+            "got bidirectional=True"
+        )
+    return packed
 
 
 def _check_out(out: Any, x: RealArray, shape: tuple[int, ...], meaning: tuple[str, ...]) -> None:

@@ -236,6 +236,20 @@ def lengths(value: Any, seq_len: int, batch: int) -> list[int]:
     return listed
 
 
+def session_ids(value: Any) -> list[int]:
+    """Return the ids of sessions, which may be none."""
+    array = as_array(value, "ids")
+    if array.ndim != 1:
+        raise TypeError(f"ids: expected a sequence of ints, got {described(value)}")
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"ids: expected ints, got dtype {array.dtype}")
+    ids: list[int] = array.tolist() if array.size else []
+    for id in ids:
+        if id < 0:
+            raise ValueError(f"ids: expected an open session, got {id}")
+    return ids
+
+
 def _scalar(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 128:  # str() refuses very long ones
         power = f"2**{value.bit_length() - 1}"
