@@ -4,6 +4,7 @@
 ## limits: what this machine can do at most: multiply-adds, reading its caches
 ## streams: what a step of a stream costs beyond its share of a run
 ## ragged: what a packed batch costs beside the padded one
+## sessions: a frame of many clients, by a stream each and by Sessions
 ## splits: every way to split a call over threads, beside the chosen one
 ## subnormals: what states cost that have faded into subnormal numbers
 ## memory-pool: what a MemoryPool saves
@@ -11,7 +12,7 @@
 ## estimates: the least times by explain beside what calls take
 ## call-overhead: what a call costs beyond the driver's work (1 minute)
 ## accuracy: errors against float64, and the steps of rounding in the activations
-limits streams ragged splits subnormals memory-pool concurrency estimates call-overhead accuracy: $(VENV)/.installed
+limits streams sessions ragged splits subnormals memory-pool concurrency estimates call-overhead accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
 ## latency: percentiles of steps and calls, quiet and beside busy processes (5 minutes)
@@ -21,7 +22,7 @@ training alternating latency: $(BENCH_VENV)/.installed
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := latency limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
+BENCHMARKS := latency sessions limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training alternating adapter
 .PHONY: bench bench-quick $(BENCHMARKS)
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)
