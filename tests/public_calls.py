@@ -37,11 +37,14 @@ class PublicCalls:
 
     by_name: dict[str, Callable[[], Any]]
     stream: lstm_native.Stream
+    sessions: lstm_native.Sessions
 
     def begin(self) -> None:
-        """Seed the masks and reset the stream: from here on, calls have the same bits again."""
+        """Seed the masks and reset states: from here on, calls have the same bits again."""
         lstm_native.manual_seed(5)
         self.stream.reset()
+        for id in self.sessions.open_ids:
+            self.sessions.reset(id)
 
 
 def arrays(results: Any) -> list[Any]:
@@ -73,6 +76,8 @@ def public_calls(threads: int) -> PublicCalls:
     gradient = gradient_for(case, 0.5)
     workspace = gradient.data(*results)[3]
     stream = lstm_native.Stream(stack, num_threads=threads)
+    sessions = lstm_native.Sessions(stack, 3, num_threads=threads)
+    ids = [sessions.open() for _ in range(2)]
     model = lstm_native.Model(case.all_weights, 2, True)
     pool = lstm_native.MemoryPool()
     lengths = [9, 1, 0, 4, 9]
@@ -133,6 +138,13 @@ def public_calls(threads: int) -> PublicCalls:
         "Stream.run": lambda: stream.run(one_way.x),
         "Stream.state": set_state,
         "Stream.reset": stream.reset,
+        "Sessions": lambda: lstm_native.Sessions(stack, 2, **n),
+        "Sessions.open": lambda: sessions.close(sessions.open()),
+        "Sessions.step": lambda: sessions.step(ids, np.repeat(one_way.x[0], 2, axis=0)),
+        "Sessions.run": lambda: sessions.run(ids, np.repeat(one_way.x, 2, axis=1)),
+        "Sessions.state": lambda: sessions.set_state(ids[0], sessions.state(ids[1])),
+        "Sessions.dump": lambda: sessions.load(ids[0], sessions.dump(ids[1])),
+        "Sessions.reset": lambda: sessions.reset(ids[0]),
         "Cell": lambda: lstm_native.Cell(input_forget=True),
         "Model": lambda: lstm_native.Model(case.all_weights, 2, True),
         "Model, called": lambda: model(case.x, state=(case.h0, case.c0), **n),
@@ -152,4 +164,4 @@ def public_calls(threads: int) -> PublicCalls:
         "manual_seed": lambda: lstm_native.manual_seed(1),
         "cuda.is_available": lstm_native.cuda.is_available,
     }
-    return PublicCalls(calls, stream)
+    return PublicCalls(calls, stream, sessions)

@@ -184,7 +184,7 @@ def wrong_calls(case, sessions, ids):
         (ValueError, f"id: {not_open} {closed}", lambda: sessions.state(closed)),
         (ValueError, f"id: {not_open} {closed}", lambda: sessions.reset(closed)),
         (ValueError, f"id: {not_open} {closed}", lambda: sessions.set_state(closed, (h, c))),
-        (TypeError, "id: expected an integer", lambda: sessions.reset("a")),
+        (TypeError, "id: expected an int of at least 0", lambda: sessions.reset("a")),
         (ValueError, r"state\[0\] \(h\): .*num_layers, hidden_size",
          lambda: sessions.set_state(first, (h[:1], c))),
         (TypeError, r"state\[1\] \(c\): expected dtype float32",

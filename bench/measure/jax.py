@@ -72,7 +72,7 @@ def training_calls(shape: Shape) -> dict[str, Call]:
 
 
 def own_lstm(shape: Shape, x: Any, states: Any, weights: Any) -> Any:
-    lengths = jnp.full(shape.batch, shape.seq_len)
+    lengths = jnp.full(shape.batch, shape.seq_len, jnp.int32)
     output, h_n, c_n = lstm_ref(
         x.swapaxes(0, 1), *states, *({0: w} for w in weights), lengths,
         input_size=shape.input_size, hidden_size=shape.hidden_size, num_layers=1, dropout=0.0,

@@ -231,6 +231,11 @@ def _tape(options: _Options) -> Any:
     return "hidden" if options.recompute else "gates"
 
 
+def _most_elements(options: _Options, call: ForwardCall) -> int:
+    """Of a tape: where all sequences are as long as the padded batch."""
+    return core.tape_elements(call.problem._replace(lengths=()), options.recompute)
+
+
 def _like(array: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, array.dtype)
 
@@ -242,15 +247,20 @@ def _forward(options: _Options, keeps: bool) -> Any:
     def host(arrays: _Arrays) -> tuple[Any, ...]:
         call = _call(options, jax.tree.map(np.asarray, arrays))
         output, h_n, c_n, tape = forward(call._replace(tape=_tape(options) if keeps else None))
-        return (output, h_n, c_n, tape) if keeps else (output, h_n, c_n)
+        if tape is None:
+            return output, h_n, c_n
+        if call.problem.lengths:
+            space = np.empty((_most_elements(options, call), 1), tape.dtype)
+            space[: len(tape)] = tape
+            tape = space
+        return output, h_n, c_n, tape
 
     def run(arrays: _Arrays) -> Any:
         call = _described(options, arrays)
         dtype = call.input.dtype
         results = [jax.ShapeDtypeStruct(call.output_shape, dtype), _like(call.h_0), _like(call.c_0)]
         if keeps:
-            elements = core.tape_elements(call.problem, options.recompute)
-            results.append(jax.ShapeDtypeStruct((elements, 1), dtype))
+            results.append(jax.ShapeDtypeStruct((_most_elements(options, call), 1), dtype))
         return jax.pure_callback(host, tuple(results), arrays)
 
     one_by_one = sequential_vmap(run)
@@ -262,7 +272,8 @@ def _forward(options: _Options, keeps: bool) -> Any:
         return run(arrays)
 
     @at_once.def_vmap
-    def _(axis_size: int, in_batched: Any, arrays: _Arrays) -> tuple[Any, Any]:
+    def _(axis_size: int, batched_arguments: Any, arrays: _Arrays) -> tuple[Any, Any]:
+        (in_batched,) = batched_arguments
         if any(jax.tree.leaves(in_batched.weights)):
             batched = (True, True, True)
             return jax.vmap(one_by_one, in_axes=(_axes(in_batched),))(arrays), batched
@@ -312,7 +323,8 @@ def _backward(options: _Options) -> Any:
         call = _call(options, kept.arrays)._replace(tape=_tape(options))
         of_input, of_states, of_weights = (need is not None for need in kept.needs)
         wanted = Wanted(of_input, of_states, True if of_weights else None)
-        return backward(call, kept.tape, OutputGradients(*given), wanted)
+        tape = kept.tape[: core.tape_elements(call.problem, options.recompute)]
+        return backward(call, tape, OutputGradients(*given), wanted)
 
     @sequential_vmap
     def run(kept: _Kept, given: tuple[Any, Any, Any]) -> Any:

@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import enable_x64
 from jax.experimental.rnn import lstm_ref
 
 import lstm_native
 import lstm_native.jax
+from calls import assert_same_bits
 from shapes import Shape, make_case
-from tolerances import assert_close, assert_same_bits
+from tolerances import assert_close
+
+# Where it is depends on JAX's version.
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 SHAPES = (
     Shape("one_layer", 5, 3, 4, 6),
@@ -57,9 +60,9 @@ def weighted_sum(results):
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.label)
 def test_values_and_gradients_are_those_of_jax(shape):
     case = make_case(shape, np.float64)
-    with enable_x64():
+    with enable_x64(True):
         x, states, weights = arrays_of(case)
-        lengths = jnp.full(shape.batch, shape.seq_len)
+        lengths = jnp.full(shape.batch, shape.seq_len, jnp.int32)
 
         def ours(x, states, weights):
             return weighted_sum(call(case, x, states, weights))
@@ -168,7 +171,7 @@ def test_vmap_over_weights():
 def test_gradients_per_example():
     """vmap of grad: one gradient of the weights per example; grad of vmap: their sum."""
     case = make_case(SHAPES[0], np.float64)
-    with enable_x64():
+    with enable_x64(True):
         x, states, weights = arrays_of(case)
         several = jnp.stack([x, 2.0 * x, x - 1.0])
 
