@@ -34,10 +34,9 @@ class InUse {
 };
 
 template <class Real>
-py::array_t<Real> copied(const driver::Stream<Real>& stream, const Real* state) {
-  const plan::Problem& sizes = stream.problem();
-  py::array_t<Real> array({sizes.num_layers, sizes.batch, sizes.cell_size});
-  std::copy(state, state + stream.state_elements(), array.mutable_data());
+py::array_t<Real> copied(const plan::Problem& sizes, const Real* state, index_t units) {
+  py::array_t<Real> array({sizes.num_layers, sizes.batch, units});
+  std::copy(state, state + array.size(), array.mutable_data());
   return array;
 }
 
@@ -76,7 +75,9 @@ class Stream {
     const InUse guard(in_use_);
     return std::visit(
         [](auto& stream) -> py::tuple {
-          return py::make_tuple(copied(stream, stream.hidden()), copied(stream, stream.cell()));
+          const plan::Problem& sizes = stream.problem();
+          return py::make_tuple(copied(sizes, stream.hidden(), sizes.output_size),
+                                copied(sizes, stream.cell(), sizes.cell_size));
         },
         stream_);
   }
@@ -86,10 +87,11 @@ class Stream {
     std::visit(
         [&](auto& stream) {
           using Real = std::remove_pointer_t<decltype(stream.hidden())>;
-          const Real* h = checked<Real>(stream, hidden);
-          const Real* c = checked<Real>(stream, cell);
-          std::copy(h, h + stream.state_elements(), stream.hidden());
-          std::copy(c, c + stream.state_elements(), stream.cell());
+          const plan::Problem& sizes = stream.problem();
+          const Real* h = checked<Real>(sizes, hidden, sizes.output_size);
+          const Real* c = checked<Real>(sizes, cell, sizes.cell_size);
+          std::copy(h, h + stream.hidden_elements(), stream.hidden());
+          std::copy(c, c + stream.cell_elements(), stream.cell());
         },
         stream_);
   }
@@ -99,8 +101,8 @@ class Stream {
     std::visit(
         [](auto& stream) {
           using Real = std::remove_pointer_t<decltype(stream.hidden())>;
-          std::fill(stream.hidden(), stream.hidden() + stream.state_elements(), Real{0});
-          std::fill(stream.cell(), stream.cell() + stream.state_elements(), Real{0});
+          std::fill(stream.hidden(), stream.hidden() + stream.hidden_elements(), Real{0});
+          std::fill(stream.cell(), stream.cell() + stream.cell_elements(), Real{0});
         },
         stream_);
   }
@@ -161,9 +163,8 @@ class Stream {
   }
 
   template <class Real>
-  static const Real* checked(const driver::Stream<Real>& stream, const py::array& state) {
-    const plan::Problem& sizes = stream.problem();
-    const Real* data = usual_array<Real>(state, {sizes.num_layers, sizes.batch, sizes.cell_size});
+  static const Real* checked(const plan::Problem& sizes, const py::array& state, index_t units) {
+    const Real* data = usual_array<Real>(state, {sizes.num_layers, sizes.batch, units});
     if (data == nullptr) throw std::invalid_argument("state: unexpected dtype, shape or order");
     return data;
   }

@@ -31,6 +31,14 @@ struct SequenceView {
   index_t feature_stride = 1;
 };
 
+// Rows of one width, one after the other: what is stored between layers, on a tape, or of one state.
+template <class Real>
+struct StoredRows {
+  Real* data = nullptr;  // null: absent
+  index_t width = 0;
+  Real* row(index_t index) const { return data + index * width; }
+};
+
 // A hidden or cell state of the whole stack: (layer * directions + direction, batch, units).
 template <class Real>
 struct StateView {

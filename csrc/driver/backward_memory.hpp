@@ -27,16 +27,28 @@ struct BackwardMemory {
   const plan::Problem& problem() const { return plan.problem(); }
   // Of a layer's direction among the states and weights of all.
   index_t state(index_t layer, index_t direction) const { return layer * problem().num_directions + direction; }
-  Real* gate_gradients(index_t layer, index_t direction) const {
-    const auto& at = scratch.layout();
-    return workspace != nullptr ? workspace + workspace_layout.gates(layer, direction)
-                                : scratch.at(at.gate_gradients + direction * at.gate_gradients_size);
+  // What the forward call kept; which of the first two is there says its form.
+  StoredRows<const Real> recorded_gates(index_t layer, index_t direction) const {
+    return {forward.tape + tape.gates(layer, direction), plan.gate_columns()};
   }
-  // Null: the weights' gradients, which need it, are not wanted.
-  Real* hidden_before(index_t layer, index_t direction) const {
+  StoredRows<const Real> recorded_hidden(index_t layer, index_t direction) const {
+    return {forward.tape + tape.hidden(layer, direction), problem().output_size};
+  }
+  StoredRows<const Real> recorded_cells(index_t layer, index_t direction) const {
+    return {forward.tape + tape.cells(layer, direction), problem().cell_size};
+  }
+  StoredRows<Real> gate_gradients(index_t layer, index_t direction) const {
     const auto& at = scratch.layout();
-    if (workspace != nullptr) return workspace + workspace_layout.cells(layer, direction);
-    return plan.wants.weights ? scratch.at(at.hidden_before + direction * at.hidden_before_size) : nullptr;
+    return {workspace != nullptr ? workspace + workspace_layout.gates(layer, direction)
+                                 : scratch.at(at.gate_gradients + direction * at.gate_gradients_size),
+            plan.gate_columns()};
+  }
+  // Absent: the weights' gradients, which need it, are not wanted.
+  StoredRows<Real> hidden_before(index_t layer, index_t direction) const {
+    const auto& at = scratch.layout();
+    const index_t width = problem().output_size;
+    if (workspace != nullptr) return {workspace + workspace_layout.cells(layer, direction), width};
+    return {plan.wants.weights ? scratch.at(at.hidden_before + direction * at.hidden_before_size) : nullptr, width};
   }
   // What a layer read, where a thread stores it.
   Real* layer_input() const { return scratch.at(scratch.layout().layer_input); }

@@ -49,14 +49,14 @@ struct Block {
   index_t transposed_stride() const { return plan.transposed_stride<Real>(); }
   bool accumulate() const { return layer.accumulate || rows.begin > 0; }
   const DirectionProducts<Real>& direction(index_t d) const { return layer.directions[d]; }
-  const Real* gates(index_t d) const { return direction(d).gate_gradients + rows.begin * gate_columns(); }
+  const Real* gates(index_t d) const { return direction(d).gate_gradients.row(rows.begin); }
   Matrix<Real> input(index_t d) const {
     return {layer.input + rows.begin * layer.input_stride, layer.input_stride, layer.input_size, layer.packed_input,
             direction(d).gradients.input};
   }
   Matrix<Real> hidden(index_t d) const {
-    const index_t units = plan.problem().output_size;
-    return {direction(d).hidden_before + rows.begin * units, units, units, direction(d).packed_hidden,
+    const StoredRows<const Real>& before = direction(d).hidden_before;
+    return {before.row(rows.begin), before.width, before.width, direction(d).packed_hidden,
             direction(d).gradients.hidden};
   }
   const kernels::BackwardKernels<Real>& kernels() const { return plan::kernels_of<Real>(plan.forward).backward; }

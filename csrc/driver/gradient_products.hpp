@@ -28,10 +28,10 @@ struct PackedRows {
 
 template <class Real>
 struct DirectionProducts {
-  const Real* gate_gradients;            // (rows, 4, cell_size)
-  const Real* hidden_before;             // (rows, output_size), where weights are wanted
-  MatrixView<const Real> input_weights;  // (4 * cell_size, layer's input size), blas::readable
-  Real* packed_input_weights;            // scratch: panels; null: read as they lie
+  StoredRows<const Real> gate_gradients;  // (rows, 4 * cell_size)
+  StoredRows<const Real> hidden_before;   // (rows, output_size), where weights are wanted
+  MatrixView<const Real> input_weights;   // (4 * cell_size, layer's input size), blas::readable
+  Real* packed_input_weights;             // scratch: panels; null: read as they lie
   PackedRows<Real> packed_gates;
   PackedRows<Real> packed_hidden;
   WeightGradients<Real> gradients;  // overwritten, or added to

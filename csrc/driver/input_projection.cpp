@@ -21,7 +21,7 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   const index_t rows = plan.rows.offset(chunk.end) - plan.rows.offset(chunk.begin);
   const index_t outputs = gate_count * plan.problem.cell_size;
   const Rows<const Real>& input = share.layer.input;
-  const index_t stride = input.storage != nullptr ? input.width : plan.rows.even_stride(input.view);
+  const index_t stride = input.storage.data != nullptr ? input.storage.width : plan.rows.even_stride(input.view);
   const index_t tasks = (outputs + blas_block_columns - 1) / blas_block_columns;
   const index_t work_per_row = blas_block_columns * share.direction.weights.input.columns;
   const index_t most_rows = rows_at_once(work_per_row);

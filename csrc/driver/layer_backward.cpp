@@ -25,40 +25,48 @@ struct BackwardShare {
   BackwardRow<Real>* table;
 
   const plan::ActiveRows& active() const { return plan.forward.rows; }
-  index_t units() const { return plan.problem().cell_size; }
-  Span own_units() const { return {groups.begin * plan.group_units, std::min(groups.end * plan.group_units, units())}; }
-  index_t stored(index_t step, index_t row) const { return active().offset(step) + row; }
+  Span own_units() const {
+    return {groups.begin * plan.group_units, std::min(groups.end * plan.group_units, plan.problem().cell_size)};
+  }
+  // Of the hidden state.
+  Span own_outputs() const { return own_units(); }
+  index_t stored(index_t step, index_t row) const { return active().stored(step, row); }
   plan::TimeOrder order() const { return {active(), direction.reverse}; }
   const Real* state(const StateView<const Real>& states, index_t row) const {
     return states.data == nullptr ? nullptr : states.data + active().callers_row(row) * states.row_stride;
   }
 };
 
+// Some elements of a row; null: zeros.
+template <class Real>
+void copy_or_clear(const Real* from, Span elements, Real* to) {
+  if (from == nullptr) {
+    std::fill(to + elements.begin, to + elements.end, Real{0});
+  } else {
+    std::copy(from + elements.begin, from + elements.end, to + elements.begin);
+  }
+}
+
 // The state's gradients as the last step finds them; the hidden states before the first.
 template <class Real>
 void begin(const BackwardShare<Real>& share) {
   const DirectionBackward<Real>& direction = share.direction;
-  const Span own = share.own_units();
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
-    if (share.watch.stops(2 * own.size() * copy_work)) return;
-    Real* cell = direction.cell_gradient + share.active().callers_row(r) * share.units();
-    const Real* given = share.state(direction.cell_final_gradient, r);
-    if (given == nullptr) {
-      std::fill(cell + own.begin, cell + own.end, Real{0});
-    } else {
-      std::copy(given + own.begin, given + own.end, cell + own.begin);
-    }
-    if (direction.hidden_before == nullptr || share.active().length(r) == 0) continue;
-    const Real* initial = share.state(direction.hidden_initial, r);
-    std::copy(initial + own.begin, initial + own.end,
-              direction.hidden_before + share.stored(share.order().first(r), r) * share.units() + own.begin);
+    const Span units = share.own_units();
+    const Span outputs = share.own_outputs();
+    if (share.watch.stops((units.size() + outputs.size()) * copy_work)) return;
+    copy_or_clear(share.state(direction.cell_final_gradient, r), units,
+                  direction.cell_gradient.row(share.active().callers_row(r)));
+    if (direction.hidden_before.data == nullptr || share.active().length(r) == 0) continue;
+    copy_or_clear(share.state(direction.hidden_initial, r), outputs,
+                  direction.hidden_before.row(share.stored(share.order().first(r), r)));
   }
 }
 
 template <class Real>
 kernels::StepBackward<Real> step_of(const BackwardShare<Real>& share) {
   kernels::StepBackward<Real> step;
-  step.units = share.units();
+  step.units = share.plan.problem().cell_size;
   step.cell = share.plan.problem().cell;
   step.first_group = share.groups.begin;
   step.end_group = share.groups.end;
@@ -73,27 +81,25 @@ kernels::StepBackward<Real> step_of(const BackwardShare<Real>& share) {
 template <class Real>
 void place_rows(const BackwardShare<Real>& share, index_t step, Span rows) {
   const DirectionBackward<Real>& direction = share.direction;
-  const index_t units = share.units();
-  const index_t width = share.plan.gate_columns();
   const plan::TimeOrder order = share.order();
   BackwardRow<Real>* row = share.table;
   for (index_t r = rows.begin; r < rows.end; ++r, ++row) {
     const index_t at = share.stored(step, r);
     const bool last = step == order.last(r);
-    row->following = last ? nullptr : direction.gate_gradients + share.stored(order.after(step), r) * width;
+    row->following = last ? nullptr : direction.gate_gradients.row(share.stored(order.after(step), r));
     row->output_gradient =
         direction.has_output_gradient ? direction.output_gradient.at(share.active(), step, r) : nullptr;
     row->final_gradient = last ? share.state(direction.hidden_final_gradient, r) : nullptr;
-    row->gates = direction.gates + at * width;
-    row->cell = direction.cells + at * units;
+    row->gates = direction.gates.row(at);
+    row->cell = direction.cells.row(at);
     row->cell_before = step == order.first(r) ? share.state(direction.cell_initial, r)
-                                              : direction.cells + share.stored(order.before(step), r) * units;
-    row->cell_gradient = direction.cell_gradient + share.active().callers_row(r) * units;
-    row->gate_gradients = direction.gate_gradients + at * width;
-    row->hidden = last || direction.hidden_before == nullptr
+                                              : direction.cells.row(share.stored(order.before(step), r));
+    row->cell_gradient = direction.cell_gradient.row(share.active().callers_row(r));
+    row->gate_gradients = direction.gate_gradients.row(at);
+    row->hidden = last || direction.hidden_before.data == nullptr
                       ? nullptr
-                      : direction.hidden_before + share.stored(order.after(step), r) * units;
-    row->sums = direction.sums + r * share.plan.groups * share.plan.group_units;
+                      : direction.hidden_before.row(share.stored(order.after(step), r));
+    row->sums = direction.sums.row(r);
   }
 }
 
@@ -144,26 +150,21 @@ void run_steps(const BackwardShare<Real>& share) {
 template <class Real>
 void finish_hidden(const BackwardShare<Real>& share) {
   const DirectionBackward<Real>& direction = share.direction;
-  if (direction.hidden_gradient == nullptr) return;
-  const Span own = share.own_units();
+  if (direction.hidden_gradient.data == nullptr) return;
+  const Span own = share.own_outputs();
   index_t count = 0;
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
     if (share.watch.stops(own.size() * copy_work)) return;
-    Real* to = direction.hidden_gradient + share.active().callers_row(r) * share.units();
+    Real* to = direction.hidden_gradient.row(share.active().callers_row(r));
     if (share.active().length(r) > 0) {
       BackwardRow<Real> row;
-      row.following = direction.gate_gradients + share.stored(share.order().first(r), r) * share.plan.gate_columns();
+      row.following = direction.gate_gradients.row(share.stored(share.order().first(r), r));
       row.hidden = to;
-      row.sums = direction.sums + r * share.plan.groups * share.plan.group_units;
+      row.sums = direction.sums.row(r);
       share.table[count++] = row;
       continue;
     }
-    const Real* given = share.state(direction.hidden_final_gradient, r);
-    if (given == nullptr) {
-      std::fill(to + own.begin, to + own.end, Real{0});
-    } else {
-      std::copy(given + own.begin, given + own.end, to + own.begin);
-    }
+    copy_or_clear(share.state(direction.hidden_final_gradient, r), own, to);
   }
   kernels::StepBackward<Real> arguments = step_of(share);
   run_rows(share, plan::kernels_of<Real>(share.plan.forward).backward.state, arguments, {0, count});

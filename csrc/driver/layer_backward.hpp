@@ -15,19 +15,19 @@ struct DirectionBackward {
   MatrixView<const Real> hidden_weights;  // (4 * cell_size, output_size)
   Real* packed_hidden;                    // scratch; null: hidden_weights are read as they lie
   bool reverse;
-  const Real* gates;                     // (rows, 4, cell_size): activated
-  const Real* cells;                     // (rows, cell_size)
+  StoredRows<const Real> gates;          // (rows, 4 * cell_size): activated
+  StoredRows<const Real> cells;          // (rows, cell_size)
   StateView<const Real> hidden_initial;  // of this direction alone, as the three below
   StateView<const Real> cell_initial;
   StateView<const Real> hidden_final_gradient;  // data null: zero
   StateView<const Real> cell_final_gradient;    // data null: zero
   Rows<const Real> output_gradient;             // this direction's features
   bool has_output_gradient;                     // otherwise zero
-  Real* hidden_gradient;  // (batch, output_size): overwritten with the initial state's gradient; null: not wanted
-  Real* cell_gradient;    // (batch, cell_size): overwritten with the initial state's, with every step's on the way
-  Real* gate_gradients;   // (rows, 4, cell_size): overwritten with the pre-activations'; may be `gates` itself
-  Real* hidden_before;    // (rows, output_size): overwritten with h_(t-1) of each row; null: not wanted
-  Real* sums;             // (batch, groups' units): scratch
+  StoredRows<Real> hidden_gradient;  // (batch, output_size): overwritten with the initial state's; absent: not wanted
+  StoredRows<Real> cell_gradient;    // (batch, cell_size): overwritten with the initial state's, and with every step's
+  StoredRows<Real> gate_gradients;   // (rows, 4 * cell_size): overwritten; may be `gates` itself
+  StoredRows<Real> hidden_before;    // (rows, output_size): overwritten with h_(t-1) of each row; absent: not wanted
+  StoredRows<Real> sums;             // (batch, groups' units): scratch
 };
 
 template <class Real>

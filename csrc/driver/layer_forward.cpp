@@ -14,10 +14,28 @@ using plan::Plan;
 using plan::Span;
 using plan::WeightPath;
 
+// Of the cell state.
 template <class Real>
 Span own_units(const Share<Real>& share) {
   return {share.blocks.begin * share.plan.lanes,
           std::min(share.blocks.end * share.plan.lanes, share.plan.problem.cell_size)};
+}
+
+// Of the hidden state.
+template <class Real>
+Span own_outputs(const Share<Real>& share) {
+  return own_units(share);
+}
+
+// Where a row's hidden state is before its first step.
+template <class Real>
+const Real* first_hidden(const DirectionForward<Real>& direction, index_t callers_row) {
+  return direction.hidden_initial.data + callers_row * direction.hidden_initial.row_stride;
+}
+
+template <class Real>
+Real* row_if_kept(const StoredRows<Real>& rows, index_t row) {
+  return rows.data != nullptr ? rows.row(row) : nullptr;
 }
 
 // --- weights --------------------------------------------------------------------------------------------------------
@@ -55,20 +73,18 @@ index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
   const DirectionForward<Real>& direction = share.direction;
   const Span active = share.active(step);
   const plan::TimeOrder order = share.order();
-  const index_t units = plan.problem.cell_size;
   StepRow<Real>* row = share.table;
   for (index_t r = active.begin; r < active.end; ++r, ++row) {
     const index_t state_row = plan.rows.callers_row(r);
-    const index_t stored = plan.rows.offset(step) + r;
+    const index_t stored = plan.rows.stored(step, r);
     const bool first = step == order.first(r);
     row->input = share.layer.input.at(plan.rows, step, r);
     row->pre_activations = share.pre_activations(chunk, step, r);
-    row->hidden = first ? direction.hidden_initial.data + state_row * direction.hidden_initial.row_stride
-                        : direction.output.at(plan.rows, order.before(step), r);
+    row->hidden = first ? first_hidden(direction, state_row) : direction.output.at(plan.rows, order.before(step), r);
     row->next_hidden = direction.output.at(plan.rows, step, r);
-    row->cell = direction.cell_final + state_row * units;
-    row->gates_tape = direction.gates_tape != nullptr ? direction.gates_tape + stored * gate_count * units : nullptr;
-    row->cell_tape = direction.cell_tape != nullptr ? direction.cell_tape + stored * units : nullptr;
+    row->cell = direction.cell_final.row(state_row);
+    row->gates_tape = row_if_kept(direction.gates_tape, stored);
+    row->cell_tape = row_if_kept(direction.cell_tape, stored);
   }
   return row - share.table;
 }
@@ -76,13 +92,12 @@ index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
 // Beside the cell states, which the kernel writes.
 template <class Real>
 void keep_hidden(const Share<Real>& share, index_t step, index_t row_count) {
-  if (share.direction.hidden_tape == nullptr) return;
-  const index_t units = share.plan.problem.output_size;
-  const Span own = own_units(share);
+  if (share.direction.hidden_tape.data == nullptr) return;
+  const Span own = own_outputs(share);
   for (index_t k = 0; k < row_count; ++k) {
-    const index_t stored = share.plan.rows.offset(step) + share.rows.begin + k;
+    const index_t stored = share.plan.rows.stored(step, share.rows.begin + k);
     std::copy(share.table[k].next_hidden + own.begin, share.table[k].next_hidden + own.end,
-              share.direction.hidden_tape + stored * units + own.begin);
+              share.direction.hidden_tape.row(stored) + own.begin);
   }
 }
 
@@ -168,21 +183,16 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
   const plan::TimeOrder order = share.order();
-  const index_t units = plan.problem.cell_size;
   StepRow<Real>* row = share.table;
   for (index_t step = chunk.begin; step < chunk.end; ++step) {
     const Span active = share.active(step);
     for (index_t r = active.begin; r < active.end; ++r, ++row) {
-      const index_t stored = plan.rows.offset(step) + r;
-      const bool first = step == order.first(r);
-      const index_t before = first ? 0 : plan.rows.offset(order.before(step)) + r;
-      const index_t state_row = plan.rows.callers_row(r);
       row->input = share.layer.input.at(plan.rows, step, r);
       row->pre_activations = share.pre_activations(chunk, step, r);
-      row->hidden = first ? direction.hidden_initial.data + state_row * direction.hidden_initial.row_stride
-                          : direction.known_hidden + before * units;
+      row->hidden = step == order.first(r) ? first_hidden(direction, plan.rows.callers_row(r))
+                                           : direction.known_hidden.row(plan.rows.stored(order.before(step), r));
       row->next_hidden = nullptr;
-      row->gates_tape = direction.gates_tape + stored * gate_count * units;
+      row->gates_tape = direction.gates_tape.row(plan.rows.stored(step, r));
     }
   }
   StepArguments<Real> arguments = step_arguments(share);
@@ -199,29 +209,26 @@ void begin_cells(const Share<Real>& share) {
     if (share.watch.stops(units.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = initial.data + row * initial.row_stride;
-    std::copy(from + units.begin, from + units.end,
-              share.direction.cell_final + row * share.plan.problem.cell_size + units.begin);
+    std::copy(from + units.begin, from + units.end, share.direction.cell_final.row(row) + units.begin);
   }
 }
 
 template <class Real>
 void finish_hidden(const Share<Real>& share) {
-  const Span units = own_units(share);
-  const StateView<const Real>& initial = share.direction.hidden_initial;
+  const Span own = own_outputs(share);
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
-    if (share.watch.stops(units.size() * copy_work)) return;
+    if (share.watch.stops(own.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = share.plan.rows.length(r) == 0
-                           ? initial.data + row * initial.row_stride
+                           ? first_hidden(share.direction, row)
                            : share.direction.output.at(share.plan.rows, share.order().last(r), r);
-    std::copy(from + units.begin, from + units.end,
-              share.direction.hidden_final + row * share.plan.problem.output_size + units.begin);
+    std::copy(from + own.begin, from + own.end, share.direction.hidden_final.row(row) + own.begin);
   }
 }
 
 template <class Real>
 void walk(const Share<Real>& share) {
-  const bool known = share.direction.known_hidden != nullptr;
+  const bool known = share.direction.known_hidden.data != nullptr;
   if (!known) begin_cells(share);
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {

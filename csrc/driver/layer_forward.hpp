@@ -8,16 +8,15 @@
 
 namespace lstm_native::driver {
 
-// A sequence that the caller holds (view), or that we store between layers (storage, contiguous rows of `width`).
+// A sequence that the caller holds (view), or that we store between layers (storage).
 template <class Real>
 struct Rows {
   SequenceView<Real> view;
-  Real* storage = nullptr;
-  index_t width = 0;
+  StoredRows<Real> storage;
   index_t first_feature = 0;
 
   Real* at(const plan::ActiveRows& active, index_t step, index_t row) const {
-    Real* begin = storage != nullptr ? active.locate_stored(storage, width, step, row) : active.locate(view, step, row);
+    Real* begin = storage.data != nullptr ? storage.row(active.stored(step, row)) : active.locate(view, step, row);
     return begin + first_feature;
   }
 };
@@ -33,16 +32,16 @@ struct DirectionForward {
   bool reverse;
   StateView<const Real> hidden_initial;  // of this direction alone: layer_stride unused; unit_stride 1
   StateView<const Real> cell_initial;
-  Real* hidden_final;     // (batch, output_size): overwritten
-  Real* cell_final;       // (batch, cell_size): overwritten, with every step's cell state on the way
-  Rows<Real> output;      // this direction's features; overwritten
-  Real* pre_activations;  // (chunk's rows, ...): scratch; null where the input projection is part of the step
-  Real* gates_tape;       // (rows, 4, cell_size): overwritten with activated gates; null: not kept
-  Real* hidden_tape;      // (rows, output_size): overwritten; null: not kept
-  Real* cell_tape;        // (rows, cell_size): overwritten; null: not kept
+  StoredRows<Real> hidden_final;  // (batch, output_size): overwritten
+  StoredRows<Real> cell_final;    // (batch, cell_size): overwritten, with every step's cell state on the way
+  Rows<Real> output;              // this direction's features; overwritten
+  Real* pre_activations;          // (chunk's rows, ...): scratch; null where each step includes the input projection
+  StoredRows<Real> gates_tape;    // (rows, 4 * cell_size): overwritten with activated gates; absent: not kept
+  StoredRows<Real> hidden_tape;   // (rows, output_size): overwritten; absent: not kept
+  StoredRows<Real> cell_tape;     // (rows, cell_size): overwritten; absent: not kept
   // (rows, output_size): the hidden states, where they are known and only gates_tape is to be written, by the same
-  // products, so with the same bits; else null.
-  const Real* known_hidden = nullptr;
+  // products, so with the same bits; else absent.
+  StoredRows<const Real> known_hidden;
 };
 
 template <class Real>

@@ -42,11 +42,11 @@ void Recomputation<Real>::compute_gates(const BackwardMemory<Real>& memory, inde
   const Team own{team.index, std::min(team.size, plan_.threads)};
   if (own.index >= own.size) return;
   LayerForward<Real> layer = describe_layer(plan_, stack_, scratch_, index);
-  if (index > 0) layer.input.storage = memory.layer_input();
+  if (index > 0) layer.input.storage.data = memory.layer_input();
   for (index_t d = 0; d < plan_.problem.num_directions; ++d) {
     DirectionForward<Real>& direction = layer.directions[d];
     direction.gates_tape = memory.gate_gradients(index, d);
-    direction.known_hidden = memory.forward.tape + memory.tape.hidden(index, d);
+    direction.known_hidden = memory.recorded_hidden(index, d);
     if (computes_gates_in_one_go<Real>(plan_, *layer.plan)) direction.pre_activations = nullptr;
   }
   layer_forward(plan_, layer, own, place_.meeting(), watch, scratch_.step_rows(own.index));

@@ -13,11 +13,10 @@ template <class Real>
 void store_recorded_hidden(const BackwardMemory<Real>& memory, index_t layer, Span rows, Real* to) {
   const plan::Problem& problem = memory.problem();
   const index_t width = problem.layer_output_size();
-  const index_t units = problem.output_size;
   for (index_t d = 0; d < problem.num_directions; ++d) {
-    const Real* hidden = memory.forward.tape + memory.tape.hidden(layer, d);
+    const StoredRows<const Real> hidden = memory.recorded_hidden(layer, d);
     for (index_t r = rows.begin; r < rows.end; ++r) {
-      std::copy(hidden + r * units, hidden + (r + 1) * units, to + r * width + d * units);
+      std::copy(hidden.row(r), hidden.row(r + 1), to + r * width + d * hidden.width);
     }
   }
 }
@@ -26,15 +25,15 @@ void store_recorded_hidden(const BackwardMemory<Real>& memory, index_t layer, Sp
 template <class Real>
 void compute_hidden(const BackwardMemory<Real>& memory, index_t layer, Span rows, Real* to) {
   const plan::Problem& problem = memory.problem();
-  const index_t units = problem.output_size;
-  const Real* tape = memory.forward.tape;
+  const index_t units = problem.cell_size;
   for (index_t d = 0; d < problem.num_directions; ++d) {
+    const StoredRows<const Real> gates = memory.recorded_gates(layer, d);
+    const StoredRows<const Real> cells = memory.recorded_cells(layer, d);
     kernels::HiddenStates<Real> states;
-    states.gate_stride = gate_count * units;
-    states.cell_stride = units;
-    states.output_gates = tape + memory.tape.gates(layer, d) + rows.begin * states.gate_stride +
-                          static_cast<index_t>(output_gate) * units;
-    states.cells = tape + memory.tape.cells(layer, d) + rows.begin * units;
+    states.gate_stride = gates.width;
+    states.cell_stride = cells.width;
+    states.output_gates = gates.row(rows.begin) + static_cast<index_t>(output_gate) * units;
+    states.cells = cells.row(rows.begin);
     states.stride = problem.layer_output_size();
     states.to = to + rows.begin * states.stride + d * units;
     states.rows = rows.size();
@@ -59,14 +58,14 @@ void store_outputs(const BackwardMemory<Real>& memory, index_t layer, Span rows,
 // The caller's.
 template <class Real>
 void gather_input(const BackwardMemory<Real>& memory, const Team& team, Watch& watch) {
-  const plan::Problem& problem = memory.problem();
   const plan::ActiveRows& rows = memory.plan.forward.rows;
-  for (index_t step = team.index; step < problem.seq_len; step += team.size) {
+  const StoredRows<Real> to{memory.layer_input(), memory.problem().input_size};
+  for (index_t step = team.index; step < memory.problem().seq_len; step += team.size) {
     const index_t count = rows.count(step);
     for (index_t r = 0; r < count; ++r) {
-      if (watch.stops(problem.input_size * copy_work)) return;
+      if (watch.stops(to.width * copy_work)) return;
       const Real* from = rows.locate(memory.forward.input, step, r);
-      std::copy(from, from + problem.input_size, rows.locate_stored(memory.layer_input(), problem.input_size, step, r));
+      std::copy(from, from + to.width, to.row(rows.stored(step, r)));
     }
   }
 }

@@ -45,8 +45,10 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
                         place(packs_input && row_major, at.input_panels)};
   for (index_t d = 0; d < problem.num_directions; ++d) {
     DirectionProducts<Real>& direction = layer.directions[d];
-    direction.gate_gradients = memory.gate_gradients(index, d);
-    direction.hidden_before = memory.hidden_before(index, d);
+    const StoredRows<Real> gates = memory.gate_gradients(index, d);
+    direction.gate_gradients = {gates.data, gates.width};
+    const StoredRows<Real> before = memory.hidden_before(index, d);
+    direction.hidden_before = {before.data, before.width};
     direction.packed_gates = {place(row_major, at.gates_transposed + d * at.gates_transposed_size),
                               place(column_major, at.gate_panels + d * at.gate_panels_size)};
     direction.packed_hidden = {
@@ -133,26 +135,30 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
     const bool in_place = call.plan().hidden_in_place && direction.hidden_weights.column_stride == 1;
     direction.packed_hidden = in_place ? nullptr : memory.scratch.at(at.packed_hidden + d * at.packed_hidden_size);
     direction.reverse = d == 1;
-    direction.gates = call.recomputation != nullptr ? memory.gate_gradients(index, d)
-                                                    : stack.forward.tape + memory.tape.gates(index, d);
-    direction.cells = stack.forward.tape + memory.tape.cells(index, d);
+    direction.gate_gradients = memory.gate_gradients(index, d);
+    direction.gates = call.recomputation != nullptr
+                          ? StoredRows<const Real>{direction.gate_gradients.data, direction.gate_gradients.width}
+                          : memory.recorded_gates(index, d);
+    direction.cells = memory.recorded_cells(index, d);
     direction.hidden_initial = state_of(stack.hidden_initial, state);
     direction.cell_initial = state_of(stack.cell_initial, state);
     direction.hidden_final_gradient = state_of(stack.hidden_final_gradient, state);
     direction.cell_final_gradient = state_of(stack.cell_final_gradient, state);
     direction.has_output_gradient = !last || stack.output_gradient.data != nullptr;
     direction.output_gradient.view = stack.output_gradient;
-    direction.output_gradient.storage = last ? nullptr : memory.scratch.at(at.output_gradient);
-    direction.output_gradient.width = problem.layer_output_size();
+    direction.output_gradient.storage = {last ? nullptr : memory.scratch.at(at.output_gradient),
+                                         problem.layer_output_size()};
     direction.output_gradient.first_feature = d * problem.output_size;
-    const index_t units = problem.batch * problem.cell_size;
     const bool wants_states = call.plan().wants.states;
-    direction.hidden_gradient = wants_states ? stack.hidden_gradient + state * units : nullptr;
-    direction.cell_gradient =
-        wants_states ? stack.cell_gradient + state * units : memory.scratch.at(at.cell_gradient + d * units);
-    direction.gate_gradients = memory.gate_gradients(index, d);
+    const index_t hidden = problem.batch * problem.output_size;
+    const index_t cells = problem.batch * problem.cell_size;
+    direction.hidden_gradient = {wants_states ? stack.hidden_gradient + state * hidden : nullptr, problem.output_size};
+    direction.cell_gradient = {
+        wants_states ? stack.cell_gradient + state * cells : memory.scratch.at(at.cell_gradient + d * cells),
+        problem.cell_size};
     direction.hidden_before = memory.hidden_before(index, d);
-    direction.sums = memory.scratch.at(at.sums + d * problem.batch * call.plan().groups * call.plan().group_units);
+    const index_t sums = call.plan().groups * call.plan().group_units;
+    direction.sums = {memory.scratch.at(at.sums + d * problem.batch * sums), sums};
   }
   return layer;
 }
@@ -184,13 +190,13 @@ template <class Real>
 void scatter_input_gradient(const WholeCall<Real>& call, const Team& team, Watch& watch) {
   const plan::Problem& problem = call.memory.problem();
   const plan::ActiveRows& rows = call.plan().forward.rows;
-  Real* from = call.memory.scratch.at(call.memory.scratch.layout().input_gradient);
+  const StoredRows<Real> from{call.memory.scratch.at(call.memory.scratch.layout().input_gradient), problem.input_size};
   for (index_t step = team.index; step < problem.seq_len; step += team.size) {
     const index_t count = rows.count(step);
     for (index_t r = 0; r < count; ++r) {
-      if (watch.stops(problem.input_size * copy_work)) return;
-      const Real* row = rows.locate_stored(from, problem.input_size, step, r);
-      std::copy(row, row + problem.input_size, rows.locate(call.stack.input_gradient, step, r));
+      if (watch.stops(from.width * copy_work)) return;
+      const Real* row = from.row(rows.stored(step, r));
+      std::copy(row, row + from.width, rows.locate(call.stack.input_gradient, step, r));
     }
   }
 }

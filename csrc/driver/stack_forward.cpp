@@ -52,8 +52,7 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
   if (index == 0) {
     layer.input.view = stack.input;
   } else {
-    layer.input.storage = scratch.layer_output(index - 1);
-    layer.input.width = width;
+    layer.input.storage = {scratch.layer_output(index - 1), width};
   }
   for (index_t d = 0; d < problem.num_directions; ++d) {
     const index_t state = index * problem.num_directions + d;
@@ -67,18 +66,20 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.reverse = d == 1;
     direction.hidden_initial = state_of(stack.hidden_initial, state);
     direction.cell_initial = state_of(stack.cell_initial, state);
-    direction.hidden_final = stack.hidden_final + state * problem.batch * problem.output_size;
-    direction.cell_final = stack.cell_final + state * problem.batch * problem.cell_size;
+    direction.hidden_final = {stack.hidden_final + state * problem.batch * problem.output_size, problem.output_size};
+    direction.cell_final = {stack.cell_final + state * problem.batch * problem.cell_size, problem.cell_size};
     direction.output.view = stack.output;
-    direction.output.storage = last ? nullptr : scratch.layer_output(index);
-    direction.output.width = width;
+    direction.output.storage = {last ? nullptr : scratch.layer_output(index), width};
     direction.output.first_feature = d * problem.output_size;
     direction.pre_activations = layer.plan->fuses_input ? nullptr : scratch.pre_activations(plan, index, d);
     if (stack.tape != nullptr) {
       const plan::TapeLayout tape(problem, plan.rows.total(), stack.tape_form);
-      const bool keeps_gates = stack.tape_form == plan::TapeForm::gates;
-      (keeps_gates ? direction.gates_tape : direction.hidden_tape) = stack.tape + tape.gates(index, d);
-      direction.cell_tape = stack.tape + tape.cells(index, d);
+      if (stack.tape_form == plan::TapeForm::gates) {
+        direction.gates_tape = {stack.tape + tape.gates(index, d), gate_count * problem.cell_size};
+      } else {
+        direction.hidden_tape = {stack.tape + tape.hidden(index, d), problem.output_size};
+      }
+      direction.cell_tape = {stack.tape + tape.cells(index, d), problem.cell_size};
     }
   }
   return layer;
@@ -111,7 +112,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
       if (k + 1 == problem.num_layers) break;
       if (!meeting.team->wait(team.size, watch)) return;
       if (stack.dropout.probability > 0.0) {
-        mask_outputs(plan, stack.dropout, k, layer.directions[0].output.storage, team, watch);
+        mask_outputs(plan, stack.dropout, k, layer.directions[0].output.storage.data, team, watch);
         if (!meeting.team->wait(team.size, watch)) return;
       }
     }

@@ -25,13 +25,14 @@ Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtyp
     : weight_dtype_(weight_dtype),
       weights_(weights),
       one_step_(problem, weight_dtype),
-      state_elements_(checked_product({problem.num_layers, problem.batch, problem.cell_size})),
-      hidden_{AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real))),
-              AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real)))},
-      cell_{AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real))),
-            AlignedBuffer(state_elements_ * static_cast<index_t>(sizeof(Real)))} {
-  std::fill(hidden(), hidden() + state_elements_, Real{0});
-  std::fill(cell(), cell() + state_elements_, Real{0});
+      hidden_elements_(checked_product({problem.num_layers, problem.batch, problem.output_size})),
+      cell_elements_(checked_product({problem.num_layers, problem.batch, problem.cell_size})),
+      hidden_{AlignedBuffer(hidden_elements_ * static_cast<index_t>(sizeof(Real))),
+              AlignedBuffer(hidden_elements_ * static_cast<index_t>(sizeof(Real)))},
+      cell_{AlignedBuffer(cell_elements_ * static_cast<index_t>(sizeof(Real))),
+            AlignedBuffer(cell_elements_ * static_cast<index_t>(sizeof(Real)))} {
+  std::fill(hidden(), hidden() + hidden_elements_, Real{0});
+  std::fill(cell(), cell() + cell_elements_, Real{0});
 }
 
 template <class Real>
@@ -44,11 +45,10 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output, int most_
   }
   Runner& runner = steps == 1 ? one_step_ : *several_steps_;
   const plan::Problem& sizes = runner.plan.problem;
-  const index_t of_layer = sizes.batch * sizes.cell_size;
   StackForward<Real> stack{};
   stack.input = contiguous(sizes, input);
-  stack.hidden_initial = {hidden(), of_layer, sizes.output_size, 1};
-  stack.cell_initial = {cell(), of_layer, sizes.cell_size, 1};
+  stack.hidden_initial = {hidden(), sizes.batch * sizes.output_size, sizes.output_size, 1};
+  stack.cell_initial = {cell(), sizes.batch * sizes.cell_size, sizes.cell_size, 1};
   stack.weights = weights_;
   stack.output = {output, sizes.batch * sizes.output_size, sizes.output_size, 1};
   stack.hidden_final = memory_of(hidden_[1 - current_]);
@@ -68,7 +68,7 @@ template <class Real>
 index_t Stream<Real>::bytes() const {
   const index_t scratch = one_step_.scratch.layout().elements +
                           (several_steps_.has_value() ? several_steps_->scratch.layout().elements : 0);
-  return (scratch + 4 * state_elements_) * static_cast<index_t>(sizeof(Real));
+  return (scratch + 2 * (hidden_elements_ + cell_elements_)) * static_cast<index_t>(sizeof(Real));
 }
 
 template class Stream<float>;

@@ -23,7 +23,8 @@ class Stream {
   // The state that the next step begins with: (layers, batch, output_size), (layers, batch, cell_size).
   Real* hidden() { return memory_of(hidden_[current_]); }
   Real* cell() { return memory_of(cell_[current_]); }
-  index_t state_elements() const { return state_elements_; }
+  index_t hidden_elements() const { return hidden_elements_; }
+  index_t cell_elements() const { return cell_elements_; }
   const plan::Problem& problem() const { return one_step_.plan.problem; }
   index_t bytes() const;  // of all that it holds
 
@@ -42,7 +43,7 @@ class Stream {
   const CellWeights<Real>* weights_;
   Runner one_step_;
   std::optional<Runner> several_steps_;
-  index_t state_elements_;
+  index_t hidden_elements_, cell_elements_;
   AlignedBuffer hidden_[2];  // read, and written for the next call
   AlignedBuffer cell_[2];
   int current_ = 0;

@@ -39,11 +39,8 @@ class ActiveRows {
                    : sequence.data + step * sequence.time_stride + callers_row(row) * sequence.row_stride;
   }
 
-  // Where it begins in storage of our own.
-  template <class Real>
-  Real* locate_stored(Real* storage, index_t width, index_t step, index_t row) const {
-    return storage + (offset(step) + row) * width;
-  }
+  // Its number among the rows of storage of our own.
+  index_t stored(index_t step, index_t row) const { return offset(step) + row; }
 
   // The distance between consecutive active rows in a caller's sequence; 0: they are not evenly spaced.
   template <class Real>
