@@ -72,12 +72,12 @@ test: $(VENV)/.installed ## the test suite (PYTEST_ARGS=... for pytest)
 test-slow: $(VENV)/.installed ## the same with the tests that take minutes
 	$(VENV)/bin/python -m pytest --runslow $(PYTEST_ARGS)
 
-# ISAS=others leaves out the one that the package chooses here, which `make test` tries.
+# ISAS=others leaves out the one that the package chooses here, which `make test` tries. Of those that share their
+# float32 kernels with another one, only the tests of what differs run.
 test-isas: $(VENV)/.installed ## the test suite once per instruction set that this CPU can run
-	@for isa in $$($(VENV)/bin/python -c 'import lstm_native; isa = lstm_native.get_config()["isa"]; \
-	    print(*(name for name in isa["supported"] if "$(ISAS)" != "others" or name != isa["in_use"]))'); do \
+	@$(VENV)/bin/python tools/list_isas.py $(ISAS) | while read -r isa tests; do \
 	  echo "LSTM_NATIVE_ISA=$$isa"; \
-	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q $(PYTEST_ARGS) || exit 1; \
+	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q $${tests:-$(PYTEST_ARGS)} < /dev/null || exit 1; \
 	done
 
 parity: $(PARITY_VENV)/.installed ## the same calls against PyTorch

@@ -144,7 +144,7 @@ def of_call(reader: Reader) -> None:
     with contextlib.suppress(*EXPECTED):
         weights: Any = call.weights
         if reader.once_in(3):
-            name = reader.choose(["native", "native", "float16"])
+            name = reader.choose(["native", "native", "float16", "int8"])
             weights = core.PackedWeights(call.weights, drawn.directions == 2, name)
         core.forward(call._replace(weights=weights))
     with contextlib.suppress(*EXPECTED):
@@ -213,7 +213,7 @@ def of_sizes(reader: Reader) -> None:
     with contextlib.suppress(*EXPECTED):
         core.tape_elements(problem, reader.once_in(2))
     with contextlib.suppress(*EXPECTED):
-        stored = reader.choose([None, "native", "float16", "bfloat16", "x"])
+        stored = reader.choose([None, "native", "float16", "bfloat16_products", "int8", "x"])
         core.explain_sizes(problem, reader.once_in(2), reader.choose([4, 8]), stored)
 
 

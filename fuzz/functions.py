@@ -190,7 +190,7 @@ def of_packed(reader: Reader) -> None:
         spoil_call(reader, call)
     if takes_long(judge(call)):
         return
-    narrow = reader.choose([None, None, "float16", "bfloat16"])
+    narrow = reader.choose([None, None, "float16", "bfloat16", "int8"])
     names = [name for name in PACK_NAMES if name in call]
     given = {name: call[name] for name in names} | {"weight_dtype": narrow}
     packed = outcome(lambda: lstm_native.pack_weights(**given), PACK_NAMES)

@@ -102,6 +102,8 @@ def public_calls(threads: int) -> PublicCalls:
     def set_state() -> None:
         stream.state = stream.state
 
+    in_8_bits = pack(case, weight_dtype="int8")
+    in_bfloat16 = pack(case, weight_dtype="bfloat16", compute="bfloat16")
     calls: dict[str, Callable[[], Any]] = {
         "lstm": lambda: call_lstm(case, **n),
         "lstm, float64": lambda: call_lstm(double, **n),
@@ -132,6 +134,9 @@ def public_calls(threads: int) -> PublicCalls:
         "LSTMGrad.weights": lambda: gradient.weights(case.x, reserve, workspace, state, **n),
         "pack_weights": lambda: pack(case),
         "pack_weights, float16": lambda: pack(case, weight_dtype="float16"),
+        "pack_weights, int8": lambda: pack(case, weight_dtype="int8"),
+        "lstm, int8": lambda: call_lstm(case, all_weights=in_8_bits, **n),
+        "lstm, bfloat16": lambda: call_lstm(case, all_weights=in_bfloat16, **n),
         "PackedWeights.unpack": packed.unpack,
         "Stream": lambda: lstm_native.Stream(stack, **n),
         "Stream.step": lambda: stream.step(one_way.x[0]),

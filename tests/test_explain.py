@@ -57,11 +57,12 @@ def empty_case(shape, dtype="float32"):
     return x, (state, state), weights
 
 
-def by_arguments(shape, dtype="float32", packed=False, weight_dtype=None, **options):
+def by_arguments(shape, dtype="float32", packed=False, **options):
     x, states, weights = empty_case(shape, dtype)
+    of_weights = {name: options.pop(name, None) for name in ("weight_dtype", "compute")}
     if packed:
         weights = lstm_native.pack_weights(
-            weights, shape.num_layers, shape.bidirectional, weight_dtype=weight_dtype
+            weights, shape.num_layers, shape.bidirectional, **of_weights
         )
     if options.get("batch_first"):
         x = np.ascontiguousarray(x.swapaxes(0, 1))
@@ -84,16 +85,24 @@ def test_sizes_and_arguments_agree(shape):
         assert sized == by_arguments(shape, dtype, packed, **options)
 
 
-@pytest.mark.parametrize("weight_dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("weight_dtype", "compute", "bits"),
+    [
+        *(("float16", None, 16), ("bfloat16", None, 16), ("bfloat16", "bfloat16", 16)),
+        *(("int8", None, 8), ("int8", "int8", 8)),
+    ],
+)
 @pytest.mark.parametrize("shape", FEW_SHAPES, ids=lambda shape: shape.name)
-def test_sizes_and_arguments_agree_on_narrow_weights(shape, weight_dtype):
-    about = by_sizes(shape, weight_dtype=weight_dtype)
-    assert about == by_arguments(shape, packed=True, weight_dtype=weight_dtype)
-    assert about.weight_dtype == weight_dtype
+def test_sizes_and_arguments_agree_on_narrow_weights(shape, weight_dtype, compute, bits):
+    options = {"weight_dtype": weight_dtype, "compute": compute}
+    about = by_sizes(shape, **options)
+    assert about == by_arguments(shape, packed=True, **options)
+    assert (about.weight_dtype, about.compute) == (weight_dtype, compute or "float32")
     wide = by_sizes(shape)
-    assert wide.weight_dtype == "float32"
-    assert about.weight_bytes * 2 == wide.weight_bytes
+    assert (wide.weight_dtype, wide.compute) == ("float32", "float32")
+    assert about.weight_bytes * 32 == wide.weight_bytes * bits
     assert about.operations == wide.operations
+    assert about.expected_error > wide.expected_error
 
 
 @given(
@@ -292,7 +301,10 @@ def test_the_report_mentions_everything(shape):
 
 
 def test_the_report_mentions_narrow_weights():
-    assert "float32 with float16 weights" in str(by_sizes(SMALL, weight_dtype="float16"))
+    assert "float32 with float16 weights (" in str(by_sizes(SMALL, weight_dtype="float16"))
+    about = by_sizes(SMALL, weight_dtype="int8", compute="int8")
+    assert f"float32 with int8 weights and int8 products ({about.instructions})" in str(about)
+    assert f"errors up to {about.expected_error:.0e}" in str(about)
     assert "weights" not in str(by_sizes(SMALL)).splitlines()[0]
 
 

@@ -26,6 +26,14 @@ def test_supported_are_built_and_baseline_is_supported():
     assert ISA["built"][-1] == ISA["supported"][-1] == "baseline"
 
 
+def test_variants_differ_from_what_is_built_by_name():
+    assert set(ISA["variants"]) <= set(ISA["built"])
+    for variant, base in ISA["variants"].items():
+        assert base in ISA["built"]
+        assert ISA["built"].index(variant) < ISA["built"].index(base)
+        assert (base in ISA["supported"]) >= (variant in ISA["supported"])
+
+
 def test_the_widest_supported_one_is_in_use_unless_forced():
     assert ISA["in_use"] == os.environ.get("LSTM_NATIVE_ISA", ISA["supported"][0])
     assert isa_in_use("") == ISA["supported"][0]

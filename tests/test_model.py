@@ -149,7 +149,7 @@ def test_a_model_in_other_precisions(shape):
     double = model.astype(np.float64)
     assert double.dtype == np.float64
     assert_same_bits(double.astype(np.dtype("float32")).packed.unpack(), case.all_weights)
-    with pytest.raises(ValueError, match="expected 'float16' or 'bfloat16' or None, got 'int4'"):
+    with pytest.raises(ValueError, match="or 'int8' or None, got 'int4'"):
         model.astype("int4")
 
 

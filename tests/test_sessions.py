@@ -13,7 +13,7 @@ from cancellation import CancelledError, cancel_at, hook
 from shapes import Shape, make_case
 
 # What sessions compute in, and what matrices are stored in where that is not the same.
-KINDS = ((np.float32, None), (np.float32, "float16"), (np.float32, "bfloat16"), (np.float64, None))
+KINDS = ((np.float32, None), (np.float32, "float16"), (np.float32, "int8"), (np.float64, None))
 SMALL = Shape("small", 9, 7, 5, 13, 2)
 # Units enough for several threads.
 WIDE = Shape("wide", 6, 40, 40, 264, 1)

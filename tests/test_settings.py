@@ -79,8 +79,11 @@ def test_whatever_the_caller_rounds_to():
         outputs, pullback = call_vjp(case, **n)
         found = [*outputs, *pullback(*outputs)[2]]
         found += call_lstm(case, dropout=0.3, train=True, seed=1, **n)
-        for weight_dtype in (None, "float16", "bfloat16"):
-            packed = pack(one_way, weight_dtype=weight_dtype)
+        for weight_dtype, compute in (
+            *((None, None), ("float16", None), ("bfloat16", None), ("bfloat16", "bfloat16")),
+            *(("int8", None), ("int8", "int8")),
+        ):
+            packed = pack(one_way, weight_dtype=weight_dtype, compute=compute)
             found += call_lstm(one_way, all_weights=packed, **n)
             stream = lstm_native.Stream(packed, 8, **n)
             found += [stream.run(one_way.x), stream.step(one_way.x[0]), *packed.unpack()]

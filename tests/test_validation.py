@@ -258,6 +258,9 @@ NEIGHBOURS = {
         {"weight_dtype": None},
         {"weight_dtype": "float16"},
         {"weight_dtype": "bfloat16"},
+        {"weight_dtype": "bfloat16", "compute": "bfloat16"},
+        {"weight_dtype": "int8"},
+        {"weight_dtype": "int8", "compute": "int8"},
         {
             "all_weights": (WEIGHTS[0] + 65519, *WEIGHTS[1:]),
             "weight_dtype": "float16",
@@ -293,6 +296,7 @@ NEIGHBOURS = {
         {"seq_len": np.int64(5)},
         {"dtype": "float64", "packed": False},
         {"weight_dtype": "bfloat16"},
+        {"weight_dtype": "int8", "compute": "int8"},
         {"lengths": [5, 0, 1]},
         {"batch": 0, "lengths": []},
         {"num_threads": 128},

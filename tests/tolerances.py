@@ -79,6 +79,27 @@ TOLERANCES = {
         "as with float16, with 8 bits: eight times the rounding, eight times the error; float64 "
         "has no such weights",
     ),
+    "bfloat16_products format": Tolerance(
+        3e-2,
+        0.0,
+        "weights, inputs and hidden states rounded to 8 bits, against those that were not",
+    ),
+    "int8 format": Tolerance(
+        5e-2,
+        0.0,
+        "weights and hidden states in 8 bits, inputs in 15, against those that were not rounded",
+    ),
+    "int8_products format": Tolerance(
+        1e-1,
+        0.0,
+        "weights, inputs and hidden states in 8 bits, against those that were not rounded",
+    ),
+    "rounded state": Tolerance(
+        5e-3,
+        0.0,
+        "against a reference that rounds hidden states, too: one that is next to a tie may be "
+        "rounded in the other direction, which is 1 / 127, times a weight and a gate's slope",
+    ),
 }
 
 

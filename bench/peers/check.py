@@ -21,6 +21,8 @@ OUR_TOLERANCE = TOLERANCES["value"].float32
 PEER_TOLERANCE = 1e-4
 # Weights rounded to 11 bits, with the error carried from step to step.
 FLOAT16_TOLERANCE = 1e-3
+# Eight bits of everything; a wrong gate order is off by more.
+REDUCED_TOLERANCE = 0.2
 
 # Relative to the largest magnitude of each gradient.
 OUR_GRADIENT_TOLERANCE = TOLERANCES["gradient"].float32

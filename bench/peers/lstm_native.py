@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import lstm_native
+from bench.peers import OURS
 from bench.peers.base import Answer, Peer, Prepared
 from bench.peers.cases import batch_sizes_of, lengths_of, pack, unpack
 from bench.peers.lstm_native_training import prepare_training
-from bench.peers.variants import ISAS, TRAINING_VARIANTS
+from bench.peers.variants import ISAS, REDUCED, TRAINING_VARIANTS, base_isa
 from shapes import Case
 
 
@@ -20,13 +21,14 @@ class Adapter(Peer):
 
     variants = (
         *("plain", "float16", "padded", "packed sequence", "lengths", *ISAS),
+        *(name.partition(" ")[2] for name in REDUCED),
         *TRAINING_VARIANTS,
     )
 
     def __init__(self, variant: str = "") -> None:
         super().__init__(variant)
         in_use = lstm_native.get_config()["isa"]["in_use"]
-        if variant in ISAS and variant != in_use:
+        if variant in ISAS and variant != base_isa(in_use):
             raise RuntimeError(f"{in_use} is in use, not {variant}")
 
     def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
@@ -69,11 +71,15 @@ class Adapter(Peer):
         return lstm_native.get_config()
 
     def _pack_weights(self, case: Case) -> Any:
+        weight_dtype, compute = REDUCED.get(f"{OURS} {self.variant}", (None, None))
+        if self.variant == "float16":
+            weight_dtype = "float16"
         return lstm_native.pack_weights(
             case.all_weights,
             case.shape.num_layers,
             case.shape.bidirectional,
-            weight_dtype="float16" if self.variant == "float16" else None,
+            weight_dtype=weight_dtype,
+            compute=compute,
         )
 
     def _sequences(self, case: Case) -> tuple[Any, dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import onnx
 import onnxruntime
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bench.peers.base import Answer, Peer, Prepared
 from bench.peers.onnx_model import INPUTS, OUTPUTS, build_model
@@ -13,8 +16,15 @@ from shapes import Case
 
 
 class Adapter(Peer):
+    """Quantised dynamically in its variants: weights by the tensor, or by the channel."""
+
+    variants = ("int8", "int8 per channel")
+
     def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
-        session = _session(case, threads)
+        model = build_model(case)
+        if self.variant:
+            model = _quantised(model, per_channel=self.variant == "int8 per channel")
+        session = _session(model, threads)
         # IO binding spares the conversions of session.run, which cost as much again as a small
         # LSTM. The outputs are bound to the device only, so each call allocates them, as the
         # other implementations do.
@@ -36,13 +46,19 @@ class Adapter(Peer):
         return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
 
 
-def _session(case: Case, threads: int) -> onnxruntime.InferenceSession:
+def _quantised(model: bytes, *, per_channel: bool) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        given, quantised = Path(folder, "given.onnx"), Path(folder, "quantised.onnx")
+        given.write_bytes(model)
+        quantize_dynamic(given, quantised, per_channel=per_channel, weight_type=QuantType.QInt8)
+        return quantised.read_bytes()
+
+
+def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        build_model(case), options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _to_answer(binding: Any) -> Answer:

@@ -12,8 +12,10 @@ from shapes import Case
 
 
 class Adapter(Peer):
+    variants = ("bf16",)
+
     def prepare(self, case: Case, threads: int, seed: int) -> Prepared:
-        request = _compile(case, threads).create_infer_request()
+        request = _compile(case, threads, self.variant or "f32").create_infer_request()
         for name, array in zip(INPUTS, (case.x, case.h0, case.c0), strict=True):
             request.get_tensor(name).data[:] = array
 
@@ -27,13 +29,13 @@ class Adapter(Peer):
         return {"openvino": openvino.__version__}
 
 
-def _compile(case: Case, threads: int) -> openvino.CompiledModel:
+def _compile(case: Case, threads: int, precision: str) -> openvino.CompiledModel:
     core = openvino.Core()
     options = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
-        # Some CPUs would otherwise compute in bfloat16, which is another contest.
-        "INFERENCE_PRECISION_HINT": "f32",
+        # Some CPUs would otherwise compute in bfloat16, which is the variant's contest.
+        "INFERENCE_PRECISION_HINT": precision,
     }
     return core.compile_model(core.read_model(build_model(case)), "CPU", options)
 

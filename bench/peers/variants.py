@@ -12,14 +12,25 @@ from bench.peers.check import (
     OUR_TOLERANCE,
     PEER_GRADIENT_TOLERANCE,
     PEER_TOLERANCE,
+    REDUCED_TOLERANCE,
 )
 from shapes import Shape
 
-# Widest first, as lstm_native lists them.
+# Widest first, as lstm_native lists them; without variants, which share the kernels of float32.
 ISAS = ("avx512", "avx2", "neon", "baseline")
 
 PLAIN = f"{OURS} plain"
 FLOAT16 = f"{OURS} float16"
+
+# Fewer bits (`make precision`): ours by weight_dtype and compute, others' by their own names.
+REDUCED = {
+    f"{OURS} float16 weights": ("float16", None),
+    f"{OURS} bfloat16 weights": ("bfloat16", None),
+    f"{OURS} bfloat16 products": ("bfloat16", "bfloat16"),
+    f"{OURS} int8 weights": ("int8", None),
+    f"{OURS} int8 products": ("int8", "int8"),
+}
+REDUCED_PEERS = ("onnxruntime int8", "onnxruntime int8 per channel", "openvino bf16")
 
 # On ragged batches only. The padded one computes all rows, as if the sequences were equally long.
 PADDED = f"{OURS} padded"
@@ -54,7 +65,12 @@ def isa_of(name: str) -> str:
 def narrower_isas(isa: Mapping[str, Any]) -> tuple[str, ...]:
     """What this CPU supports below the instruction set in use."""
     supported = [name for name in ISAS if name in isa["supported"]]
-    return tuple(supported[supported.index(isa["in_use"]) + 1 :])
+    return tuple(supported[supported.index(base_isa(isa["in_use"])) + 1 :])
+
+
+def base_isa(name: str) -> str:
+    """The instruction set whose float32 kernels a variant of it, as `avx512_bf16`, shares."""
+    return name.partition("_")[0]
 
 
 def environment_of(name: str) -> dict[str, str]:
@@ -98,6 +114,8 @@ def heeds_lengths(name: str) -> bool:
 
 
 def tolerance_of(name: str) -> float:
+    if name in REDUCED or name in REDUCED_PEERS:
+        return REDUCED_TOLERANCE
     if name == FLOAT16:
         return FLOAT16_TOLERANCE
     return OUR_TOLERANCE if package_of(name) == OURS else PEER_TOLERANCE

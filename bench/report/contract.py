@@ -23,6 +23,7 @@ from bench.peers.variants import (
     TORCH_PACKED_TRAINING,
     TORCH_TRAINING,
     TRAINING,
+    base_isa,
     is_fading_shape,
     is_float16_shape,
     is_plain_shape,
@@ -125,7 +126,8 @@ def _isas_to_judge(report: Report) -> list[str]:
 
 def _isa_in_use(report: Report) -> str | None:
     config = report.context["config"].get(OURS, {})
-    return (config.get("isa") or {}).get("in_use")
+    in_use = (config.get("isa") or {}).get("in_use")
+    return None if in_use is None else base_isa(in_use)
 
 
 def _is_single_step(shape: Shape, hidden_size: int) -> bool:

@@ -46,7 +46,12 @@ py::dict describe(const plan::Plan& plan, index_t copied) {
     layers.append(described);
   }
   py::dict explained;
+  const kernels::WeightFormat& format = plan::format_of(plan);
   explained["isa"] = plan.kernels.isa;
+  explained["instructions"] = format.instructions;
+  explained["weight_bytes"] = format.bytes;
+  explained["columns_at_once"] = format.columns_at_once;
+  explained["input_terms"] = format.input_terms;
   explained["wavefront"] = plan.wavefront;
   explained["threads"] = plan.threads;
   explained["lanes"] = plan.lanes;
@@ -65,13 +70,13 @@ py::dict explain(py::handle described) {
   return describe(plan, copied_bytes(plan, call.weights));
 }
 
-// Of arrays in C order. weight_dtype: None where they are not packed.
-py::dict explain_sizes(py::handle described, bool batch_first, int element_bytes, const py::object& weight_dtype) {
+// Of arrays in C order. format: None where they are not packed.
+py::dict explain_sizes(py::handle described, bool batch_first, int element_bytes, const py::object& format) {
   plan::Problem problem = description_of(described).problem;
   if (problem.threads == 0) problem.threads = default_threads();
   plan::Storage storage{element_bytes == 4 ? Dtype::float32 : Dtype::float64};
-  storage.packed_weights = !weight_dtype.is_none();
-  if (storage.packed_weights) storage.weight_dtype = plan::weight_dtype_named(py::cast<std::string>(weight_dtype));
+  storage.packed_weights = !format.is_none();
+  if (storage.packed_weights) storage.weight_dtype = plan::weight_dtype_named(py::cast<std::string>(format));
   storage.input_time_stride = checked_product({problem.input_size, batch_first ? 1 : problem.batch});
   storage.input_row_stride = checked_product({problem.input_size, batch_first ? problem.seq_len : 1});
   return describe(plan::Plan(std::move(problem), storage, /*to_run=*/false), /*copied=*/0);
@@ -82,8 +87,8 @@ py::dict explain_sizes(py::handle described, bool batch_first, int element_bytes
 void register_explain(py::module_& module) {
   using namespace py::literals;
   module.def("explain", &explain, "call"_a, "What forward() would do with the call.");
-  module.def("explain_sizes", &explain_sizes, "problem"_a, "batch_first"_a, "element_bytes"_a, "weight_dtype"_a,
-             "The same for arrays in C order; weight_dtype: of packed weights.");
+  module.def("explain_sizes", &explain_sizes, "problem"_a, "batch_first"_a, "element_bytes"_a, "format"_a,
+             "The same for arrays in C order; format: of packed weights.");
 }
 
 }  // namespace lstm_native::bindings

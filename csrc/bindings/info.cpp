@@ -36,6 +36,12 @@ py::dict isa_info() {
     if (implementation.supported) supported.emplace_back(implementation.table->isa);
   }
   py::dict info;
+  py::dict variants;  // of an ISA, by their names
+  for (const kernels::Implementation& implementation : kernels::built()) {
+    const kernels::KernelTable& table = *implementation.table;
+    if (table.base != std::string(table.isa)) variants[table.isa] = table.base;
+  }
+  info["variants"] = variants;
   info["built"] = built;
   info["supported"] = supported;
   info["in_use"] = std::string(kernels::in_use().isa);

@@ -17,6 +17,7 @@ void register_operator(pybind11::module_& module);
 void register_info(pybind11::module_& module);
 void register_probes(pybind11::module_& module);
 void register_testing(pybind11::module_& module);
+void register_testing_products(pybind11::module_& testing);
 void register_testing_team(pybind11::module_& testing);
 
 }  // namespace lstm_native::bindings

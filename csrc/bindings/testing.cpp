@@ -67,6 +67,7 @@ void register_testing(py::module_& module) {
       .def(py::init())
       .def("lock", &ForkAwareLock::lock, py::call_guard<py::gil_scoped_release>())
       .def("unlock", &ForkAwareLock::unlock);
+  register_testing_products(testing);
   register_testing_team(testing);
   testing.def("philox4x32_10", &rng::philox4x32_10, py::arg("counter"), py::arg("key_low"), py::arg("key_high"));
 }

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <stdexcept>
+#include <type_traits>
 
 #include "bindings/computation.hpp"
 #include "bindings/register.hpp"
@@ -39,38 +40,47 @@ struct GivenCell {
   VectorView<const Real> input_bias, hidden_bias;
 };
 
+bool is_in_8_bits(plan::WeightDtype weight_dtype) {
+  return weight_dtype == plan::WeightDtype::int8 || weight_dtype == plan::WeightDtype::int8_products;
+}
+
+// Matrices of floats are packed in 8 bits where the form says so.
 template <class Element>
-void pack_matrix(const MatrixView<const Element>& matrix, const plan::PackedForm& form, Element* to, Watch& watch) {
+void pack_matrix(const MatrixView<const Element>& matrix, const plan::PackedForm& form, std::byte* to, Watch& watch) {
   const index_t units = matrix.rows / gate_count;
-  const index_t block_elements = plan::block_elements(form, matrix.columns);
-  for (index_t block = 0; block < (units + form.lanes - 1) / form.lanes; ++block) {
-    if (watch.stops(block_elements)) return;
-    plan::pack_block(matrix, form, block, to + block * block_elements);
+  const index_t block_bytes = plan::block_bytes(form, matrix.columns);
+  for (index_t block = 0; block < (units + form.lanes - 1) / form.lanes; ++block, to += block_bytes) {
+    if (watch.stops(gate_count * form.lanes * matrix.columns)) return;
+    if constexpr (std::is_same_v<Element, float>) {
+      if (form.format.bytes == 1) {
+        plan::pack_block_in_8_bits(matrix, form, block, to);
+        continue;
+      }
+    }
+    plan::pack_block(matrix, form, block, reinterpret_cast<Element*>(to));
   }
 }
 
 plan::PackedForm form_of(Dtype dtype, plan::WeightDtype weight_dtype) {
   const kernels::KernelTable& table = kernels::in_use();
-  return {table.vector_bytes / static_cast<index_t>(dtype),
-          dtype == Dtype::float32 ? plan::step_kernels_of<float>(table, weight_dtype).format
-                                  : plan::step_kernels_of<double>(table, weight_dtype).format};
+  return {table.vector_bytes / static_cast<index_t>(dtype), plan::format_of(table, dtype, weight_dtype)};
 }
 
 }  // namespace
 
-PackedWeights::PackedWeights(const py::object& listed, bool bidirectional, const std::string& weight_dtype)
-    : PackedWeights(cells_of(listed), bidirectional, weight_dtype) {}
+PackedWeights::PackedWeights(const py::object& listed, bool bidirectional, const std::string& format)
+    : PackedWeights(cells_of(listed), bidirectional, format) {}
 
-PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional,
-                             const std::string& weight_dtype)
+PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional, const std::string& format)
     : sizes_(sizes_of(weights, bidirectional)),
-      dtype_(dtype_of_cells(weights, plan::weight_dtype_named(weight_dtype))),
-      weight_dtype_(plan::weight_dtype_named(weight_dtype)),
+      dtype_(dtype_of_cells(weights, plan::weight_dtype_named(format))),
+      weight_dtype_(plan::weight_dtype_named(format)),
+      format_(format),
       layout_(sizes_, form_of(dtype_, weight_dtype_), static_cast<index_t>(dtype_)),
       memory_(layout_.bytes()) {
   if (dtype_ == Dtype::float64) {
     fill<double, double>(weights, float64_cells_);
-  } else if (weight_dtype_ == plan::WeightDtype::native) {
+  } else if (weight_dtype_ == plan::WeightDtype::native || is_in_8_bits(weight_dtype_)) {
     fill<float, float>(weights, float32_cells_);
   } else {
     fill<float, std::uint16_t>(weights, float32_cells_);
@@ -104,8 +114,8 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
         constexpr auto line = static_cast<index_t>(cache_line_bytes);
         std::memset(memory_.data() + end - line, 0, cache_line_bytes);
       }
-      pack_matrix(from.input, form, reinterpret_cast<Element*>(place), watch);
-      pack_matrix(from.hidden, form, reinterpret_cast<Element*>(memory_.data() + layout_.hidden(cell)), watch);
+      pack_matrix(from.input, form, place, watch);
+      pack_matrix(from.hidden, form, memory_.data() + layout_.hidden(cell), watch);
       plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.cell_size, form.lanes,
                       reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell)));
     }
@@ -123,15 +133,21 @@ const std::vector<driver::CellWeights<double>>& PackedWeights::cells<double>() c
 
 template <class Element>
 py::array PackedWeights::unpacked(index_t offset, index_t size) const {
+  const auto unpack = [&](const std::byte* packed, const plan::MatrixRow& row, Element* to) {
+    if constexpr (std::is_same_v<Element, float>) {
+      if (is_in_8_bits(weight_dtype_)) return plan::unpack_row_of_8_bits(packed, layout_.form(), row, to);
+    }
+    plan::unpack_row(packed, layout_.form(), row, to);
+  };
   py::array_t<Element> matrix({gate_count * sizes_.cell_size, size});
-  const auto* from = reinterpret_cast<const Element*>(memory_.data() + offset);
+  const std::byte* from = memory_.data() + offset;
   Element* to = matrix.mutable_data();
   const index_t work = size * layout_.form().lanes;  // each element is on a cache line of its own
   without_gil([&](Interruption& interruption) {
     Watch watch(interruption, /*asks=*/true);
     for (index_t gate = 0; gate < gate_count; ++gate) {
       for (index_t unit = 0; unit < sizes_.cell_size; ++unit, to += size) {
-        plan::unpack_row(from, layout_.form(), {gate, unit, size}, to);
+        unpack(from, {gate, unit, size}, to);
         if (watch.stops(work)) return;
       }
     }
@@ -145,7 +161,7 @@ py::tuple PackedWeights::matrices(index_t cell) const {
     return py::make_tuple(unpack(layout_.input(cell), layout_.cell_input_size(cell)),
                           unpack(layout_.hidden(cell), sizes_.cell_size));
   };
-  if (weight_dtype_ != plan::WeightDtype::native) {
+  if (weight_dtype_ != plan::WeightDtype::native && !is_in_8_bits(weight_dtype_)) {
     return both([&](index_t offset, index_t size) { return unpacked<std::uint16_t>(offset, size); });
   }
   if (dtype_ == Dtype::float64) {
@@ -161,20 +177,10 @@ void register_weights(py::module_& module) {
       module, "PackedWeights", "A stack's weights in the order that the kernels read them in.");
   Construction::apply(type);
   type.def(Construction::factory<const py::object&, bool, const std::string&>(), "weights"_a, "bidirectional"_a,
-           "weight_dtype"_a)
+           "format"_a)
       .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
-      .def_property_readonly("weight_dtype", [](const PackedWeights& packed) -> py::object {
-        switch (packed.weight_dtype()) {
-          case plan::WeightDtype::float16:
-            return py::str("float16");
-          case plan::WeightDtype::bfloat16:
-            return py::str("bfloat16");
-          case plan::WeightDtype::native:
-            break;
-        }
-        return py::none();
-      });
+      .def_property_readonly("format", [](const PackedWeights& packed) { return packed.format(); });
 }
 
 }  // namespace lstm_native::bindings

@@ -16,17 +16,20 @@
 
 namespace lstm_native::bindings {
 
-// Immutable once made, so that any number of threads may share it. 16-bit matrices come as uint16.
+// Immutable once made, so that any number of threads may share it. 16-bit matrices come as uint16; those that are to be
+// packed in 8 bits as float, without infinities and NaNs.
 class PackedWeights {
  public:
-  // weights: of `_weights.CellWeights`.
-  PackedWeights(const py::object& weights, bool bidirectional, const std::string& weight_dtype);
+  // weights: of `_weights.CellWeights`; format: a name of plan::WeightDtype.
+  PackedWeights(const py::object& weights, bool bidirectional, const std::string& format);
 
   const plan::StackSizes& sizes() const { return sizes_; }
   Dtype dtype() const { return dtype_; }
   plan::WeightDtype weight_dtype() const { return weight_dtype_; }
+  // The name that it was made with.
+  const std::string& format() const { return format_; }
   index_t bytes() const { return layout_.bytes(); }
-  // The matrices of a cell as they were given: w_ih, w_hh.
+  // The matrices of a cell as they were given, or rounded to 8 bits: w_ih, w_hh.
   py::tuple matrices(index_t cell) const;
 
   template <class Real>
@@ -37,7 +40,7 @@ class PackedWeights {
   bool begin_backwards() const { return calls_.fetch_add(1, std::memory_order_relaxed) % 2 == 1; }
 
  private:
-  PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional, const std::string& weight_dtype);
+  PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional, const std::string& format);
   template <class Real, class Element>
   void fill(const std::vector<CellArrays>& weights, std::vector<driver::CellWeights<Real>>& cells);
   template <class Element>
@@ -46,6 +49,7 @@ class PackedWeights {
   plan::StackSizes sizes_;
   Dtype dtype_;
   plan::WeightDtype weight_dtype_;
+  std::string format_;
   plan::PackedLayout layout_;
   AlignedBuffer memory_;
   std::vector<driver::CellWeights<float>> float32_cells_;

@@ -85,8 +85,7 @@ bool project_with(const Share<Real>& share, index_t row_count, kernels::StepForw
 
 template <class Real>
 void project_packed(const Share<Real>& share, index_t row_count) {
-  auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.input_size = share.decided().work.input_size;
+  auto projection = step_of(share);
   projection.input_weights = input_panels(share);
   projection.bias = bias_panel(share.direction);
   project_with(share, row_count, projection);
@@ -99,8 +98,7 @@ void project_block_by_block(const Share<Real>& share, index_t row_count) {
   const MatrixView<const Real>& weights = share.direction.weights.input;
   const index_t panel_work = weights.columns * plan.block_elements();
   Real* panel = share.direction.packed_input + share.index_in_direction * panel_work;
-  auto projection = arguments_of<kernels::StepForward<Real>>(share);
-  projection.input_size = weights.columns;
+  auto projection = step_of(share);
   projection.input_weights = panel;
   projection.first_block = 0;
   projection.end_block = 1;

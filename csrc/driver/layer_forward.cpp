@@ -114,9 +114,7 @@ StepArguments<Real> step_arguments(const Share<Real>& share) {
   const Plan& plan = share.plan;
   const DirectionForward<Real>& direction = share.direction;
   const bool fused = direction.pre_activations == nullptr;
-  auto step = arguments_of<kernels::StepForward<Real>>(share);
-  step.input_size = share.decided().work.input_size;
-  step.hidden_size = plan.problem.output_size;
+  auto step = step_of(share);
   step.cell = plan.problem.cell;
   step.input_weights = fused ? input_panels(share) : nullptr;
   step.hidden_weights = hidden_panels(share);
@@ -251,7 +249,7 @@ void walk(const Share<Real>& share) {
 
 template <class Real>
 void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
-                   Watch& watch, StepRow<Real>* table) {
+                   Watch& watch, const plan::ThreadScratch<Real>& scratch) {
   if (!plan.storage.packed_weights) {
     prepare_weights(plan, layer, team, watch);
     if (!meeting.team->wait(team.size, watch)) return;
@@ -262,27 +260,28 @@ void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team
   for (index_t d = place.first_direction; d < plan.problem.num_directions; d += split.directions) {
     walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, place.rows),
                      plan::part_of(plan.blocks, split.units, place.units), &meeting.directions[d],
-                     split.per_direction(), place.in_direction, &meeting.groups[place.group], split.units, watch, table,
-                     nullptr, nullptr});
+                     split.per_direction(), place.in_direction, &meeting.groups[place.group], split.units, watch,
+                     scratch.table, scratch.vectors, scratch.vector_stride, nullptr, nullptr});
   }
 }
 
 template <class Real>
 void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting, Watch& watch,
-                                StepRow<Real>* table) {
+                                const plan::ThreadScratch<Real>& scratch) {
   const Progress* below = layer.layer > 0 ? &meeting.layers[layer.layer - 1] : nullptr;
   Barrier alone;
   walk(Share<Real>{plan, layer, layer.directions[0], Span{0, plan.problem.batch}, Span{0, plan.blocks}, &alone, 1, 0,
-                   &alone, 1, watch, table, below, &meeting.layers[layer.layer]});
+                   &alone, 1, watch, scratch.table, scratch.vectors, scratch.vector_stride, below,
+                   &meeting.layers[layer.layer]});
 }
 
 template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Meeting&, Watch&,
-                                                StepRow<float>*);
+                                                const plan::ThreadScratch<float>&);
 template void layer_forward_in_wavefront<double>(const Plan&, const LayerForward<double>&, const Meeting&, Watch&,
-                                                 StepRow<double>*);
+                                                 const plan::ThreadScratch<double>&);
 template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Meeting&, Watch&,
-                                   StepRow<float>*);
+                                   const plan::ThreadScratch<float>&);
 template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Meeting&, Watch&,
-                                    StepRow<double>*);
+                                    const plan::ThreadScratch<double>&);
 
 }  // namespace lstm_native::driver

@@ -5,6 +5,7 @@
 #include "common/views.hpp"
 #include "driver/cell_weights.hpp"
 #include "plan/plan.hpp"
+#include "plan/scratch.hpp"
 
 namespace lstm_native::driver {
 
@@ -63,16 +64,16 @@ struct Meeting {
 
 // A thread's part ends early, anywhere, where its watch says so: then nothing that it wrote is of use.
 
-// One thread's part. Every thread of the team calls it with the same arguments but `team` and `table`; whoever reads
-// the layer's results must meet the others first. table: StepRows, as many as plan::ScratchLayout says.
+// One thread's part. Every thread of the team calls it with the same arguments but `team` and `scratch`; whoever reads
+// the layer's results must meet the others first.
 template <class Real>
 void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
-                   Watch& watch, kernels::StepRow<Real>* table);
+                   Watch& watch, const plan::ThreadScratch<Real>& scratch);
 
 // A whole layer of one direction with packed weights, on one thread, while others run the layers below and above:
 // begins a chunk of steps when the layer below has done it, and reports its own.
 template <class Real>
 void layer_forward_in_wavefront(const plan::Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
-                                Watch& watch, kernels::StepRow<Real>* table);
+                                Watch& watch, const plan::ThreadScratch<Real>& scratch);
 
 }  // namespace lstm_native::driver

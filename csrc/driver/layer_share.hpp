@@ -23,6 +23,8 @@ struct Share {
   int group_threads;
   Watch& watch;
   kernels::StepRow<Real>* table;
+  std::byte* vectors;  // as plan::ThreadScratch has them
+  index_t vector_stride;
   const Progress* below;  // of the layer that this one reads, in a wavefront; else null
   Progress* own;
 
@@ -108,6 +110,17 @@ Arguments arguments_of(const Share<Real>& share) {
   arguments.pre_block_stride = share.pre_block_stride();
   arguments.pre_gate_stride = share.pre_gate_stride();
   return arguments;
+}
+
+// The same of kernels with packed weights, which may round the rows' vectors.
+template <class Real>
+kernels::StepForward<Real> step_of(const Share<Real>& share) {
+  auto step = arguments_of<kernels::StepForward<Real>>(share);
+  step.input_size = share.decided().work.input_size;
+  step.hidden_size = share.plan.problem.output_size;
+  step.vectors = share.vectors;
+  step.vector_stride = share.vector_stride;
+  return step;
 }
 
 }  // namespace lstm_native::driver

@@ -49,7 +49,7 @@ void Recomputation<Real>::compute_gates(const BackwardMemory<Real>& memory, inde
     direction.known_hidden = memory.recorded_hidden(index, d);
     if (computes_gates_in_one_go<Real>(plan_, *layer.plan)) direction.pre_activations = nullptr;
   }
-  layer_forward(plan_, layer, own, place_.meeting(), watch, scratch_.step_rows(own.index));
+  layer_forward(plan_, layer, own, place_.meeting(), watch, scratch_.of_thread(own.index));
 }
 
 template class Recomputation<float>;

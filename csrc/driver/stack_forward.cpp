@@ -98,7 +98,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
       Watch watch(interruption, team.index == 0);
       for (index_t k = team.index; k < problem.num_layers && !watch.stops(0); k += team.size) {
         layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting, watch,
-                                   scratch.step_rows(team.index));
+                                   scratch.of_thread(team.index));
       }
       if (meets_at_the_end) meeting.team->wait(team.size, watch);
     });
@@ -108,7 +108,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan
     Watch watch(interruption, team.index == 0);
     for (index_t k = 0; k < problem.num_layers; ++k) {
       const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);
-      layer_forward(plan, layer, team, meeting, watch, scratch.step_rows(team.index));
+      layer_forward(plan, layer, team, meeting, watch, scratch.of_thread(team.index));
       if (k + 1 == problem.num_layers) break;
       if (!meeting.team->wait(team.size, watch)) return;
       if (stack.dropout.probability > 0.0) {

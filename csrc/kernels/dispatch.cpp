@@ -21,7 +21,9 @@ extern const KernelTable table;
 #ifdef LSTM_NATIVE_AVX512_KERNELS
 namespace avx512 {
 extern const KernelTable table;
-}
+extern const KernelTable table_vnni;
+extern const KernelTable table_bf16;
+}  // namespace avx512
 #endif
 
 #ifdef LSTM_NATIVE_NEON_KERNELS
@@ -56,6 +58,9 @@ const std::vector<Implementation>& built() {
 #ifdef LSTM_NATIVE_AVX512_KERNELS
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
+    found.push_back({&avx512::table_bf16, has_vnni && __builtin_cpu_supports("avx512bf16")});
+    found.push_back({&avx512::table_vnni, has_vnni});
     found.push_back({&avx512::table, has_avx512});
 #endif
 #ifdef LSTM_NATIVE_AVX2_KERNELS

@@ -6,6 +6,9 @@
 // [unit block][gate pair][column group][gate of the pair][lane][column of the group], the pairs being i, f and g, o: so
 // a tile of rows reads a pair's weights, or a whole block's, without a gap. Lanes past the last unit, and columns past
 // the last of a matrix, hold zeros. Pre-activations and biases are [unit block][gate][lane].
+//
+// A block of weights in 8 bits ends with what its integers stand for: [gate][lane] scales, in float, and [gate][lane]
+// sums of the integers of a gate's row times -128, in 32 bits, which the products of unsigned vectors begin with.
 #pragma once
 
 #include "common/cell_spec.hpp"
@@ -47,6 +50,10 @@ struct StepForward {
   index_t pre_gate_stride = 0;
   bool backwards = false;  // walk through the blocks from the last: what a cache still holds is then used first
   CellSpec cell{};
+  // Where the format says vector_bytes: scratch of row_count times vector_stride bytes, on cache lines. A row takes one
+  // line, then input_terms vectors of its input and one of its hidden state, each of whole lines.
+  void* vectors = nullptr;
+  index_t vector_stride = 0;
 };
 
 // A product with a matrix that is not packed: pre_activations = bias + W x, or += W x where bias is null, for the same
@@ -80,10 +87,15 @@ struct PackRows {
   index_t to_stride = 0;
 };
 
-// How a packed weight matrix is stored.
+// How a packed weight matrix is stored, and what it is multiplied with.
 struct WeightFormat {
   index_t bytes = 0;             // of one weight
   index_t columns_of_group = 1;  // that are side by side in a lane
+  index_t scale_bytes = 0;       // beside the weights, of each gate of a unit
+  index_t vector_bytes = 0;      // of a column of an input or a hidden state once rounded; 0: they are used as they are
+  index_t input_terms = 1;       // vectors that an input is rounded to, whose products are added
+  index_t columns_at_once = 1;   // that one instruction multiplies and adds in a lane
+  const char* instructions = "";  // that multiply
 };
 
 template <class Real>
@@ -96,9 +108,12 @@ struct StepKernels {
 
 template <class Real>
 struct KernelsOf {
-  StepKernels<Real> native;    // weights of type Real
-  StepKernels<Real> float16;   // weights in 16 bits, sums in Real; float only
-  StepKernels<Real> bfloat16;  // the same
+  StepKernels<Real> native;             // weights of type Real
+  StepKernels<Real> float16;            // weights in 16 bits, sums in Real; float only, as all that follow
+  StepKernels<Real> bfloat16;           // the same
+  StepKernels<Real> bfloat16_products;  // inputs and hidden states are rounded, too
+  StepKernels<Real> int8;               // weights and hidden states in 8 bits, inputs in 15; sums in integers
+  StepKernels<Real> int8_products;      // all in 8 bits
   void (*product_in_place)(const ProductInPlace<Real>&);
   void (*pack_rows)(const PackRows<Real>&);
   // out[k] = f(in[k]), k in [0, count); in and out may be equal.
@@ -109,6 +124,7 @@ struct KernelsOf {
 
 struct KernelTable {
   const char* isa;
+  const char* base;  // the ISA that this one shares all kernels with but those of some formats; its own name otherwise
   int vector_bytes;
   int tile_rows;  // batch rows that the step kernels hold in registers at once
   KernelsOf<float> float32;

@@ -1,6 +1,9 @@
 #include "plan/packed_weights.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
 
 #include "common/checked_size.hpp"
 #include "kernels/dispatch.hpp"
@@ -52,10 +55,40 @@ void pack_lane_by_lane(const MatrixView<const Element>& matrix, const PackedForm
   }
 }
 
+// The parts of a unit block, as kernels/kernel_table.hpp has them.
+struct BlockIn8Bits {
+  BlockIn8Bits(const PackedForm& form, index_t columns, std::byte* block)
+      : integers(reinterpret_cast<std::int8_t*>(block)),
+        scales(reinterpret_cast<float*>(block + gate_count * form.lanes * form.stored(columns))),
+        corrections(reinterpret_cast<std::int32_t*>(scales + gate_count * form.lanes)) {}
+
+  std::int8_t* integers;
+  float* scales;
+  std::int32_t* corrections;
+};
+
+// The largest magnitude over 127, rounded up to 16 bits: all products with integers up to 127 are then exact, so that
+// numbers that were rounded to 8 bits stay what they are when they are packed again.
+float scale_of(const float* from, index_t count, index_t stride) {
+  float largest = 0.0F;
+  for (index_t k = 0; k < count; ++k) largest = std::max(largest, std::abs(from[k * stride]));
+  int exponent = 0;
+  const double mantissa = std::frexp(static_cast<double>(largest) / 127.0, &exponent);
+  return static_cast<float>(std::ldexp(std::ceil(std::ldexp(mantissa, 16)), exponent - 16));
+}
+
+// The nearest one, ties to even.
+std::int8_t integer_of(float value, float scale) {
+  if (scale == 0.0F) return 0;
+  constexpr float shift = 0x1.8p23F;  // numbers of this size are integers
+  const float integer = (value / scale + shift) - shift;
+  return static_cast<std::int8_t>(std::min(127.0F, std::max(-127.0F, integer)));
+}
+
 }  // namespace
 
-index_t block_elements(const PackedForm& form, index_t columns) {
-  return gate_count * form.lanes * form.stored(columns);
+index_t block_bytes(const PackedForm& form, index_t columns) {
+  return gate_count * form.lanes * (form.stored(columns) * form.format.bytes + form.format.scale_bytes);
 }
 
 template <>
@@ -84,13 +117,47 @@ void pack_block(const MatrixView<const Real>& matrix, const PackedForm& form, in
   }
 }
 
+void pack_block_in_8_bits(const MatrixView<const float>& matrix, const PackedForm& form, index_t block, std::byte* to) {
+  const index_t units = matrix.rows / gate_count;
+  const BlockIn8Bits packed(form, matrix.columns, to);
+  std::memset(to, 0, static_cast<std::size_t>(block_bytes(form, matrix.columns)));
+  for (index_t gate = 0; gate < gate_count; ++gate) {
+    for (index_t lane = 0; lane < std::min(form.lanes, units - block * form.lanes); ++lane) {
+      const float* from = matrix.data + (gate * units + block * form.lanes + lane) * matrix.row_stride;
+      const float scale = scale_of(from, matrix.columns, matrix.column_stride);
+      const GatePlace place(form, matrix.columns, gate);
+      std::int8_t* group = packed.integers + place.first + lane * place.together;
+      std::int32_t sum = 0;
+      for (index_t k = 0; k < matrix.columns; ++k) {
+        const std::int8_t integer = integer_of(from[k * matrix.column_stride], scale);
+        group[k / place.together * place.group_stride + k % place.together] = integer;
+        sum += integer;
+      }
+      packed.scales[gate * form.lanes + lane] = scale;
+      packed.corrections[gate * form.lanes + lane] = -128 * sum;
+    }
+  }
+}
+
 template <class Element>
-void unpack_row(const Element* packed, const PackedForm& form, const MatrixRow& row, Element* to) {
+void unpack_row(const std::byte* packed, const PackedForm& form, const MatrixRow& row, Element* to) {
   const GatePlace place(form, row.columns, row.gate);
-  const Element* block = packed + row.unit / form.lanes * block_elements(form, row.columns);
+  const auto* block = reinterpret_cast<const Element*>(packed + row.unit / form.lanes * block_bytes(form, row.columns));
   const Element* group = block + place.first + row.unit % form.lanes * place.together;
   for (index_t k = 0; k < row.columns; k += place.together, group += place.group_stride) {
     for (index_t c = 0; c < place.together && k + c < row.columns; ++c) to[k + c] = group[c];
+  }
+}
+
+void unpack_row_of_8_bits(const std::byte* packed, const PackedForm& form, const MatrixRow& row, float* to) {
+  const GatePlace place(form, row.columns, row.gate);
+  const BlockIn8Bits block(form, row.columns,
+                           const_cast<std::byte*>(packed) + row.unit / form.lanes * block_bytes(form, row.columns));
+  const index_t lane = row.unit % form.lanes;
+  const float scale = block.scales[row.gate * form.lanes + lane];
+  const std::int8_t* group = block.integers + place.first + lane * place.together;
+  for (index_t k = 0; k < row.columns; ++k) {
+    to[k] = static_cast<float>(group[k / place.together * place.group_stride + k % place.together]) * scale;
   }
 }
 
@@ -124,9 +191,7 @@ PackedLayout::PackedLayout(const StackSizes& sizes, const PackedForm& form, inde
   bytes_ = first(sizes.num_layers * directions_);
 }
 
-index_t PackedLayout::panel_bytes(index_t size) const {
-  return whole_lines(blocks_ * block_elements(form_, size) * form_.format.bytes);
-}
+index_t PackedLayout::panel_bytes(index_t size) const { return whole_lines(blocks_ * block_bytes(form_, size)); }
 
 index_t PackedLayout::bias_bytes() const { return whole_lines(blocks_ * gate_count * form_.lanes * element_bytes_); }
 
@@ -138,7 +203,7 @@ index_t PackedLayout::first(index_t cell) const {
 
 #define LSTM_NATIVE_INSTANTIATE(Element)                                                                     \
   template void pack_block<Element>(const MatrixView<const Element>&, const PackedForm&, index_t, Element*); \
-  template void unpack_row<Element>(const Element*, const PackedForm&, const MatrixRow&, Element*);
+  template void unpack_row<Element>(const std::byte*, const PackedForm&, const MatrixRow&, Element*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 LSTM_NATIVE_INSTANTIATE(std::uint16_t)

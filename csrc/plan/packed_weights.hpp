@@ -1,6 +1,8 @@
 // plan: weights in the order that the step kernels read them in (see kernels/kernel_table.hpp), with their owner.
 #pragma once
 
+#include <cstddef>
+
 #include "common/aligned_buffer.hpp"
 #include "common/types.hpp"
 #include "common/views.hpp"
@@ -20,8 +22,8 @@ struct PackedForm {
   }
 };
 
-// Of one unit block.
-index_t block_elements(const PackedForm& form, index_t columns);
+// Of one unit block, with what stands beside its weights.
+index_t block_bytes(const PackedForm& form, index_t columns);
 
 // A row of a matrix (4 * units, columns).
 struct MatrixRow {
@@ -40,9 +42,13 @@ void pack_block(const MatrixView<const Real>& matrix, index_t lanes, index_t blo
   pack_block(matrix, PackedForm{lanes, {static_cast<index_t>(sizeof(Real))}}, block, to);
 }
 
+// Rounds it to integers of at most 127 times a scale, of each gate of a unit. No value may be infinite or NaN.
+void pack_block_in_8_bits(const MatrixView<const float>& matrix, const PackedForm& form, index_t block, std::byte* to);
+
 // The reverse, for one row of a matrix that is packed block after block; to is (columns).
 template <class Element>
-void unpack_row(const Element* packed, const PackedForm& form, const MatrixRow& row, Element* to);
+void unpack_row(const std::byte* packed, const PackedForm& form, const MatrixRow& row, Element* to);
+void unpack_row_of_8_bits(const std::byte* packed, const PackedForm& form, const MatrixRow& row, float* to);
 
 // Adds up to two biases (4 * units) into to: (unit block, gate, lane).
 template <class Real>

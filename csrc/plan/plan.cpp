@@ -31,6 +31,9 @@ WeightDtype weight_dtype_named(const std::string& name) {
   if (name == "native") return WeightDtype::native;
   if (name == "float16") return WeightDtype::float16;
   if (name == "bfloat16") return WeightDtype::bfloat16;
+  if (name == "bfloat16_products") return WeightDtype::bfloat16_products;
+  if (name == "int8") return WeightDtype::int8;
+  if (name == "int8_products") return WeightDtype::int8_products;
   throw std::invalid_argument("weight_dtype: unexpected name");
 }
 
@@ -74,7 +77,10 @@ LayerWork Plan::work_of(index_t layer) const {
   work.lanes = lanes;
   work.directions = problem.num_directions;
   work.element_bytes = static_cast<index_t>(storage.dtype);
-  work.weight_bytes = storage.weight_dtype == WeightDtype::native ? work.element_bytes : 2;
+  const kernels::WeightFormat& format = format_of(kernels, storage.dtype, storage.weight_dtype);
+  work.weight_bytes = format.bytes;
+  work.columns_at_once = format.columns_at_once;
+  work.input_terms = format.input_terms;
   work.fused_input = problem.seq_len == 1;
   return work;
 }

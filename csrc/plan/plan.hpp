@@ -26,7 +26,8 @@ struct Span {
 // The k-th of `parts` nearly equal parts of [0, total).
 Span part_of(index_t total, int parts, int k);
 
-enum class WeightDtype { native, float16, bfloat16 };
+// How packed weights are stored and multiplied, as kernels::KernelsOf lists it.
+enum class WeightDtype { native, float16, bfloat16, bfloat16_products, int8, int8_products };
 
 // std::invalid_argument for any other name.
 WeightDtype weight_dtype_named(const std::string& name);
@@ -113,6 +114,12 @@ const kernels::StepKernels<Real>& step_kernels_of(const kernels::KernelTable& ta
       return kernels.float16;
     case WeightDtype::bfloat16:
       return kernels.bfloat16;
+    case WeightDtype::bfloat16_products:
+      return kernels.bfloat16_products;
+    case WeightDtype::int8:
+      return kernels.int8;
+    case WeightDtype::int8_products:
+      return kernels.int8_products;
     case WeightDtype::native:
       break;
   }
@@ -121,6 +128,15 @@ const kernels::StepKernels<Real>& step_kernels_of(const kernels::KernelTable& ta
 template <class Real>
 const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
   return step_kernels_of<Real>(plan.kernels, plan.storage.weight_dtype);
+}
+
+inline const kernels::WeightFormat& format_of(const kernels::KernelTable& table, Dtype dtype,
+                                              WeightDtype weight_dtype) {
+  return dtype == Dtype::float32 ? step_kernels_of<float>(table, weight_dtype).format
+                                 : step_kernels_of<double>(table, weight_dtype).format;
+}
+inline const kernels::WeightFormat& format_of(const Plan& plan) {
+  return format_of(plan.kernels, plan.storage.dtype, plan.storage.weight_dtype);
 }
 
 }  // namespace lstm_native::plan

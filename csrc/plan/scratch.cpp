@@ -19,6 +19,22 @@ bool packs_input_block_by_block(const Plan& plan) {
   return true;
 }
 
+// Of a row, as kernels::StepForward has them.
+index_t bytes_of_vectors(const Plan& plan) {
+  const kernels::WeightFormat& format = format_of(plan);
+  if (format.vector_bytes == 0) return 0;
+  constexpr auto line = static_cast<index_t>(cache_line_bytes);
+  const auto bytes = [&](index_t columns) {
+    return whole_lines<std::byte>(checked_product({columns, format.vector_bytes}));
+  };
+  index_t input = 0;
+  for (index_t k = 0; k < plan.different_layers(); ++k) input = std::max(input, plan.layer(k).work.input_size);
+  const index_t all =
+      checked_sum({line, checked_product({format.input_terms, bytes(input)}), bytes(plan.problem.output_size)});
+  // Rows a multiple of 4 KB apart would meet in the same few lines of the L1 cache.
+  return all % 1024 == 0 ? all + line : all;
+}
+
 }  // namespace
 
 ScratchNeeds::ScratchNeeds(const Plan& plan) : bias(!plan.storage.packed_weights) {
@@ -58,7 +74,10 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
   step_row_count = std::max(needs.pre_activations || needs.steps_at_once ? plan.chunk_rows() : 0, problem.batch);
   constexpr auto step_row_elements = static_cast<index_t>(sizeof(kernels::StepRow<Real>) / sizeof(Real));
   step_rows = take(checked_product({plan.threads, step_row_count, step_row_elements}));
-  checked_product({elements, static_cast<index_t>(sizeof(Real))});
+  vector_stride = bytes_of_vectors(plan);
+  constexpr auto real_bytes = static_cast<index_t>(sizeof(Real));
+  vectors = take(checked_product({plan.threads, step_row_count, vector_stride}) / real_bytes);
+  checked_product({elements, real_bytes});
 }
 
 template struct ScratchLayout<float>;

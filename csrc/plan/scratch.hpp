@@ -1,6 +1,7 @@
 // plan: scratch: the memory that one call uses and throws away.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "common/memory_pool.hpp"
@@ -38,7 +39,17 @@ struct ScratchLayout {
   index_t layer_output_buffers = 0;  // two that take turns, or in a wavefront one after each layer but the last
   index_t step_rows = 0;             // (threads, step_row_count) of kernels::StepRow
   index_t step_row_count = 0;
+  index_t vectors = 0;  // (threads, step_row_count, vector_stride): of kernels::StepForward; where a format rounds
+  index_t vector_stride = 0;  // in bytes
   index_t elements = 0;
+};
+
+// What the kernels of one thread need beside what they read and write.
+template <class Real>
+struct ThreadScratch {
+  kernels::StepRow<Real>* table;  // (step_row_count)
+  std::byte* vectors;             // null: the format rounds none
+  index_t vector_stride;
 };
 
 template <class Real>
@@ -55,8 +66,11 @@ class Scratch {
   Real* pre_activations(const Plan& plan, index_t layer, index_t direction) const {
     return at(layout_.pre_activations + (plan.wavefront ? layer : direction) * layout_.pre_activations_size);
   }
-  kernels::StepRow<Real>* step_rows(int thread) const {
-    return reinterpret_cast<kernels::StepRow<Real>*>(at(layout_.step_rows)) + thread * layout_.step_row_count;
+  ThreadScratch<Real> of_thread(int thread) const {
+    const index_t rows = thread * layout_.step_row_count;
+    std::byte* vectors = reinterpret_cast<std::byte*>(at(layout_.vectors)) + rows * layout_.vector_stride;
+    return {reinterpret_cast<kernels::StepRow<Real>*>(at(layout_.step_rows)) + rows,
+            layout_.vector_stride > 0 ? vectors : nullptr, layout_.vector_stride};
   }
 
  private:

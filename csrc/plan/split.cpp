@@ -51,14 +51,15 @@ Step step_of(const LayerWork& work, const Split& split) {
   const auto blocks = static_cast<double>((work.blocks + split.units - 1) / split.units);
   const auto lanes = static_cast<double>(work.lanes);
   const double vectors = lanes * static_cast<double>(work.element_bytes) / 32.0;
-  const auto input = static_cast<double>(work.input_size);
-  const double per_column = 4.0 * blocks * vectors;
+  const auto input = static_cast<double>(work.input_size * work.input_terms);
+  const double per_column = 4.0 * blocks * vectors / static_cast<double>(work.columns_at_once);
   const double excess = rows == 1.0 ? one_row_excess : 1.0;
   const auto recurrent_columns = static_cast<double>(work.step_columns());
   const double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
   const double all = share * split.units * static_cast<double>(work.directions);
   Step step{};
-  step.multiply_adds = per_column * recurrent_columns * rows * vector_multiply_add * excess;
+  const double multiplied = static_cast<double>(work.hidden_size) + (work.fused_input ? input : 0.0);
+  step.multiply_adds = per_column * multiplied * rows * vector_multiply_add * excess;
   step.reading = share * seconds_per_byte(share, all);
   step.others = rows * (blocks * vectors * vector_of_gates + row_of_step);
   if (!work.fused_input) step.others += per_column * input * rows * vector_multiply_add;

@@ -46,6 +46,8 @@ struct LayerWork {
   index_t directions;
   index_t weight_bytes;  // of one recurrent weight
   index_t element_bytes;
+  index_t columns_at_once;  // as kernels::WeightFormat has them
+  index_t input_terms;
   bool fused_input;  // W_ih is read in each step, as W_hh is
   index_t step_columns() const { return fused_input ? hidden_size + input_size : hidden_size; }
 };

@@ -12,6 +12,7 @@ RealArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 _DLPACK_CPU = 1
 _DLPACK_CUDA = 2
 _REAL_TYPES = (np.float32, np.float64)
+_HALVES = ("float16", "bfloat16")
 _NATIVE_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -62,6 +63,21 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
         elif not array.flags.aligned:
             array = array.copy()
     return array  # type: ignore[no-any-return]
+
+
+def widened(value: Any) -> Any:
+    """Return an array of float16 or bfloat16 as float32, and anything else as it is."""
+    if str(getattr(value, "dtype", "")).removeprefix("torch.") not in _HALVES:
+        return value
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float32)
+    return value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
+
+
+def widened_pair(value: Any) -> Any:
+    """Do the same with both arrays of a state, where it is a pair."""
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    return tuple(map(widened, value)) if is_pair else value
 
 
 def _from_dlpack(value: Any) -> npt.NDArray[Any]:

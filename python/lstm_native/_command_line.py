@@ -102,6 +102,7 @@ def _about(found: Found) -> str:
         bidirectional=model.bidirectional,
         dtype="float64" if model.dtype == np.float64 else "float32",
         weight_dtype=model.weight_dtype,
+        compute=model.compute,
     )
     stored = model.weight_dtype or str(model.dtype)
     return (

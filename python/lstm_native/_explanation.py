@@ -10,10 +10,16 @@ import numpy as np
 from lstm_native import _config, _limits, _validate
 from lstm_native._extension import core
 from lstm_native._functional import prepare
-from lstm_native._packing import Weights, check_weight_dtype
+from lstm_native._packing import (
+    Weights,
+    check_compute,
+    check_weight_dtype,
+    dtypes_of_format,
+    format_name,
+)
 from lstm_native._run import ForwardCall, Problem, has_gaps
 from lstm_native._sizes import Sizes
-from lstm_native._types import ArrayLike, IntegersLike, States, WeightDtype
+from lstm_native._types import ArrayLike, Compute, IntegersLike, States, WeightDtype
 from lstm_native.cuda import DeviceLike
 
 Dtype: TypeAlias = Literal["float32", "float64"]
@@ -63,6 +69,13 @@ class Explanation:
     dtype: Dtype
     weight_dtype: Dtype | WeightDtype
     """What the matrices are stored in."""
+    compute: Dtype | Compute
+    """What products multiply. Their sums are float32 (float64 in float64, integers in int8)."""
+    instructions: str
+    """Which instructions multiply."""
+    expected_error: float
+    """The largest error of any result, over 1 to 100 steps of 32 to 512 units with weights drawn
+    from +-1 / sqrt(hidden_size), as `make accuracy` found it. See docs/precision.md."""
     lanes: int
     """Hidden units per vector."""
     tile_rows: int
@@ -89,10 +102,13 @@ class Explanation:
         lines = [
             f"{self.isa} kernels, {self.lanes} units per vector, {self.dtype}"
             + (f" with {self.weight_dtype} weights" if self.weight_dtype != self.dtype else "")
+            + (f" and {self.compute} products" if self.compute != self.dtype else "")
+            + f" ({self.instructions})"
             + f", {self.threads} thread{'s' if self.threads > 1 else ''}"
             + (", layers in a wavefront" if self.wavefront else ""),
             f"{self.operations / 1e6:.4g} million operations, {self.weight_bytes / 1e6:.4g} MB of "
-            f"weights, {self.workspace_bytes / 1e6:.4g} MB of working memory",
+            f"weights, {self.workspace_bytes / 1e6:.4g} MB of working memory, "
+            f"errors up to {self.expected_error:.0e}",
         ]
         for layer in self.layers:
             split = [
@@ -159,6 +175,7 @@ def explain(
     dtype: Dtype = "float32",
     packed: bool = True,
     weight_dtype: WeightDtype | None = None,
+    compute: Compute | None = None,
     batch_first: bool = False,
     lengths: IntegersLike | None = None,
     num_threads: int | None = None,
@@ -178,8 +195,9 @@ def explain(*arguments: Any, **keywords: Any) -> Explanation:
     dtype : {"float32", "float64"}, default "float32"
     packed : bool, default True
         Whether the weights come from `pack_weights`.
-    weight_dtype : {"float16", "bfloat16"}, optional
-        Of packed weights.
+    weight_dtype : {"float16", "bfloat16", "int8"}, optional
+    compute : {"bfloat16", "int8"}, optional
+        Of packed weights, as for `pack_weights`.
     batch_first : bool, default False
     lengths : sequence of int, optional
     num_threads : int, optional
@@ -220,6 +238,7 @@ def _of_sizes(
     dtype: Any = "float32",
     packed: Any = True,
     weight_dtype: Any = None,
+    compute: Any = None,
     batch_first: Any = False,
     lengths: Any = None,
     num_threads: Any = None,
@@ -234,6 +253,7 @@ def _of_sizes(
             f"weight_dtype: expected None unless dtype is 'float32' and packed is true, "
             f"got {stored!r}"
         )
+    computed_in = check_compute(compute, stored)
     batch_first = _validate.boolean(batch_first, "batch_first")
     rows = [] if lengths is None else _validate.lengths(lengths, seq_len, batch)
     sizes = Sizes(
@@ -244,9 +264,10 @@ def _of_sizes(
     )
     threads = _config.threads_for_call(num_threads)
     problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads)
-    stored_in = stored or ("native" if packed else None)
+    stored_in = format_name(stored, computed_in) if packed else None
     plan = core.explain_sizes(problem, batch_first, np.dtype(dtype).itemsize, stored_in)
-    return _explanation(problem, plan, dtype, stored, () if packed else (_PLAIN_ADVICE,))
+    about = (dtype, stored_in or "native")
+    return _explanation(problem, plan, about, () if packed else (_PLAIN_ADVICE,))
 
 
 # Python names the function in its own errors about keywords; the caller knows it by this name.
@@ -263,10 +284,21 @@ def _of_call(call: ForwardCall) -> Explanation:
     if packed is None:
         slow.append(_PLAIN_ADVICE)
     plan = core.explain(call)
-    stored = None if packed is None else packed.weight_dtype
+    stored_in = "native" if packed is None else packed.format
     dtype: Dtype = "float32" if call.input.dtype == np.float32 else "float64"
-    return _explanation(call.problem, plan, dtype, stored, tuple(slow))
+    return _explanation(call.problem, plan, (dtype, stored_in), tuple(slow))
 
+
+# By `make accuracy`.
+_EXPECTED_ERRORS = {
+    "float32": 8e-7,
+    "float64": 2e-15,
+    "float16": 5e-4,
+    "bfloat16": 4e-3,
+    "bfloat16_products": 5e-3,
+    "int8": 1e-2,
+    "int8_products": 2e-2,
+}
 
 _PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
 
@@ -277,6 +309,8 @@ class _Work(NamedTuple):
     isa: str
     element_bytes: int
     weight_bytes: int
+    columns_at_once: int
+    input_terms: int
     steps: int
     rows: int
     hidden_size: int
@@ -290,7 +324,8 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
     """
     gates = 4 * work.hidden_size
     threads = layer["direction_groups"] * layer["row_groups"] * layer["unit_groups"]
-    multiply_adds = work.directions * work.rows * gates * (work.hidden_size + layer["input_size"])
+    columns = work.hidden_size + work.input_terms * layer["input_size"]
+    multiply_adds = work.directions * work.rows * gates * columns / work.columns_at_once
     share = gates * step_columns * work.weight_bytes / layer["unit_groups"]
     turns = -(-work.directions // layer["direction_groups"])
     seconds: float = max(
@@ -303,16 +338,20 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
 def _explanation(
     problem: Problem,
     plan: dict[str, Any],
-    dtype: Dtype,
-    weight_dtype: WeightDtype | None,
+    about: tuple[Dtype, str],
     slow_paths: tuple[str, ...],
 ) -> Explanation:
+    """about: the dtype of results, and the format of the weights."""
+    dtype, stored_in = about
+    weight_dtype, compute = dtypes_of_format(stored_in)
     element_bytes = np.dtype(dtype).itemsize
     hidden, directions = problem.sizes.hidden_size, problem.sizes.directions
     work = _Work(
         isa=plan["isa"],
         element_bytes=element_bytes,
-        weight_bytes=2 if weight_dtype else element_bytes,
+        weight_bytes=plan["weight_bytes"],
+        columns_at_once=plan["columns_at_once"],
+        input_terms=plan["input_terms"],
         steps=problem.seq_len,
         rows=plan["rows"],
         hidden_size=hidden,
@@ -343,6 +382,9 @@ def _explanation(
         isa=plan["isa"],
         dtype=dtype,
         weight_dtype=weight_dtype or dtype,
+        compute=compute or dtype,
+        instructions=plan["instructions"],
+        expected_error=_EXPECTED_ERRORS[dtype if stored_in == "native" else stored_in],
         lanes=plan["lanes"],
         tile_rows=plan["tile_rows"],
         threads=plan["threads"],
@@ -350,7 +392,7 @@ def _explanation(
         layers=layers,
         rows=plan["rows"],
         operations=8 * hidden * columns * plan["rows"],
-        weight_bytes=4 * hidden * columns * (2 if weight_dtype else element_bytes),
+        weight_bytes=4 * hidden * columns * plan["weight_bytes"],
         workspace_bytes=plan["workspace_bytes"] + plan["copied_bytes"],
         seconds=seconds / plan["threads"] if plan["wavefront"] else seconds,
         slow_paths=tuple(slow),

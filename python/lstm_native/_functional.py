@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 
 from lstm_native import _config, _device, _random, _validate, cuda
-from lstm_native._arrays import RealArray, as_real
+from lstm_native._arrays import RealArray, as_real, widened, widened_pair
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, Weights, from_packed, unpacked
@@ -184,8 +184,9 @@ def lstm(
     -----
     Arrays are NumPy arrays of any strides and byte order, nested lists (as float64), or whatever
     offers `__array__`, the buffer protocol or `__dlpack__` from CPU memory; they are never written
-    to. The signature is the one that ivy documents for `ivy.lstm`; for values, `torch.nn.LSTM` is
-    the reference.
+    to. With weights packed in a `weight_dtype`, input and states may also be float16 or bfloat16
+    (`ml_dtypes`, PyTorch), and results are float32. The signature is the one that ivy documents for
+    `ivy.lstm`; for values, `torch.nn.LSTM` is the reference.
 
     Examples
     --------
@@ -321,6 +322,8 @@ def prepare(
         input = _device.take(input, "input", target)
         initial_states = _device.take_each(initial_states, "initial_states", target)
         all_weights = _device.take_each(all_weights, "all_weights", target)
+    if target is None and is_packed and all_weights.weight_dtype is not None:
+        input, initial_states = widened(input), widened_pair(initial_states)
     x = as_real(input, "input")
     packed = None if batch_sizes is None else _validate.batch_sizes(batch_sizes, x)
     _validate.input_rank(x, batch_first, packed)

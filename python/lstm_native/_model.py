@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from lstm_native import _validate
-from lstm_native._arrays import RealArray, as_real
+from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._functional import lstm
 from lstm_native._gate_order import IFGO
@@ -19,7 +19,7 @@ from lstm_native._loaders import _files
 from lstm_native._loaders._metadata import Metadata
 from lstm_native._packing import PackedWeights, Weights, pack_weights
 from lstm_native._stream import Stream
-from lstm_native._types import ArrayLike, IntegersLike, States, WeightDtype
+from lstm_native._types import ArrayLike, Compute, IntegersLike, States, WeightDtype
 
 _WHOLE = ("float32", "float64")
 
@@ -43,7 +43,8 @@ class Model:
         Whether calls take and return (N, T, ...).
     has_ih_bias, has_hh_bias : bool, default True
         Whether `weights` includes b_ih, b_hh.
-    weight_dtype : {"float16", "bfloat16"}, optional
+    weight_dtype : {"float16", "bfloat16", "int8"}, optional
+    compute : {"bfloat16", "int8"}, optional
         As for `pack_weights`.
     gate_order : str, default "ifgo"
         In which order `weights` holds the gates, as for `pack_weights`.
@@ -85,6 +86,7 @@ class Model:
         has_ih_bias: bool = True,
         has_hh_bias: bool = True,
         weight_dtype: WeightDtype | None = None,
+        compute: Compute | None = None,
         gate_order: str = IFGO,
         cell: Cell | None = None,
     ) -> None:
@@ -98,6 +100,7 @@ class Model:
                 has_ih_bias=has_ih_bias,
                 has_hh_bias=has_hh_bias,
                 weight_dtype=weight_dtype,
+                compute=compute,
                 gate_order=gate_order,
             )
         _set(self, weights, batch_first, None, checked)
@@ -135,8 +138,8 @@ class Model:
         TypeError, ValueError, MemoryError
             As `lstm`, which computes it.
         """
-        array = as_real(x, "x")
         packed = self._packed
+        array = as_real(x if packed.weight_dtype is None else widened(x), "x")
         if array.dtype != packed.dtype:
             raise TypeError(
                 f"x: expected dtype {packed.dtype}, the model's, got {array.dtype}; "
@@ -207,8 +210,13 @@ class Model:
 
     @property
     def weight_dtype(self) -> WeightDtype | None:
-        """Either "float16" or "bfloat16", where the matrices are stored in 16 bits."""
+        """Either "float16", "bfloat16" or "int8", where the matrices are stored in fewer bits."""
         return self._packed.weight_dtype
+
+    @property
+    def compute(self) -> Compute | None:
+        """Either "bfloat16" or "int8", where inputs and hidden states are rounded to it, too."""
+        return self._packed.compute
 
     @property
     def nbytes(self) -> int:
@@ -234,18 +242,20 @@ class Model:
             for role in roles
         }
 
-    def astype(self, dtype: Any) -> Model:
+    def astype(self, dtype: Any, *, compute: Compute | None = None) -> Model:
         """Return the model in another precision.
 
         Parameters
         ----------
-        dtype : {"float32", "float64", "float16", "bfloat16"} or numpy.dtype
+        dtype : {"float32", "float64", "float16", "bfloat16", "int8"} or numpy.dtype
             float32 and float64 are what calls take, compute in and return. The others store the
             matrices, as `weight_dtype` of `pack_weights` does; calls take and return float32.
+        compute : {"bfloat16", "int8"}, optional
+            As for `pack_weights`.
         """
         name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         packed = self._packed
-        if name == (packed.weight_dtype or str(packed.dtype)):
+        if (name, compute) == (packed.weight_dtype or str(packed.dtype), packed.compute):
             return self
         whole = name if name in _WHOLE else "float32"
         arrays = [array.astype(whole, copy=False) for array in packed.unpack()]
@@ -257,6 +267,7 @@ class Model:
             packed.has_ih_bias,
             packed.has_hh_bias,
             weight_dtype=None if name in _WHOLE else cast(WeightDtype, name),
+            compute=compute,
         )
         return _made(again, self._batch_first, self._source, self._cell)
 
@@ -398,9 +409,16 @@ class Model:
         write(self, target)
 
     def _metadata(self) -> Metadata:
+        stored = self.weight_dtype
+        if stored == "int8" or self.compute is not None:
+            raise ValueError(
+                "weight_dtype, compute: expected weights in float32, float64, float16 or bfloat16 "
+                f"and compute=None, which files can hold, got {stored!r} and {self.compute!r}; "
+                "save the model without, and use astype() after load()"
+            )
         return Metadata(
             self._batch_first,
-            self.weight_dtype,
+            stored,
             self.has_ih_bias,
             self.has_hh_bias,
             input_forget=self._cell.input_forget,
@@ -434,6 +452,7 @@ class Model:
         layers = self.num_layers
         both = " (both directions)" if self.bidirectional else ""
         stored = f"{self.dtype}" + (f", {self.weight_dtype} weights" if self.weight_dtype else "")
+        stored += f", {self.compute} products" if self.compute else ""
         return {
             "layers": f"{layers} layer{'s' if layers > 1 else ''}{both}",
             "inputs": f"{self.input_size} inputs",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_native import _config, _device, _random, _validate, cuda
-from lstm_native._arrays import RealArray, as_real
+from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, check_dtype, unpacked
 from lstm_native._run import (
@@ -339,6 +339,8 @@ class LSTM(Operator):
                 _device.take(array, name, target)
                 for array, name in zip(arrays, ("input", "h", "c", "w"), strict=True)
             )
+        elif isinstance(w, PackedWeights) and w.weight_dtype is not None:
+            input, h, c = map(widened, (input, h, c))
         x = as_real(input, "input")
         seq_len, batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
         h_0 = as_real(h, "h", x, "input")

@@ -15,11 +15,15 @@ from lstm_native._extension import core
 from lstm_native._gate_order import IFGO, check_gate_order, reordered
 from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
-from lstm_native._types import ArrayLike, WeightDtype
+from lstm_native._types import ArrayLike, Compute, HalfDtype, WeightDtype
 from lstm_native._weights import from_sequence, sequence_names
 
-_HALVES: tuple[WeightDtype, ...] = get_args(WeightDtype)
+_WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
+_HALVES: tuple[HalfDtype, ...] = get_args(HalfDtype)
+_COMPUTES: tuple[Compute, ...] = get_args(Compute)
 _ELEMENTS_AT_ONCE = 1 << 18
+# Sums of more products of integers would not fit 32 bits.
+_MOST_INT8_COLUMNS = 1 << 17
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -37,7 +41,12 @@ class PackedWeights:
     dtype : numpy.dtype
         float32 or float64: what calls compute in.
     weight_dtype : str or None
-        "float16" or "bfloat16" where the matrices are stored in 16 bits.
+        "float16", "bfloat16" or "int8" where the matrices are stored in fewer bits than `dtype`.
+    compute : str or None
+        "bfloat16" or "int8" where inputs and hidden states are rounded to it, too.
+    weight_error : float
+        What rounding changed in the matrices: the root mean square of the differences over that of
+        the values. 0.0 where the matrices are stored as they were given.
     nbytes : int
         Memory held.
     """
@@ -46,6 +55,8 @@ class PackedWeights:
     bidirectional: bool
     dtype: np.dtype[Any]
     weight_dtype: WeightDtype | None
+    compute: Compute | None
+    weight_error: float
     _core: core.PackedWeights
     _sizes: Sizes
     _biases: tuple[tuple[RealArray | None, RealArray | None], ...]
@@ -82,8 +93,8 @@ class PackedWeights:
     def unpack(self) -> tuple[RealArray, ...]:
         """Return the arrays that were packed, in their order and shapes, with gates as i, f, g, o.
 
-        Equal to the originals, bit for bit; matrices stored in 16 bits come back as float32 with
-        the values that they were rounded to.
+        Equal to the originals, bit for bit; matrices stored in 16 or 8 bits come back as float32
+        with the values that they were rounded to.
         """
         arrays: list[RealArray] = []
         for cell, biases in enumerate(self._biases):
@@ -95,6 +106,8 @@ class PackedWeights:
 
     def __repr__(self) -> str:
         stored = f", weight_dtype={self.weight_dtype!r}" if self.weight_dtype else ""
+        if self.compute:
+            stored += f", compute={self.compute!r}"
         return (
             f"<PackedWeights: input_size={self.input_size}, hidden_size={self.hidden_size}, "
             f"num_layers={self.num_layers}, bidirectional={self.bidirectional}, "
@@ -109,7 +122,7 @@ class PackedWeights:
 
     def __reduce__(self) -> tuple[Any, ...]:
         arguments = (self.unpack(), self.num_layers, self.bidirectional, *self._flags)
-        return _packed, (*arguments, self.weight_dtype)
+        return _packed, (*arguments, (self.weight_dtype, self.compute, self.weight_error))
 
 
 # What `lstm` takes as its weights.
@@ -125,6 +138,7 @@ def pack_weights(
     has_hh_bias: bool = True,
     *,
     weight_dtype: WeightDtype | None = None,
+    compute: Compute | None = None,
     gate_order: str = IFGO,
 ) -> PackedWeights:
     """Bring a stack's weights into the order in which the kernels read them, once for many calls.
@@ -133,11 +147,18 @@ def pack_weights(
     ----------
     all_weights, num_layers, bidirectional, weights_transposed, has_ih_bias, has_hh_bias
         As for `lstm`. The arrays are copied.
-    weight_dtype : {"float16", "bfloat16"}, optional
-        Store the matrices in 16 bits: half the memory to read, which is what bounds a step of one
-        sequence with a large hidden_size. Sums, biases, states and results stay float32. The
-        largest error of any result over 1 to 100 steps of 32 to 512 units, with weights drawn from
-        +-1 / sqrt(H) (`make accuracy`): float16 5e-4, bfloat16 4e-3 (float32 itself: 8e-7).
+    weight_dtype : {"float16", "bfloat16", "int8"}, optional
+        Store the matrices in 16 bits, or in 8 with a scale for each gate of each unit: a half or a
+        quarter of the memory to read, which is what bounds a step of one sequence with a large
+        hidden_size. Biases, gates, states and results stay float32. With 16 bits, so do all
+        products. With "int8", products are integers: hidden states are rounded to multiples of
+        1 / 127 (of their row's largest, where that is above 1), inputs to 15 bits of their row's
+        largest at each step; the sums are exact. A row with an input or a hidden state that is
+        not finite gives NaN. `docs/precision.md` has errors and times.
+    compute : {"bfloat16", "int8"}, optional
+        The same as `weight_dtype`: round inputs and hidden states to it, too. That is faster
+        where many rows share the weights. "bfloat16": sums are float32. "int8": inputs have 8
+        bits, as hidden states have.
     gate_order : str, default "ifgo"
         In which order the arrays hold the gates: the letters i, f, g (or c, for the candidate) and
         o. PyTorch, cuDNN and Keras store "ifgo", ONNX "iofc", OpenVINO "fico". `unpack` returns
@@ -154,9 +175,9 @@ def pack_weights(
         If an argument has the wrong type, or the arrays are not all of one dtype, float32 or
         float64; if `weight_dtype` is set and they are not float32.
     ValueError
-        If a shape or a size is wrong, `gate_order` is none, or a weight is too large for
-        `weight_dtype`. The message names the argument, what was expected and what
-        came.
+        If a shape or a size is wrong, `gate_order` is none, a weight is too large for
+        `weight_dtype` (or not finite, with "int8"), or `compute` does not go with it. The message
+        names the argument, what was expected and what came.
     MemoryError
         If the memory can't be had.
 
@@ -179,11 +200,13 @@ def pack_weights(
         _validate.boolean(has_hh_bias, "has_hh_bias"),
     )
     stored = check_weight_dtype(weight_dtype)
+    computed_in = check_compute(compute, stored)
     order = check_gate_order(gate_order)
     sizes, weights = from_sequence(all_weights, None, num_layers, bidirectional, transposed, biases)
     if order != IFGO:
         weights = [_in_order(cell, order) for cell in weights]
     dtype = weights[0].input.dtype
+    given = list(weights)
     if stored is not None:
         if dtype != np.float32:
             raise TypeError(
@@ -197,13 +220,16 @@ def pack_weights(
                 input=_narrowed(whole.input, stored, names[first]),
                 hidden=_narrowed(whole.hidden, stored, names[first + 1]),
             )
+    made = core.PackedWeights(weights, bidirectional, format_name(stored, computed_in))
     packed = PackedWeights.__new__(PackedWeights)
     vars(packed).update(
         num_layers=num_layers,
         bidirectional=bidirectional,
         dtype=dtype,
         weight_dtype=stored,
-        _core=core.PackedWeights(weights, bidirectional, stored or "native"),
+        compute=computed_in,
+        weight_error=0.0 if stored is None else _relative_error(given, made, stored),
+        _core=made,
         _sizes=sizes,
         _biases=tuple(
             tuple(None if bias is None else bias.copy() for bias in cell[2:]) for cell in weights
@@ -271,12 +297,50 @@ def check_dtype(packed: PackedWeights, name: str, like: RealArray) -> None:
 
 def _packed(*arguments: Any) -> PackedWeights:
     """Rebuild what was pickled."""
-    return pack_weights(*arguments[:-1], weight_dtype=arguments[-1])
+    *arrays_and_flags, (weight_dtype, compute, weight_error) = arguments
+    packed = pack_weights(*arrays_and_flags, weight_dtype=weight_dtype, compute=compute)
+    vars(packed)["weight_error"] = weight_error  # against what was packed first
+    return packed
 
 
 def check_weight_dtype(value: object) -> WeightDtype | None:
-    """Return the 16-bit type of stored matrices, or None."""
-    return None if value is None else _validate.choice(value, "weight_dtype", _HALVES, " or None")
+    """Return the type of stored matrices, or None."""
+    if value is None:
+        return None
+    return _validate.choice(value, "weight_dtype", _WEIGHT_DTYPES, " or None")
+
+
+def check_compute(value: object, stored: WeightDtype | None) -> Compute | None:
+    """Return the type that products are computed in, or None for that of the arrays."""
+    if value is None:
+        return None
+    compute = _validate.choice(value, "compute", _COMPUTES, " or None")
+    if compute != stored:
+        raise ValueError(
+            f"compute: expected None or the same as weight_dtype, {stored!r}, got {compute!r}"
+        )
+    return compute
+
+
+# By the core's names of formats.
+_FORMATS: dict[str, tuple[WeightDtype | None, Compute | None]] = {
+    "native": (None, None),
+    "float16": ("float16", None),
+    "bfloat16": ("bfloat16", None),
+    "bfloat16_products": ("bfloat16", "bfloat16"),
+    "int8": ("int8", None),
+    "int8_products": ("int8", "int8"),
+}
+
+
+def dtypes_of_format(name: str) -> tuple[WeightDtype | None, Compute | None]:
+    """Return the types that matrices are stored and products are computed in."""
+    return _FORMATS[name]
+
+
+def format_name(stored: WeightDtype | None, compute: Compute | None) -> str:
+    """Return the core's name of a format."""
+    return f"{compute}_products" if compute else stored or "native"
 
 
 def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
@@ -287,7 +351,10 @@ def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
 
 
 def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
-    """Return the bits of the nearest 16-bit numbers, ties to even."""
+    """Return the bits of the nearest 16-bit numbers, ties to even; the core rounds to 8 bits."""
+    if stored == "int8":
+        _check_for_int8(matrix, name)
+        return matrix
     bits = np.empty(matrix.shape, np.uint16)
     for part in _parts(matrix):
         bits[part] = _narrowed_part(matrix[part], stored, name)
@@ -312,8 +379,37 @@ def _narrowed_part(matrix: RealArray, stored: str, name: str) -> Any:
     return bits
 
 
+def _relative_error(given: list[CellWeights], packed: core.PackedWeights, stored: str) -> float:
+    """Return the error of stored matrices, as `PackedWeights.weight_error` has it."""
+    changed = total = 0.0
+    for cell, weights in enumerate(given):
+        for whole, kept in zip(weights[:2], packed.matrices(cell), strict=True):
+            rounded = _widened(kept, stored)
+            for part in _parts(whole):
+                values = whole[part][np.isfinite(whole[part])].astype(np.float64)
+                difference = values - rounded[part][np.isfinite(whole[part])]
+                changed += float(difference @ difference)
+                total += float(values @ values)
+    return float(np.sqrt(changed / total)) if total > 0.0 else 0.0
+
+
+def _check_for_int8(matrix: RealArray, name: str) -> None:
+    if matrix.shape[1] > _MOST_INT8_COLUMNS:
+        raise ValueError(
+            f"{name}: expected at most {_MOST_INT8_COLUMNS} columns with weight_dtype 'int8', "
+            f"got {matrix.shape[1]}"
+        )
+    for part in _parts(matrix):
+        finite = np.isfinite(matrix[part])
+        if not finite.all():
+            raise ValueError(
+                f"{name}: expected finite values with weight_dtype 'int8', "
+                f"got {matrix[part][~finite][0]}"
+            )
+
+
 def _widened(matrix: npt.NDArray[Any], stored: str | None) -> Any:
-    if stored is None:
+    if stored not in _HALVES:
         return matrix
     whole = np.empty(matrix.shape, np.float32)
     for part in _parts(matrix):

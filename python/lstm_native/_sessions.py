@@ -17,7 +17,7 @@ from lstm_native._arrays import RealArray, as_real
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights
-from lstm_native._stream import in_order, one_direction
+from lstm_native._stream import in_order, one_direction, widened_for
 from lstm_native._types import ArrayLike, States
 
 # A state as bytes: this, then h and c in C order, both little-endian.
@@ -273,7 +273,7 @@ class Sessions:
         if result is not None:
             return result
         listed = _validate.session_ids(ids)
-        array = as_real(x, "x")
+        array = as_real(widened_for(self._packed, x), "x")
         steps: tuple[int | None, ...] = (None,) * several
         shape = (*steps, len(listed), self._packed.input_size)
         array = in_order(self._packed, array, "x", shape, (*leading, "len(ids)", "input_size"))

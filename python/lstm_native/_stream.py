@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_native import _config, _validate
-from lstm_native._arrays import RealArray, as_real
+from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights
@@ -195,7 +195,7 @@ class Stream:
     def _converted(self, x: Any, out: Any, leading: tuple[str, ...]) -> npt.NDArray[Any]:
         """Slow path: validate and convert, then call the core."""
         several = bool(leading)
-        array = as_real(x, "x")
+        array = as_real(widened_for(self._packed, x), "x")
         steps: tuple[int | None, ...] = (None,) * several
         shape = (*steps, self._batch, self._packed.input_size)
         array = in_order(self._packed, array, "x", shape, (*leading, "batch", "input_size"))
@@ -222,13 +222,18 @@ def in_order(
     meaning: tuple[str, ...],
 ) -> RealArray:
     """Return an array of the weights' dtype and this shape, in C order."""
-    array = as_real(value, name)
+    array = as_real(widened_for(packed, value), name)
     if array.dtype != packed.dtype:
         raise TypeError(
             f"{name}: expected dtype {packed.dtype}, the same as packed, got {array.dtype}"
         )
     _validate.shape(array, name, shape, meaning)
     return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def widened_for(packed: PackedWeights, value: Any) -> Any:
+    """Return an array in 16 bits, which reduced weights take, in 32."""
+    return value if packed.weight_dtype is None else widened(value)
 
 
 def one_direction(packed: object) -> PackedWeights:

@@ -58,4 +58,7 @@ IntegersLike: TypeAlias = SupportsArray[np.integer[Any]] | Sequence[int] | Seque
 States: TypeAlias = tuple[ArrayLike, ArrayLike]
 
 Need: TypeAlias = Literal["input", "states", "weights"]
-WeightDtype: TypeAlias = Literal["float16", "bfloat16"]
+HalfDtype: TypeAlias = Literal["float16", "bfloat16"]
+WeightDtype: TypeAlias = Literal["float16", "bfloat16", "int8"]
+# What products are computed in, where not in float32.
+Compute: TypeAlias = Literal["bfloat16", "int8"]

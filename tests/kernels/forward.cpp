@@ -1,6 +1,8 @@
 // The step forward, with packed weights of every type and with plain ones, against plain loops in float64.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "check.hpp"
 
@@ -13,9 +15,18 @@ struct Size {
 
 constexpr Size sizes[] = {{1, 1, 1}, {1, 37, 5}, {2, 16, 16}, {3, 7, 33}, {7, 20, 9}, {13, 33, 40}};
 
+// What kernels that round no vectors multiply with.
+struct AsTheyAre {
+  template <class Real>
+  static Reference vector(const Real* from, index_t size, bool) {
+    return Reference(from, from + size);
+  }
+  static double scale(index_t) { return 1.0; }
+};
+
 // A type of stored weights: its kernels, and what its bits stand for.
 template <class Real>
-struct Native {
+struct Native : AsTheyAre {
   using Element = Real;
   static constexpr const char* name = "native";
   static const kernels::StepKernels<Real>& kernels(const kernels::KernelsOf<Real>& of) { return of.native; }
@@ -34,7 +45,7 @@ Values<std::uint16_t> draw_bits(index_t count, unsigned smallest, unsigned large
   return bits;
 }
 
-struct Float16 {
+struct Float16 : AsTheyAre {
   using Element = std::uint16_t;
   static constexpr const char* name = "float16";
   static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) { return of.float16; }
@@ -48,7 +59,7 @@ struct Float16 {
   }
 };
 
-struct BFloat16 {
+struct BFloat16 : AsTheyAre {
   using Element = std::uint16_t;
   static constexpr const char* name = "bfloat16";
   static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) { return of.bfloat16; }
@@ -61,21 +72,89 @@ struct BFloat16 {
   }
 };
 
-// (4 * units, size) to [unit block][gate pair][k][gate of the pair][lane]; of one column that is a bias's order, too.
-template <class Element>
-Values<Element> packed(const Values<Element>& matrix, index_t units, index_t size, index_t lanes) {
+struct RoundedBFloat16 : BFloat16 {
+  static constexpr const char* name = "bfloat16 products";
+  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) {
+    return of.bfloat16_products;
+  }
+  static Reference vector(const float* from, index_t size, bool) {
+    Reference rounded;
+    for (index_t k = 0; k < size; ++k) {
+      std::uint32_t bits = 0;
+      std::memcpy(&bits, from + k, sizeof(bits));
+      rounded.push_back(value(static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U)));
+    }
+    return rounded;
+  }
+};
+
+template <int terms>
+struct Int8 {
+  using Element = std::int8_t;
+  static constexpr const char* name = terms == 1 ? "int8 products" : "int8";
+  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) {
+    return terms == 1 ? of.int8_products : of.int8;
+  }
+  static Values<std::int8_t> draw_weights(index_t count) {
+    Values<std::int8_t> integers;
+    for (const double u : draw<double>(count)) integers.push_back(static_cast<std::int8_t>(u * 127.0));
+    return integers;
+  }
+  static double value(std::int8_t integer) { return integer; }
+  // Of an integer 1 in a row of weights.
+  static double scale(index_t row) { return std::ldexp(static_cast<double>(row % 3 + 1), -8); }
+  static Reference vector(const float* from, index_t size, bool of_hidden) {
+    const float most = terms == 1 || of_hidden ? 127.0F : 127.0F * 128.0F;
+    float bound = of_hidden ? 1.0F : 0.0F;
+    for (index_t k = 0; k < size; ++k) bound = std::max(bound, std::abs(from[k]));
+    const float inverse = most / bound;
+    Reference rounded;
+    for (index_t k = 0; k < size; ++k) rounded.push_back(std::nearbyint(from[k] * inverse) * (bound / most));
+    return rounded;
+  }
+};
+
+// (4 * units, size) to [unit block][gate pair][column group][gate of the pair][lane][column of the group], where the
+// weights are integers with what stands beside them.
+template <class Weight>
+std::vector<std::byte> packed(const Values<typename Weight::Element>& matrix, index_t units, index_t size,
+                              index_t lanes, const kernels::WeightFormat& format) {
   const index_t blocks = (units + lanes - 1) / lanes;
-  Values<Element> panels(at(blocks * gate_count * lanes * size), Element{});
+  const index_t together = format.columns_of_group;
+  const index_t groups = (size + together - 1) / together;
+  const index_t block_bytes = gate_count * lanes * (groups * together * format.bytes + format.scale_bytes);
+  std::vector<std::byte> panels(at(blocks * block_bytes));
   for (index_t unit = 0; unit < units; ++unit) {
+    std::byte* block = panels.data() + unit / lanes * block_bytes;
     for (index_t gate = 0; gate < gate_count; ++gate) {
+      const index_t row = gate * units + unit;
+      std::int32_t sum = 0;
       for (index_t k = 0; k < size; ++k) {
-        const index_t pair = unit / lanes * 2 + gate / 2;
-        const index_t place = ((pair * size + k) * 2 + gate % 2) * lanes + unit % lanes;
-        panels[at(place)] = matrix[at((gate * units + unit) * size + k)];
+        const index_t group = (gate / 2 * groups + k / together) * 2 + gate % 2;
+        const index_t place = (group * lanes + unit % lanes) * together + k % together;
+        std::memcpy(block + place * format.bytes, &matrix[at(row * size + k)], at(format.bytes));
+        sum += static_cast<std::int32_t>(Weight::value(matrix[at(row * size + k)]));
       }
+      if (format.scale_bytes == 0) continue;
+      const auto scale = static_cast<float>(Weight::scale(row));
+      const std::int32_t correction = -128 * sum;
+      std::byte* scales = block + gate_count * lanes * groups * together * format.bytes;
+      std::memcpy(scales + (gate * lanes + unit % lanes) * 4, &scale, sizeof(scale));
+      std::memcpy(scales + ((gate_count + gate) * lanes + unit % lanes) * 4, &correction, sizeof(correction));
     }
   }
   return panels;
+}
+
+template <class Real>
+Values<Real> packed_bias(const Values<Real>& bias, index_t units, index_t lanes) {
+  Values<Real> panel(at((units + lanes - 1) / lanes * gate_count * lanes));
+  for (index_t unit = 0; unit < units; ++unit) {
+    for (index_t gate = 0; gate < gate_count; ++gate) {
+      panel[at((unit / lanes * gate_count + gate) * lanes + unit % lanes)] = bias[at(gate * units + unit)];
+    }
+  }
+  return panel;
 }
 
 // One step of some rows, and what it should give.
@@ -95,14 +174,20 @@ struct Trial {
   Values<Real> h = draw<Real>(size.rows * size.units);
   Values<Real> c = draw<Real>(size.rows * size.units);
 
-  Values<Element> input_panels = packed(input_weights, size.units, size.inputs, lanes);
-  Values<Element> hidden_panels = packed(hidden_weights, size.units, size.units, lanes);
-  Values<Real> bias_panel = packed(bias, size.units, 1, lanes);
+  kernels::WeightFormat format = Weight::kernels(kernels_of<Real>(table)).format;
+  std::vector<std::byte> input_panels = packed<Weight>(input_weights, size.units, size.inputs, lanes, format);
+  std::vector<std::byte> hidden_panels = packed<Weight>(hidden_weights, size.units, size.units, lanes, format);
+  Values<Real> bias_panel = packed_bias(bias, size.units, lanes);
+  index_t vector_stride = (1 + format.input_terms * lines(size.inputs) + lines(size.units)) * 64;
+  std::shared_ptr<void> vectors{std::aligned_alloc(64, at(size.rows* vector_stride)), std::free};
   Values<Real> pre = Values<Real>(at(size.rows * row_elements));
   Values<Real> next = Values<Real>(h.size());
   Values<Real> cell = c;
   Values<Real> gates_tape = Values<Real>(at(size.rows * gate_count * size.units));
   Values<Real> cell_tape = Values<Real>(c.size());
+
+  // Of a rounded vector.
+  index_t lines(index_t columns) const { return (columns * format.vector_bytes + 63) / 64; }
 
   std::vector<kernels::StepRow<Real>> rows() {
     std::vector<kernels::StepRow<Real>> all;
@@ -134,6 +219,8 @@ struct Trial {
     described.bias = bias_panel.data();
     described.pre_block_stride = gate_count * lanes;
     described.pre_gate_stride = lanes;
+    described.vectors = vectors.get();
+    described.vector_stride = vector_stride;
     return described;
   }
 
@@ -141,15 +228,15 @@ struct Trial {
     Reference hidden, cells, gates;
     for (index_t r = 0; r < size.rows; ++r) {
       Reference activated(at(gate_count * size.units));
+      const Reference input = Weight::vector(&x[at(r * size.inputs)], size.inputs, false);
+      const Reference state = Weight::vector(&h[at(r * size.units)], size.units, true);
       for (index_t row = 0; row < gate_count * size.units; ++row) {
         double sum = static_cast<double>(bias[at(row)]);
         for (index_t k = 0; k < size.inputs; ++k) {
-          sum +=
-              Weight::value(input_weights[at(row * size.inputs + k)]) * static_cast<double>(x[at(r * size.inputs + k)]);
+          sum += Weight::scale(row) * Weight::value(input_weights[at(row * size.inputs + k)]) * input[at(k)];
         }
         for (index_t k = 0; k < size.units; ++k) {
-          sum +=
-              Weight::value(hidden_weights[at(row * size.units + k)]) * static_cast<double>(h[at(r * size.units + k)]);
+          sum += Weight::scale(row) * Weight::value(hidden_weights[at(row * size.units + k)]) * state[at(k)];
         }
         activated[at(row)] = row / size.units == cell_candidate ? std::tanh(sum) : sigmoid(sum);
       }
@@ -260,6 +347,9 @@ void check_forward(const kernels::KernelTable& table, Checks& checks) {
     if constexpr (sizeof(Real) == sizeof(float)) {
       check_weight<Real, Float16>(table, cell, checks);
       check_weight<Real, BFloat16>(table, cell, checks);
+      check_weight<Real, RoundedBFloat16>(table, cell, checks);
+      check_weight<Real, Int8<1>>(table, cell, checks);
+      check_weight<Real, Int8<2>>(table, cell, checks);
     }
   }
 }

@@ -1,4 +1,4 @@
-// kernels/avx2: fused multiply-add, minimum, maximum, conversion of 16-bit numbers.
+// kernels/avx2: fused multiply-add, minimum, maximum, conversion of 16-bit numbers, products of integers.
 
 inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
   return _mm256_fmadd_ps(a, b, c);
@@ -13,4 +13,7 @@ inline Vector<float> at_most(Vector<float> limit, Vector<float> x) { return _mm2
 inline Vector<double> at_most(Vector<double> limit, Vector<double> x) { return _mm256_min_pd(limit, x); }
 inline Vector<float> widen_float16(const void* from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(from)));
+}
+inline Bits<float> multiply_pairs(Bits<float> a, Bits<float> b) {
+  return reinterpret_cast<Bits<float>>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 }

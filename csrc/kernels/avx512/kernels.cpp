@@ -1,4 +1,4 @@
-// kernels/avx512: AVX-512 F, BW, DQ and VL.
+// kernels/avx512: AVX-512 F, BW, DQ and VL; its variants have VNNI, or VNNI and BF16, too.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 
 #include "kernels/kernel_table.hpp"
 
+#define LSTM_NATIVE_DOT_VARIANTS
 #define LSTM_NATIVE_ISA_PRIMITIVES "kernels/avx512/primitives.inl"
 
 namespace lstm_native::kernels::avx512 {
@@ -13,6 +14,8 @@ namespace lstm_native::kernels::avx512 {
 constexpr const char* isa_name = "avx512";
 constexpr index_t vector_bytes = 64;
 constexpr int tile_rows = 6;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
+constexpr const char* multiply_add_name = "fused multiply-add";
+constexpr const char* multiply_pairs_name = "vpmaddwd";
 
 #include "kernels/generic/unit.inl"
 

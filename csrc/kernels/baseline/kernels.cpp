@@ -1,4 +1,8 @@
 // kernels/baseline: what every CPU of the target architecture has (SSE2 on x86-64, NEON on aarch64).
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
 
@@ -11,6 +15,12 @@ namespace lstm_native::kernels::baseline {
 constexpr const char* isa_name = "baseline";
 constexpr index_t vector_bytes = 16;
 constexpr int tile_rows = 3;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
+constexpr const char* multiply_add_name = "multiplication, addition";
+#ifdef __SSE2__
+constexpr const char* multiply_pairs_name = "pmaddwd";
+#else
+constexpr const char* multiply_pairs_name = "integer multiplication, addition";
+#endif
 
 #include "kernels/generic/unit.inl"
 

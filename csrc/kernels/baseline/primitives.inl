@@ -14,3 +14,10 @@ inline AnyVector at_most(AnyVector limit, AnyVector x) {
   return x > limit ? limit : x;
 }
 inline Vector<float> widen_float16(const void* from) { return float16_to_float(from); }
+inline Bits<float> multiply_pairs(Bits<float> a, Bits<float> b) {
+#ifdef __SSE2__
+  return reinterpret_cast<Bits<float>>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  return products_of_pairs(a, b);
+#endif
+}

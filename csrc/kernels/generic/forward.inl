@@ -5,7 +5,10 @@ namespace {
 // clang-format off: each part uses those above it
 #include "kernels/generic/finish.inl"
 #include "kernels/generic/weights.inl"
+#include "kernels/generic/round_vectors.inl"
 #include "kernels/generic/tile.inl"
+#include "kernels/generic/groups.inl"
+#include "kernels/generic/products.inl"
 #include "kernels/generic/step_forward.inl"
 // clang-format on
 

@@ -2,6 +2,7 @@
 
 template <class Real, class Weight, Start start, bool with_input, bool with_hidden>
 struct StepTile {
+  static constexpr int most_rows = most_rows_of_tile<Weight, with_input>;
   template <int rows, int blocks>
   static void run(const StepForward<Real>& step, const StepRow<Real>* row, index_t block) {
     constexpr index_t block_elements = gate_count * lanes<Real>;
@@ -23,6 +24,7 @@ struct StepTile {
 
 template <class Real, class Weight>
 struct ProjectionTile {
+  static constexpr int most_rows = most_rows_of_tile<Weight, true>;
   template <int rows, int blocks>
   static void run(const StepForward<Real>& step, const StepRow<Real>* row, index_t block) {
     Real* to[rows];
@@ -41,7 +43,7 @@ void for_each_tile_of_step(const StepForward<Real>& step) {
                      Tile::template run<1, 2>(step, step.rows, block);
                      return;
                    }
-                   for_each_tile<most_tile_rows>(step.row_count, [&](auto height, index_t first) {
+                   for_each_tile<Tile::most_rows>(step.row_count, [&](auto height, index_t first) {
                      Tile::template run<decltype(height)::value, 1>(step, step.rows + first, block);
                    });
                  });
@@ -50,6 +52,7 @@ void for_each_tile_of_step(const StepForward<Real>& step) {
 template <class Real, class Weight>
 void step_forward(const StepForward<Real>& step) {
   if (step.input_weights != nullptr) {
+    round_vectors<Weight, true, true>(step);
     for_each_tile_of_step<Real, StepTile<Real, Weight, Start::bias, true, true>>(step);
   } else if (step.hidden_weights == nullptr) {
     if (step.bias == nullptr) {
@@ -58,13 +61,16 @@ void step_forward(const StepForward<Real>& step) {
       for_each_tile_of_step<Real, StepTile<Real, Weight, Start::both, false, false>>(step);
     }
   } else if (step.bias == nullptr) {
+    round_vectors<Weight, false, true>(step);
     for_each_tile_of_step<Real, StepTile<Real, Weight, Start::pre_activations, false, true>>(step);
   } else {
+    round_vectors<Weight, false, true>(step);
     for_each_tile_of_step<Real, StepTile<Real, Weight, Start::both, false, true>>(step);
   }
 }
 
 template <class Real, class Weight>
 void project_rows(const StepForward<Real>& step) {
+  round_vectors<Weight, true, false>(step);
   for_each_tile_of_step<Real, ProjectionTile<Real, Weight>>(step);
 }

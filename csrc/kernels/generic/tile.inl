@@ -104,6 +104,24 @@ template <class Real, Start start>
   return pre() + bias();
 }
 
+// A row's input and hidden state, as they are or rounded.
+template <class Weight, class Real>
+inline const Real* input_of(const StepForward<Real>& step, const StepRow<Real>* row) {
+  if constexpr (format_of<Weight>.vector_bytes == 0) {
+    return row->input;
+  } else {
+    return reinterpret_cast<const Real*>(RowVectors<Weight>(step, row - step.rows).input(0));
+  }
+}
+template <class Weight, class Real>
+inline const Real* hidden_of(const StepForward<Real>& step, const StepRow<Real>* row) {
+  if constexpr (format_of<Weight>.vector_bytes == 0) {
+    return row->hidden;
+  } else {
+    return reinterpret_cast<const Real*>(RowVectors<Weight>(step, row - step.rows).hidden());
+  }
+}
+
 // The products of one tile for `gates` gates from first_gate on, into to[r]: (blocks, gate, lane).
 template <class Real, class Weight, int rows, int blocks, int gates, Start start, bool with_input, bool with_hidden>
 [[gnu::noinline]] void gate_products(const StepForward<Real>& step, const StepRow<Real>* row, index_t block,
@@ -125,11 +143,11 @@ template <class Real, class Weight, int rows, int blocks, int gates, Start start
                 ahead_of<Real, Weight, rows>(step, block, row - step.rows, first_gate, weights, stored));
   };
   if constexpr (with_input) {
-    for (int r = 0; r < rows; ++r) vectors[r] = row[r].input;
+    for (int r = 0; r < rows; ++r) vectors[r] = input_of<Weight>(step, row + r);
     add(step.input_weights, step.input_size);
   }
   if constexpr (with_hidden) {
-    for (int r = 0; r < rows; ++r) vectors[r] = row[r].hidden;
+    for (int r = 0; r < rows; ++r) vectors[r] = hidden_of<Weight>(step, row + r);
     add(step.hidden_weights, step.hidden_size);
   }
   for (int r = 0; r < rows; ++r) {
@@ -138,14 +156,5 @@ template <class Real, class Weight, int rows, int blocks, int gates, Start start
         store(to[r] + (b * gate_count + first_gate + gate) * lanes<Real>, sums.of[r][b][gate]);
       }
     }
-  }
-}
-
-template <class Real, class Weight, int rows, int blocks, Start start, bool with_input, bool with_hidden>
-inline void tile_products(const StepForward<Real>& step, const StepRow<Real>* row, index_t block,
-                          Real* const (&to)[rows]) {
-  constexpr int gates = gates_at_once<rows>;
-  for (index_t gate = 0; gate < gate_count; gate += gates) {
-    gate_products<Real, Weight, rows, blocks, gates, start, with_input, with_hidden>(step, row, block, gate, to);
   }
 }

@@ -8,11 +8,39 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
-// WeightFormat's. Two numbers in bfloat16 make a lane of 32 bits, from which one instruction makes each of them.
+// Formats that round inputs and hidden states, too. Those that end in Dot need an instruction of their own.
+struct RoundedBFloat16 {
+  std::uint16_t bits;
+};
+struct BFloat16Dot {
+  std::uint16_t bits;
+};
+// The weights and hidden states are in 8 bits, inputs in 8 bits for each term.
+template <int terms>
+struct Int8 {
+  std::int8_t integer;
+};
+template <int terms>
+struct Int8Dot {
+  std::int8_t integer;
+};
+
+// Two numbers in bfloat16 make a lane of 32 bits, from which one instruction makes each of them.
 template <class Weight>
-constexpr index_t columns_of_group = 1;
+constexpr WeightFormat format_of{sizeof(Weight), 1, 0, 0, 1, 1, multiply_add_name};
 template <>
-constexpr index_t columns_of_group<BFloat16> = 2;
+constexpr WeightFormat format_of<BFloat16>{2, 2, 0, 0, 1, 1, multiply_add_name};
+template <>
+constexpr WeightFormat format_of<RoundedBFloat16>{2, 2, 0, 4, 1, 1, multiply_add_name};
+template <>
+constexpr WeightFormat format_of<BFloat16Dot>{2, 2, 0, 2, 1, 2, "vdpbf16ps"};
+template <int terms>
+constexpr WeightFormat format_of<Int8<terms>>{1, 4, 8, 2, terms, 2, multiply_pairs_name};
+template <int terms>
+constexpr WeightFormat format_of<Int8Dot<terms>>{1, 4, 8, 1, terms, 4, "vpdpbusd"};
+
+template <class Weight>
+constexpr index_t columns_of_group = format_of<Weight>.columns_of_group;
 
 // What one unit defines and others use. Exactly one unit defines the members of a class.
 template <class Real, class Weight>

@@ -64,3 +64,8 @@ inline Real sum_of_lanes(Vector<Real> values) {
   }
   return parts[0];
 }
+
+// In each lane, the sum of two products of signed 16-bit numbers.
+inline Bits<float> products_of_pairs(Bits<float> a, Bits<float> b) {
+  return ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+}

@@ -21,3 +21,4 @@ inline Vector<float> widen_float16(const void* from) {
   __asm__("fcvtl %0.4s, %1.4h" : "=w"(values) : "w"(bits));
   return values;
 }
+inline Bits<float> multiply_pairs(Bits<float> a, Bits<float> b) { return products_of_pairs(a, b); }

@@ -7,13 +7,13 @@ from typing import Any, TypeAlias, get_args
 import numpy.typing as npt
 
 from lstm_native._gate_order import IFGO
-from lstm_native._types import WeightDtype
+from lstm_native._types import HalfDtype
 
 Array: TypeAlias = npt.NDArray[Any]
-HALVES: tuple[WeightDtype, ...] = get_args(WeightDtype)
+HALVES: tuple[HalfDtype, ...] = get_args(HalfDtype)
 
 
-def stored_dtype(name: str | None) -> WeightDtype | None:
+def stored_dtype(name: str | None) -> HalfDtype | None:
     """Return what matrices are stored in, where that is 16 bits."""
     return next((half for half in HALVES if half == name), None)
 
@@ -66,7 +66,7 @@ class Description:
     """For each layer, or one for all."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What the file calls an unusual property: {"clip": "attribute clip of node 'lstm'"}."""
-    weight_dtype: WeightDtype | None = None
+    weight_dtype: HalfDtype | None = None
     """Either "float16" or "bfloat16", where the file stores the matrices in 16 bits."""
 
 

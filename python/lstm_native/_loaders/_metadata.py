@@ -8,7 +8,7 @@ from typing import Any
 from lstm_native._gate_order import IFGO, check_gate_order
 from lstm_native._loaders._description import HALVES
 from lstm_native._loaders._found import refuse
-from lstm_native._types import WeightDtype
+from lstm_native._types import HalfDtype
 
 KEY = "lstm_native"
 _VERSION = 1
@@ -20,7 +20,7 @@ class Metadata:
     """Properties of a model that a format has no place for."""
 
     batch_first: bool
-    weight_dtype: WeightDtype | None
+    weight_dtype: HalfDtype | None
     has_ih_bias: bool
     has_hh_bias: bool
     gate_order: str = IFGO
