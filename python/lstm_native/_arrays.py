@@ -1,13 +1,18 @@
 """Turns what callers hand in into NumPy arrays, without a copy wherever one is not needed."""
 
-from typing import Any, TypeAlias
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native._device import Taken
 
-RealArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# Without numpy.typing, whose import takes milliseconds.
+RealArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]] | np.ndarray[Any, np.dtype[np.float64]]
 
 _DLPACK_CPU = 1
 _DLPACK_CUDA = 2

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,58 +168,58 @@ def usable_cores() -> int:
     """Return the number of cores that the process may use: its affinity, its cgroups' limits."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    limit = cpu_limit(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    limit = cpu_limit("/sys/fs/cgroup", "/proc/self/cgroup")
     return max(1, min(cores, math.ceil(limit))) if limit is not None else cores
 
 
-def cpu_limit(mount: Path, membership: Path) -> float | None:
+def cpu_limit(mount: str, membership: str) -> float | None:
     """Return the CPU time per wall time that the process's cgroups allow, or None.
 
     A cgroup's limit holds for those below it. mount: where the hierarchies are; membership: the
     process's own place in each, as the kernel lists it: `0::/a/b`, in version 1 `1:cpu,cpuacct:/a`.
     """
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        lines = []
     places = {
-        tuple(names.split(",")): path for _, names, path in (line.split(":", 2) for line in lines)
+        tuple(names.split(",")): path
+        for _, names, path in (line.split(":", 2) for line in _text(membership).splitlines())
     }
     limits: list[float] = []
     for controllers, path in {("",): "/", ("cpu",): "/", **places}.items():
         if controllers == ("",):
             limits += _limits(mount, path, _limit_of_version_2)
         elif "cpu" in controllers:
-            limits += _limits(mount / "cpu", path, _limit_of_version_1)
+            limits += _limits(os.path.join(mount, "cpu"), path, _limit_of_version_1)
     return min(limits, default=None)
 
 
-def _limits(root: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+def _limits(root: str, path: str, read: Callable[[str], float | None]) -> Iterator[float]:
     """Yield the limits of a cgroup and of all above it, as far as they can be seen."""
-    place = root / path.strip("/")
-    for cgroup in (place, *place.parents):
-        if cgroup.is_relative_to(root):
-            limit = read(cgroup)
-            if limit is not None:
-                yield limit
+    names = path.strip("/").split("/")
+    for depth in range(len(names), -1, -1):
+        limit = read(os.path.join(root, *names[:depth]))
+        if limit is not None:
+            yield limit
 
 
-def _limit_of_version_2(cgroup: Path) -> float | None:
-    quota, *period = _words(cgroup / "cpu.max")  # "max 100000": none
+def _limit_of_version_2(cgroup: str) -> float | None:
+    quota, *period = _words(os.path.join(cgroup, "cpu.max"))  # "max 100000": none
     return _ratio(quota, *period) if period else None
 
 
-def _limit_of_version_1(cgroup: Path) -> float | None:
-    return _ratio(  # -1: none
-        *_words(cgroup / "cpu.cfs_quota_us"), *_words(cgroup / "cpu.cfs_period_us")
-    )
+def _limit_of_version_1(cgroup: str) -> float | None:
+    quota, period = (os.path.join(cgroup, f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return _ratio(*_words(quota), *_words(period))  # -1: none
 
 
-def _words(file: Path) -> list[str]:
+def _words(file: str) -> list[str]:
+    return _text(file).split() or [""]
+
+
+def _text(file: str) -> str:
     try:
-        return file.read_text().split() or [""]
+        with open(file, encoding="utf-8") as opened:
+            return opened.read()
     except OSError:
-        return [""]
+        return ""
 
 
 def _ratio(quota: str, period: str) -> float | None:

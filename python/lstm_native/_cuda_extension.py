@@ -1,10 +1,10 @@
 """Imports the CUDA target when it is first used. Most builds have none."""
 
 import ctypes
+import glob
 import importlib
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 _NAME = "lstm_native._cuda"
@@ -48,11 +48,11 @@ def _import() -> Any:
         library = _cublas_elsewhere(str(reason))
         if library is None:
             raise
-        ctypes.CDLL(str(library))  # by its name, the module then finds what is loaded
+        ctypes.CDLL(library)  # by its name, the module then finds what is loaded
         return importlib.import_module(_NAME)
 
 
-def _cublas_elsewhere(reason: str) -> Path | None:
+def _cublas_elsewhere(reason: str) -> str | None:
     """Return PyPI's cuBLAS that a failed import lacks, where it is installed in another folder.
 
     The module itself knows of the one beside this package. In an environment on top of another one
@@ -61,5 +61,7 @@ def _cublas_elsewhere(reason: str) -> Path | None:
     name = re.match(r"libcublas\.so\.\d+(?=: cannot open)", reason)
     if name is None:
         return None
-    found = (path for entry in sys.path for path in Path(entry).glob(f"nvidia/*/lib/{name[0]}"))
-    return next(found, None)
+    for entry in sys.path:
+        for library in glob.iglob(f"{glob.escape(entry)}/nvidia/*/lib/{name[0]}"):
+            return library
+    return None

@@ -1,13 +1,17 @@
 """Arrays in a CUDA device's memory: what callers hand in, as views, and what they get back."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _cuda_extension
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _DLPACK_CUDA = 2
 _DLPACK_MANAGED = 13

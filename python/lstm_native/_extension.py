@@ -31,7 +31,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np  # noqa: F401
 
@@ -41,7 +40,8 @@ def _bundles_blas() -> bool:
     spec = find_spec("lstm_native._core")
     if spec is None or spec.origin is None:
         return False  # the import below says what is wrong
-    return Path(spec.origin).with_name("liblstm_native_openblas.so").exists()
+    folder = os.path.dirname(spec.origin)
+    return os.path.exists(os.path.join(folder, "liblstm_native_openblas.so"))
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """Gate orders by name: rows of weights, from one order of the gates to another."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _validate
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Of the core, and of every array that the package returns.
 IFGO = "ifgo"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real, widened
@@ -31,6 +30,9 @@ from lstm_native._weights import (
     from_flat,
 )
 from lstm_native.cuda import DeviceLike
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, eq=False, repr=False)

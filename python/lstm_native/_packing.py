@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray
@@ -17,6 +16,9 @@ from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
 from lstm_native._types import ArrayLike, Compute, HalfDtype, WeightDtype
 from lstm_native._weights import from_sequence, sequence_names
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
 _HALVES: tuple[HalfDtype, ...] = get_args(HalfDtype)

@@ -4,16 +4,20 @@ A mask is a pure function of a key (the seed), a counter (which call since the s
 element's position, so it can be computed again by any number of threads, or by a backward pass.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _validate
 from lstm_native._arrays import as_array
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _WORD = 1 << 64
 

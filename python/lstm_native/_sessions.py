@@ -7,10 +7,9 @@ import struct
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real
@@ -19,6 +18,9 @@ from lstm_native._extension import core
 from lstm_native._packing import PackedWeights
 from lstm_native._stream import in_order, one_direction, widened_for
 from lstm_native._types import ArrayLike, States
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # A state as bytes: this, then h and c in C order, both little-endian.
 _HEADER = struct.Struct("<8s4sqqq")  # what it is, dtype, num_layers, widths of h and of c

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real, widened
@@ -13,6 +12,9 @@ from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights
 from lstm_native._types import ArrayLike, HostArray, States
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Stream:

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_native._device import DeviceArray
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 # Results are arrays of the input's kind and dtype.
-Array = TypeVar("Array", npt.NDArray[np.float32], npt.NDArray[np.float64], DeviceArray)
+Array = TypeVar("Array", "npt.NDArray[np.float32]", "npt.NDArray[np.float64]", DeviceArray)
 # The same where a call computes on the CPU only.
-HostArray = TypeVar("HostArray", npt.NDArray[np.float32], npt.NDArray[np.float64])
+HostArray = TypeVar("HostArray", "npt.NDArray[np.float32]", "npt.NDArray[np.float64]")
 # An `out=` is returned as it was given.
-Out = TypeVar("Out", npt.NDArray[np.float32], npt.NDArray[np.float64], DeviceArray)
+Out = TypeVar("Out", "npt.NDArray[np.float32]", "npt.NDArray[np.float64]", DeviceArray)
 
 _Scalar_co = TypeVar("_Scalar_co", bound=np.generic, covariant=True)
 
