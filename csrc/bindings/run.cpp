@@ -3,6 +3,8 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <stdexcept>
 
 #include "bindings/computation.hpp"
@@ -10,6 +12,7 @@
 #include "bindings/results.hpp"
 #include "driver/stack_forward.hpp"
 #include "plan/tape.hpp"
+#include "rng/dropout.hpp"
 
 namespace lstm_native::bindings {
 namespace {
@@ -54,6 +57,16 @@ index_t tape_elements(py::handle described, bool recompute) {
       .elements();
 }
 
+// Of one layer's outputs: what each is multiplied by.
+py::array_t<double> dropout_mask(index_t rows, index_t width, index_t layer, py::handle dropout) {
+  const rng::DropoutStream stream = masks_of(dropout);
+  auto mask = new_array_of<double>({rows, width});
+  double* const values = mask.mutable_data();
+  std::fill_n(values, mask.size(), 1.0);
+  rng::apply_dropout(values, mask.size(), static_cast<std::uint64_t>(layer * rows * width), stream);
+  return mask;
+}
+
 }  // namespace
 
 ForwardResults forward(Call call, index_t repetitions) {
@@ -72,6 +85,9 @@ void register_run(py::module_& module) {
       "call"_a, "repetitions"_a = 1, "output, h_n, c_n, and the tape, (elements, 1), or None where none is asked for.");
   module.def("tape_elements", &tape_elements, "problem"_a, "recompute"_a = false,
              "Elements of the tape that forward() fills.");
+  module.def(
+      "dropout_mask", &dropout_mask, "rows"_a, "width"_a, "layer"_a, "dropout"_a,
+      "(rows, width), rows in time order: 0 where a layer's output is dropped, elsewhere what it is multiplied by.");
 }
 
 }  // namespace lstm_native::bindings
