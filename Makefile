@@ -138,6 +138,6 @@ $(BENCH_VENV)/.installed: $(VENV)/.installed bench/requirements.txt
 
 $(PARITY_VENV)/.installed: $(VENV)/.installed
 	$(new_environment)
-	$(call from_wheel,[test],$(TORCH) scikit-learn)
+	$(call from_wheel,[test],$(TORCH) scikit-learn expecttest)
 
 include $(wildcard make/*.mk)

@@ -31,7 +31,7 @@ coverage: $(COVERAGE_VENV)/.installed ## line coverage of python/ and csrc/ by t
 
 $(COVERAGE_VENV)/.installed: $(SOURCES) tools/requirements-cuda.txt $(shell find tests/cuda_emulation -type f)
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(COVERAGE_PIP) '$(TORCH)' scikit-learn 'coverage>=7.10' 'gcovr>=8.3' -r tools/requirements-cuda.txt
+	$(COVERAGE_PIP) '$(TORCH)' scikit-learn expecttest 'coverage>=7.10' 'gcovr>=8.3' -r tools/requirements-cuda.txt
 	$(COVERAGE_PIP) '.[test]' --config-settings=cmake.define.LSTM_NATIVE_COVERAGE=ON \
 	  --config-settings=install.strip=false --config-settings=build-dir=$(COVERAGE)/module
 	PATH="$(CURDIR)/$(@D)/bin:$$PATH" cmake -S . -B $(COVERAGE)/cuda -G Ninja -DCMAKE_BUILD_TYPE=Release \

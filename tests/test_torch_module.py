@@ -58,7 +58,7 @@ def test_the_constructor_takes_what_theirs_takes():
     names = list(inspect.signature(LSTM).parameters)
     assert names == [
         *("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout"),
-        *("bidirectional", "proj_size", "device", "dtype"),
+        *("bidirectional", "proj_size", "device", "dtype", "weight_dtype"),
     ]
     ours = LSTM(3, 4, 2, False, True, 0.5, True, 0, "cpu", torch.float64)
     theirs = torch.nn.LSTM(3, 4, 2, False, True, 0.5, True, 0, "cpu", torch.float64)
@@ -193,16 +193,16 @@ def test_weights_are_read_anew_at_each_call():
 
 
 def test_threads_are_those_of_both(monkeypatch):
-    from lstm_native import _torch_autograd  # noqa: PLC0415
+    from lstm_native._torch import kernels  # noqa: PLC0415
 
     asked = []
-    prepare = _torch_autograd.prepare
+    prepare = kernels.prepare
 
     def spy(*arguments, **options):
         asked.append(options["num_threads"])
         return prepare(*arguments, **options)
 
-    monkeypatch.setattr(_torch_autograd, "prepare", spy)
+    monkeypatch.setattr(kernels, "prepare", spy)
     ours, _ = make_pair()
     before = torch.get_num_threads()
     try:

@@ -116,8 +116,8 @@ def test_dropout_of_everything():
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
-@pytest.mark.parametrize(("allow_rnn", "count"), [(False, 1), (True, 2)])
-def test_compiled_models_run_it_outside_of_their_graphs(allow_rnn, count):
+def test_compiled_models_run_it_outside_of_their_graphs():
+    """As PyTorch does with its own recurrent modules unless it is told otherwise."""
     torch._dynamo.reset()
     torch.manual_seed(8)
     model = Model(LSTM, torch.float32)
@@ -129,21 +129,13 @@ def test_compiled_models_run_it_outside_of_their_graphs(allow_rnn, count):
 
     x = draw(12, 4, 2, dtype=torch.float32)
     results = []
-    with torch._dynamo.config.patch(allow_rnn=allow_rnn):
-        for each in (model, torch.compile(model, backend=backend)):
-            model.zero_grad()
-            output = each(x)
-            output.square().mean().backward()
-            results.append([output, *(parameter.grad for parameter in model.parameters())])
-        assert all(map(torch.equal, *results))
-        # One before it, as with torch.nn.LSTM; where PyTorch is told to go on, one after it.
-        assert len(graphs) == count
-
-
-def test_one_graph_of_everything_is_refused():
-    torch._dynamo.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported):
-        torch.compile(make_pair()[0], backend="eager", fullgraph=True)(draw(4, 3, INPUT_SIZE))
+    for each in (model, torch.compile(model, backend=backend)):
+        model.zero_grad()
+        output = each(x)
+        output.square().mean().backward()
+        results.append([output, *(parameter.grad for parameter in model.parameters())])
+    assert all(map(torch.equal, *results))
+    assert len(graphs) == 1
 
 
 def run_processes(count, tmp_path):

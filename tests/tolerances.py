@@ -55,6 +55,17 @@ TOLERANCES = {
         "losses below 1 over some dozens of steps of training beside another implementation, whose "
         "rounding goes on through the weights; some 30 times what was measured",
     ),
+    "bfloat16 results": Tolerance(
+        4e-3,
+        0.0,
+        "rounded to 8 bits at the end, in units of the largest: half of a unit in the last place "
+        "is 2**-9; float64 is not rounded",
+    ),
+    "float16 results": Tolerance(
+        5e-4,
+        0.0,
+        "rounded to 11 bits at the end, in units of the largest: half of a unit is 2**-12",
+    ),
     "dropout by inversion": Tolerance(
         1e-3,
         1e-6,

@@ -30,7 +30,7 @@ _HEADER = np.dtype(
         ("form", "u4"),
     ]
 )
-_HEADER_ELEMENTS = 32
+HEADER_ELEMENTS = 32
 # What follows the header (csrc/plan/tape.hpp, TapeForm).
 GATES, GRADIENTS = 0, 2
 _MAGIC = b"LSTMTAPE"
@@ -97,8 +97,8 @@ def check_tape(
 
 def write_workspace_header(workspace: RealArray, tape: RealArray) -> None:
     """Write the tape's header into a workspace, which says that it is one."""
-    header = workspace.reshape(-1)[:_HEADER_ELEMENTS]
-    header[:] = tape.reshape(-1)[:_HEADER_ELEMENTS]
+    header = workspace.reshape(-1)[:HEADER_ELEMENTS]
+    header[:] = tape.reshape(-1)[:HEADER_ELEMENTS]
     header.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)["form"] = GRADIENTS
 
 
@@ -107,6 +107,6 @@ def _in_order(array: Any, name: str) -> tuple[Any, RealArray]:
     if isinstance(array, Taken):
         if not array.is_contiguous:
             raise ValueError(f"{name}: expected an array in C order, got strides {array.strides}")
-        return array, array.reshape(-1)[:_HEADER_ELEMENTS].to_host()
+        return array, array.reshape(-1)[:HEADER_ELEMENTS].to_host()
     tape: RealArray = array if array.flags.c_contiguous else array.copy(order="C")
-    return tape, tape.reshape(-1)[:_HEADER_ELEMENTS]
+    return tape, tape.reshape(-1)[:HEADER_ELEMENTS]

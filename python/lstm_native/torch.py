@@ -5,10 +5,9 @@ The only part of the package that needs PyTorch; `import lstm_native` does not i
 
 from __future__ import annotations
 
-import sys
+import copy
+import warnings
 from typing import Any, TypeVar
-
-from lstm_native import _validate
 
 try:
     import torch
@@ -20,20 +19,25 @@ except ImportError as reason:
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from lstm_native._torch_autograd import LSTMFunction, Options
+from lstm_native._packing import PackedWeights, check_weight_dtype
+from lstm_native._torch import calls, checks, composed, kernels, operators, swap
+from lstm_native._torch.autograd import LSTMFunction
+from lstm_native._torch.calls import are_plain, is_forward_mode, is_watched
+from lstm_native._torch.checks import FLOATS, dtypes_in_autocast
+from lstm_native._torch.kernels import Options, Tensors
+from lstm_native._torch.packed import Form, InferenceWeights
+from lstm_native._types import WeightDtype
 
-__all__ = ["LSTM"]
+__all__ = ["LSTM", "replace", "restore"]
 
 Input = TypeVar("Input", Tensor, PackedSequence)
+Model = TypeVar("Model", bound=torch.nn.Module)
 
-_ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _TIME_MAJOR = ("seq_len", "batch", "input_size")
 _BATCH_FIRST = ("batch", "seq_len", "input_size")
-_STATES = ("hx[0] (h_0)", "hx[1] (c_0)")
-_STATE = ("num_layers * num_directions", "batch", "hidden_size")
-# A module that was moved to another device is refused when it is called. "meta" computes nothing.
-_DEVICES = ("cpu", "meta")
-_DTYPES = (torch.float32, torch.float64)
+_UNBATCHED = ("seq_len", "input_size")
+_PACKED = ("sum(batch_sizes)", "input_size")
+_SEEDS = 2**63 - 1
 
 
 class LSTM(torch.nn.LSTM):
@@ -58,24 +62,31 @@ class LSTM(torch.nn.LSTM):
     device : torch.device or str, optional
         Only the CPU; "meta" makes parameters without values.
     dtype : torch.dtype, optional
-        torch.float32 or torch.float64.
+        torch.float32 or torch.float64; or torch.bfloat16 or torch.float16, whose values are
+        computed in float32 and rounded at the end.
+    weight_dtype : {"float16", "bfloat16"}, optional
+        How calls without gradients in evaluation mode store the weights, as `pack_weights` has it.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is wrong, or asks for what is not computed here. `forward` raises them for
-        tensors of the wrong shape or dtype, or on another device.
+        tensors of the wrong shape or dtype, or on another device; they are RuntimeErrors, too, as
+        those of `torch.nn.LSTM`.
     RuntimeError
-        By `forward` under `torch.autocast` or `torch.jit.trace`; by `torch.jit.script`; by a
-        backward pass with `create_graph=True`, as second derivatives are not computed; and as
-        PyTorch does, where a tensor that backward needs was changed in place.
+        By `torch.jit.script`; and as PyTorch does, where a tensor that backward needs was changed
+        in place.
+
+    Warns
+    -----
+    UserWarning
+        By torch.ao.quantization, which leaves this module as it is: see `replace`.
 
     Notes
     -----
     A tape is kept only where a gradient may be asked for, and freed with the graph. A call, and
     its backward pass, uses as many threads as `torch.get_num_threads()` says then, but at most
-    `lstm_native.get_num_threads()`. Under
-    `torch.compile` it runs as it is, between two graphs. See docs/torch.md.
+    `lstm_native.get_num_threads()`. See docs/torch.md.
 
     Examples
     --------
@@ -90,6 +101,10 @@ class LSTM(torch.nn.LSTM):
     torch.Size([64, 16])
     """
 
+    # Attributes of the class, so that pickles of older versions have them, too.
+    weight_dtype: WeightDtype | None = None
+    _inference: InferenceWeights | None = None
+
     def __init__(
         self,
         input_size: int,
@@ -102,12 +117,14 @@ class LSTM(torch.nn.LSTM):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        weight_dtype: WeightDtype | None = None,
     ) -> None:
-        if proj_size != 0:
-            raise ValueError(f"proj_size: expected 0, without a projection, got {proj_size}")
-        if device is not None and torch.device(device).type not in _DEVICES:
-            raise ValueError(f"device: expected the CPU, got {device}")
-        _check_dtype(torch.get_default_dtype() if dtype is None else dtype, "dtype")
+        checks.projection(proj_size)
+        checks.device_of_parameters(device)
+        own = torch.get_default_dtype() if dtype is None else dtype
+        checks.dtype_of_parameters(own, "dtype")
+        stored = check_weight_dtype(weight_dtype)
         super().__init__(
             input_size,
             hidden_size,
@@ -116,9 +133,12 @@ class LSTM(torch.nn.LSTM):
             batch_first,
             dropout,
             bidirectional,
+            proj_size=proj_size,
             device=device,
             dtype=dtype,
         )
+        if stored is not None:
+            self.weight_dtype = stored
 
     def forward(
         self, input: Input, hx: tuple[Tensor, Tensor] | None = None
@@ -139,134 +159,248 @@ class LSTM(torch.nn.LSTM):
         (h_n, c_n) : tuple of torch.Tensor
             Shaped as `hx`.
         """
-        if "torch._dynamo" in sys.modules:  # elsewhere nothing is compiled
-            return _call_uncompiled(self, input, hx)  # type: ignore[no-any-return]
         return self._call(input, hx)  # type: ignore[no-any-return]
 
     def _call(self, input: Any, hx: Any) -> Any:
-        if torch.is_autocast_enabled("cpu"):
-            raise RuntimeError(
-                "input: expected float32 or float64, but torch.autocast is on for the CPU; "
-                "call this module under torch.autocast('cpu', enabled=False)"
-            )
-        if torch.jit.is_tracing():
-            raise RuntimeError(_no_torch_script("torch.jit.trace"))
-        states = () if hx is None else _pair(hx)
-        weights = [weight for cell in self.all_weights for weight in cell]
-        if isinstance(input, PackedSequence):
-            rows, batch_sizes, order, original_order = input
-            batch = int(batch_sizes[0])
-            self._check(rows, states, weights, ("sum(batch_sizes)", "input_size"), batch)
-            if states:
-                states = self.permute_hidden(states, order)
-            output, finals = self._run(rows, states, weights, batch, batch_sizes)
-            packed = PackedSequence(output, batch_sizes, order, original_order)
-            return packed, self.permute_hidden(finals, original_order)
-        if not isinstance(input, Tensor):
-            expected = "a torch.Tensor or a PackedSequence"
-            raise TypeError(f"input: expected {expected}, got {_validate.described(input)}")
+        is_packed = isinstance(input, PackedSequence)
+        if not (is_packed or isinstance(input, Tensor)) or not (hx is None or type(hx) is tuple):
+            proxy = calls.leaf_of_symbolic_trace(self, input, hx)
+            if proxy is not None:
+                return proxy
+        states = () if hx is None else checks.pair(hx)
+        if is_packed:
+            return self._apply_to_packed(input, states)
+        checks.kind_of_input(input)
         if input.dim() == 2:
-            self._check(input, states, weights, ("seq_len", "input_size"), None)
-            batch_axis = 0 if self.batch_first else 1
-            x, states = input.unsqueeze(batch_axis), tuple(state.unsqueeze(1) for state in states)
-            output, (h_n, c_n) = self._run(x, states, weights, 1)
-            return output.squeeze(batch_axis), (h_n.squeeze(1), c_n.squeeze(1))
+            self._check_shapes(input, states, _UNBATCHED, ())
+            axis = 0 if self.batch_first else 1
+            states = tuple(state.unsqueeze(1) for state in states)
+            output, h_n, c_n = self._run(input.unsqueeze(axis), states, None)
+            return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
         batch = input.shape[0 if self.batch_first else 1] if input.dim() == 3 else 0
-        meaning = _BATCH_FIRST if self.batch_first else _TIME_MAJOR
-        self._check(input, states, weights, meaning, batch)
-        return self._run(input, states, weights, batch)
-
-    def __prepare_scriptable__(self) -> Any:
-        raise RuntimeError(_no_torch_script("torch.jit.script"))
-
-    def _check(
-        self, x: Any, states: Any, weights: Any, meaning: tuple[str, ...], batch: int | None
-    ) -> None:
-        """Check a call's tensors; batch: None where there is no axis of it."""
-        dtype = weights[0].dtype
-        if dtype not in _DTYPES or not all(
-            tensor.is_cpu and tensor.dtype == dtype and tensor.layout == torch.strided
-            for tensor in (*weights, x, *states)
-        ):
-            self._refuse(x, states, weights)
-        _validate.shape(x, "input", (*[None] * (len(meaning) - 1), self.input_size), meaning)
-        cells = self.num_layers * (2 if self.bidirectional else 1)
-        for name, state in zip(_STATES, states, strict=False):
-            if batch is None:
-                _validate.shape(state, name, (cells, self.hidden_size), _STATE[::2])
-            else:
-                _validate.shape(state, name, (cells, batch, self.hidden_size), _STATE)
-
-    def _refuse(self, x: Any, states: Any, weights: Any) -> None:
-        """Raise an error that names the tensor of another dtype, device or layout."""
-        roles = _ROLES if self.bias else _ROLES[:2]
-        dtype = weights[0].dtype
-        _check_dtype(dtype, "weight_ih_l0")
-        names = [
-            f"{role}_l{layer}{suffix}"
-            for layer in range(self.num_layers)
-            for suffix in (("", "_reverse") if self.bidirectional else ("",))
-            for role in roles
-        ]
-        names += ["input", *_STATES]
-        for name, tensor in zip(names, (*weights, x, *states), strict=False):
-            if not tensor.is_cpu or tensor.layout != torch.strided:
-                got = f"one on {tensor.device} with layout {tensor.layout}"
-                raise ValueError(f"{name}: expected a strided tensor on the CPU, got {got}")
-            if tensor.dtype != dtype:
-                like = f"{dtype}, the same as weight_ih_l0"
-                raise TypeError(f"{name}: expected dtype {like}, got {tensor.dtype}")
-
-    def _run(
-        self, x: Any, states: Any, weights: Any, batch: int, batch_sizes: Any = None
-    ) -> tuple[Any, tuple[Any, Any]]:
-        if not states:
-            cells = self.num_layers * (2 if self.bidirectional else 1)
-            states = (x.new_zeros(cells, batch, self.hidden_size),) * 2
-        drops = self.training and self.dropout > 0.0 and self.num_layers > 1
-        options = Options(
-            num_layers=self.num_layers,
-            dropout=self.dropout if drops else 0.0,
-            bidirectional=self.bidirectional,
-            batch_first=self.batch_first,
-            batch_sizes=None if batch_sizes is None else batch_sizes.clone().numpy(),
-            bias=self.bias,
-            seed=int(torch.empty((), dtype=torch.int64, device="cpu").random_()) if drops else 0,
-        )
-        tensors = (x, *states, *weights)
-        keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        output, h_n, c_n = LSTMFunction.apply(options, keep_tape, *tensors)
+        axes = _BATCH_FIRST if self.batch_first else _TIME_MAJOR
+        self._check_shapes(input, states, axes, (batch,))
+        output, h_n, c_n = self._run(input, states, None)
         return output, (h_n, c_n)
 
+    def _apply_to_packed(self, packed: Any, states: Any) -> Any:
+        rows, batch_sizes, order, original_order = packed
+        batch = None  # where a tracer runs, only the operator's kernel reads values
+        if not is_watched() and are_plain((batch_sizes,), torch.int64):
+            batch = checks.first_batch_size(batch_sizes, rows)
+        self._check_shapes(rows, states, _PACKED, (batch,))
+        if states:
+            states = self.permute_hidden(states, order)
+        output, *finals = self._run(rows, states, batch_sizes)
+        result = PackedSequence(output, batch_sizes, order, original_order)
+        return result, self.permute_hidden(tuple(finals), original_order)
 
-_uncompiled: list[Any] = []
+    def _check_shapes(
+        self, x: Any, states: Any, axes: tuple[str, ...], batch: tuple[int | None, ...]
+    ) -> None:
+        """batch: of the states; () where there is no axis of it, None where it is not known."""
+        checks.input_shape(x, axes, self.input_size)
+        if states:
+            cells = self.num_layers * (2 if self.bidirectional else 1)
+            sizes = self.proj_size or self.hidden_size, self.hidden_size
+            checks.state_shapes(states, cells, batch, sizes)
+
+    def _run(self, x: Any, states: Any, batch_sizes: Any) -> Any:
+        """Return output, h_n, c_n of input with a batch; states may be ()."""
+        weights = self._weights()
+        dtype = weights[0].dtype
+        autocast = torch.is_autocast_enabled("cpu")
+        if dtype in FLOATS and not autocast:
+            tensors = x, *states, *weights
+            plain = are_plain(tensors, dtype)
+            if not plain:
+                self._check_tensors(x, states, weights)
+            return self._compute(x, states, weights, batch_sizes, plain)
+        self._check_tensors(x, states, weights, any_dtype=autocast)
+        computed, returned = dtypes_in_autocast(dtype) if autocast else (torch.float32, dtype)
+        plain = all(are_plain((tensor,), tensor.dtype) for tensor in (x, *states, *weights))
+        x, *states = (tensor.to(computed) for tensor in (x, *states))
+        found = self._compute(x, states, weights, batch_sizes, plain)
+        return tuple(tensor.to(returned) for tensor in found)
+
+    def _compute(self, x: Any, states: Any, weights: Any, batch_sizes: Any, plain: bool) -> Any:
+        """Do so on input and states of float32 or float64."""
+        drops = self.training and self.dropout > 0.0 and self.num_layers > 1
+        options = Options(
+            batch_sizes,
+            torch.randint(_SEEDS, (), device="cpu") if drops else None,
+            self.num_layers,
+            self.bidirectional,
+            self.batch_first,
+            self.dropout if drops else 0.0,
+        )
+        records = torch.is_grad_enabled() and any(
+            tensor.requires_grad for tensor in (x, *states, *weights)
+        )
+        eager = plain and not is_watched()
+        if eager and not records and not self.training:
+            packed = self._packed(weights)
+            if packed is not None:
+                return kernels.infer(x, states, packed, options)
+        if any(weight.dtype is not x.dtype for weight in weights):
+            weights = [weight.to(x.dtype) for weight in weights]
+        if not eager:
+            h_0, c_0 = states or kernels.zero_states(x, weights, options)
+            run = composed.forward if is_forward_mode() else operators.lstm
+            return run(Tensors(x, h_0, c_0, weights), options)
+        h_0, c_0 = states or (None, None)
+        if records:
+            return LSTMFunction.apply(kernels.forward, options, x, h_0, c_0, *weights)
+        return kernels.forward(Tensors(x, h_0, c_0, weights), options, False)[:3]
+
+    def _weights(self) -> list[Any]:
+        parameters = self._parameters
+        try:
+            return [parameters[name] for name in self._flat_weights_names]
+        except KeyError:  # parametrized, or replaced by what is no parameter
+            return [getattr(self, name) for name in self._flat_weights_names]
+
+    def _packed(self, weights: Any) -> PackedWeights | None:
+        inference = self._inference
+        if inference is None:
+            # Not by __setattr__, which would look at it as at a parameter's value.
+            inference = self.__dict__["_inference"] = InferenceWeights()
+        form = Form(self.num_layers, self.bidirectional, self.bias, self.weight_dtype)
+        return inference.of(weights, form)
+
+    def _check_tensors(self, x: Any, states: Any, weights: Any, any_dtype: bool = False) -> None:
+        names = (*self._flat_weights_names, "input", *checks.STATES)
+        checks.tensors(names, (*weights, x, *states), weights[0], any_dtype)
+
+    def train(self, mode: bool = True) -> LSTM:
+        """Set training or evaluation mode, and forget weights that were packed."""
+        self._forget_packed()
+        return super().train(mode)  # type: ignore[no-any-return]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> LSTM:
+        self._forget_packed()
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return]
+
+    def _forget_packed(self) -> None:
+        self.__dict__.pop("_inference", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        state.pop("_inference", None)  # others pack anew
+        return state
+
+    def extra_repr(self) -> str:
+        stored = f", weight_dtype={self.weight_dtype!r}" if self.weight_dtype else ""
+        return f"{super().extra_repr()}{stored}"
+
+    @property
+    def qconfig(self) -> Any:
+        """What torch.ao.quantization leaves at each module."""
+        try:
+            return self.__dict__["qconfig"]
+        except KeyError:
+            raise AttributeError("qconfig") from None
+
+    @qconfig.setter
+    def qconfig(self, value: Any) -> None:
+        self.__dict__["qconfig"] = value
+        warnings.warn(
+            "torch.ao.quantization does not quantize an lstm_native.torch.LSTM; "
+            "lstm_native.torch.replace(model, weight_dtype=...) makes its weights smaller",
+            UserWarning,
+            stacklevel=2,
+        )
+
+    @qconfig.deleter
+    def qconfig(self) -> None:
+        del self.__dict__["qconfig"]
+
+    def to_torch(self) -> torch.nn.LSTM:
+        """Return a `torch.nn.LSTM` with the same parameters, which can be exported anywhere."""
+        theirs = copy.copy(self)
+        restore(theirs)
+        return theirs
+
+    def __prepare_scriptable__(self) -> Any:
+        raise RuntimeError(
+            "lstm_native.torch.LSTM: expected to be called by Python, got torch.jit.script; "
+            "lstm_native.torch.restore(model) makes a torch.nn.LSTM of each"
+        )
 
 
-def _call_uncompiled(module: LSTM, input: Any, hx: Any) -> Any:
-    """Exclude the call from torch.compile. Loading torch.compile takes seconds, so only if used."""
-    if not _uncompiled:
-        _uncompiled.append(torch.compiler.disable(LSTM._call))
-    return _uncompiled[0](module, input, hx)
+def replace(model: Model, weight_dtype: WeightDtype | None = None) -> Model:
+    """Make an `LSTM` of each `torch.nn.LSTM` in a model, in place.
 
+    Parameters, hooks and references to the modules stay as they are. Subclasses of `torch.nn.LSTM`
+    are left out.
 
-def _pair(hx: Any) -> Any:
-    if not isinstance(hx, tuple | list) or len(hx) != 2:
-        got = f"{len(hx)} item(s)" if isinstance(hx, tuple | list) else _validate.described(hx)
-        raise TypeError(f"hx: expected a tuple of two tensors (h_0, c_0), got {got}")
-    for index, state in enumerate(hx):
-        if not isinstance(state, Tensor):
-            got = _validate.described(state)
-            raise TypeError(f"hx[{index}]: expected a torch.Tensor, got {got}")
-    return tuple(hx)
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A model, or a `torch.nn.LSTM` itself.
+    weight_dtype : {"float16", "bfloat16"}, optional
+        As for `LSTM`; it also holds for each `LSTM` that is in the model already.
 
+    Returns
+    -------
+    torch.nn.Module
+        The model.
 
-def _check_dtype(dtype: Any, name: str) -> None:
-    if dtype not in _DTYPES:
-        raise TypeError(f"{name}: expected torch.float32 or torch.float64, got {dtype}")
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        If an argument is wrong, or an LSTM's parameters are such as are not computed here: the
+        model is as it was.
 
-
-def _no_torch_script(what: str) -> str:
-    return (
-        f"lstm_native.torch.LSTM: expected to be called by Python, got {what}; "
-        "load its state_dict into a torch.nn.LSTM for that"
+    Examples
+    --------
+    >>> import torch
+    >>> from lstm_native.torch import replace, restore
+    >>> model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(8, 16), "head": torch.nn.Linear(16, 2)})
+    >>> replace(model)
+    ModuleDict(
+      (lstm): LSTM(8, 16)
+      (head): Linear(in_features=16, out_features=2, bias=True)
     )
+    >>> type(model.lstm), type(restore(model).lstm)
+    (<class 'lstm_native.torch.LSTM'>, <class 'torch.nn.modules.rnn.LSTM'>)
+    """
+    stored = check_weight_dtype(weight_dtype)
+    swap.swap(model, torch.nn.LSTM, LSTM, _refuse)
+    for _, module in swap.modules_of(model, LSTM):
+        module._forget_packed()
+        if stored is not None or "weight_dtype" in module.__dict__:
+            module.weight_dtype = stored
+    return model
+
+
+def restore(model: Model) -> Model:
+    """Make a `torch.nn.LSTM` of each `LSTM` in a model, in place, as before `replace`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A model, or an `LSTM` itself.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no torch.nn.Module.
+    """
+    for module in swap.swap(model, LSTM, torch.nn.LSTM, lambda _: None):
+        for name in ("_inference", "weight_dtype"):
+            module.__dict__.pop(name, None)
+    return model
+
+
+def _refuse(module: Any) -> None:
+    """Refuse a torch.nn.LSTM that is not computed here."""
+    checks.projection(module.proj_size)
+    for name, parameter in module.named_parameters():
+        checks.device_of_parameters(parameter.device)
+        checks.dtype_of_parameters(parameter.dtype, name)

@@ -1,95 +1,149 @@
-"""A call's part in PyTorch's autograd: forward with a tape, backward from it."""
+"""Runs the core on the memory of PyTorch's tensors: forward, and backward from a tape."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
 from lstm_native._config import get_num_threads
-from lstm_native._functional import prepare
-from lstm_native._run import ForwardCall, forward
+from lstm_native._functional import lstm, prepare
+from lstm_native._packing import PackedWeights
+from lstm_native._run import ForwardCall
+from lstm_native._run import forward as run_forward
+from lstm_native._torch.errors import as_torch_errors
 from lstm_native._types import Need
 from lstm_native._vjp import Pullback
 
 
 class Options(NamedTuple):
-    """What a call is told besides its tensors."""
+    """What a call is told besides its tensors. The operators take the fields in this order."""
 
+    batch_sizes: Any
+    """Of a packed sequence: a tensor of integers."""
+    seed: Any
+    """Of the dropout masks: a tensor of one integer, or None where nothing is dropped."""
     num_layers: int
-    dropout: float
     bidirectional: bool
     batch_first: bool
-    batch_sizes: Any
-    bias: bool
-    seed: int
+    dropout: float
 
-    def call(self, x: Any, h_0: Any, c_0: Any, *weights: Any) -> ForwardCall:
-        """Return the checked call on these tensors' memory."""
-        return prepare(
+
+class Needs(NamedTuple):
+    """Which gradients a backward pass computes."""
+
+    input: bool
+    states: bool
+    weights: bool
+
+    def names(self) -> list[Need]:
+        return [name for name, wanted in self._asdict().items() if wanted]  # type: ignore[misc]
+
+
+class Tensors(NamedTuple):
+    """What a call reads; None for states that are zero."""
+
+    input: Any
+    h_0: Any
+    c_0: Any
+    weights: Sequence[Any]
+
+
+class OutputGradients(NamedTuple):
+    """Gradients of a call's results; None: zero."""
+
+    output: Any
+    h_n: Any
+    c_n: Any
+
+
+# output, h_n, c_n and the tape.
+Results: TypeAlias = tuple[Any, Any, Any, Any]
+Forward: TypeAlias = Callable[[Tensors, Options, bool], Results]
+
+
+def forward(tensors: Tensors, options: Options, keep_tape: bool) -> Results:
+    """Return output, h_n, c_n and the tape, which is None unless it is kept."""
+    with as_torch_errors:
+        call = _call(tensors, options)
+        results = run_forward(call._replace(tape="gates") if keep_tape else call)
+    output, h_n, c_n, tape = map(_tensor, results)
+    return output, h_n, c_n, tape
+
+
+def infer(x: Any, states: Any, packed: PackedWeights, options: Options) -> tuple[Any, Any, Any]:
+    """Return output, h_n, c_n of a call without a tape, with weights that are packed."""
+    sizes = options.batch_sizes
+    with as_torch_errors:
+        results = lstm(
             _array(x),
-            (_array(h_0), _array(c_0)),
-            [_array(weight) for weight in weights],
-            self.num_layers,
-            self.dropout,
-            True,
-            self.bidirectional,
-            self.batch_first,
-            self.batch_sizes,
-            False,
-            self.bias,
-            self.bias,
-            seed=self.seed,
-            num_threads=min(torch.get_num_threads(), get_num_threads()),  # as it is now
+            tuple(map(_array, states)) if states else None,
+            packed,
+            batch_first=options.batch_first,
+            batch_sizes=None if sizes is None else _array(sizes),
+            num_threads=_threads(),
         )
+    output, h_n, c_n = map(torch.from_numpy, results)
+    return output, h_n, c_n
 
 
-class LSTMFunction(torch.autograd.Function):
-    """Takes part in autograd: options, whether to keep a tape, input, h_0, c_0, *weights."""
+def backward(
+    tensors: Tensors, options: Options, tape: Any, given: OutputGradients, needs: Needs
+) -> tuple[Any, Any, Any, Sequence[Any]]:
+    """Return the gradients of input, h_0, c_0 and the weights; None, or none, where not needed."""
+    pullback: Pullback[Any] = Pullback(_call(tensors, options), _array(tape), transposed=False)
+    d_input, (d_h, d_c), d_weights = pullback(*map(_array, given), needs=needs.names())
+    return _tensor(d_input), _tensor(d_h), _tensor(d_c), [*map(_tensor, d_weights or ())]
 
-    @staticmethod
-    def forward(ctx: Any, options: Options, keep_tape: bool, *tensors: Any) -> tuple[Any, ...]:
-        call = options.call(*tensors)
-        if keep_tape:
-            call = call._replace(tape="gates")
-        output, h_n, c_n, tape = forward(call)
-        if tape is not None:
-            # Saved tensors are freed with the graph, and checked for changes; attributes aren't.
-            ctx.save_for_backward(*tensors, torch.from_numpy(tape))
-            ctx.options = options
-            ctx.set_materialize_grads(False)
-        return tuple(torch.from_numpy(array) for array in (output, h_n, c_n))
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
-        # A graph of the gradients would lack this part.
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "lstm_native.torch.LSTM: expected a backward pass with create_graph=False, as "
-                "second derivatives are not computed, got create_graph=True"
-            )
-        *tensors, tape = ctx.saved_tensors
-        options: Options = ctx.options
-        needed = ctx.needs_input_grad[2:]
-        needs: dict[Need, bool] = {
-            "input": needed[0],
-            "states": any(needed[1:3]),
-            "weights": any(needed[3:]),
-        }
-        pullback: Pullback[Any] = Pullback(options.call(*tensors), _array(tape), transposed=False)
-        d_input, d_states, d_weights = pullback(
-            *(None if gradient is None else _array(gradient) for gradient in gradients),
-            needs=[name for name, wanted in needs.items() if wanted],
-        )
-        arrays = (d_input, *d_states, *(d_weights or [None] * len(needed[3:])))
-        return (
-            None,
-            None,
-            *(
-                torch.from_numpy(array) if wanted and array is not None else None
-                for array, wanted in zip(arrays, needed, strict=True)
-            ),
-        )
+def zero_states(x: Any, weights: Sequence[Any], options: Options) -> tuple[Any, Any]:
+    """Return h_0 and c_0 of a call that was given none."""
+    cells = options.num_layers * (2 if options.bidirectional else 1)
+    if options.batch_sizes is not None:
+        batch = int(options.batch_sizes[0])
+    else:
+        batch = x.shape[0 if options.batch_first else 1]
+    gates, hidden_size = weights[1].shape
+    return x.new_zeros(cells, batch, hidden_size), x.new_zeros(cells, batch, gates // 4)
+
+
+def _call(tensors: Tensors, options: Options) -> ForwardCall:
+    """Return the checked call on the tensors' memory."""
+    x, h_0, c_0, weights = tensors
+    directions = 2 if options.bidirectional else 1
+    biases = len(weights) // (options.num_layers * directions) >= _WITH_BIASES
+    sizes, seed = options.batch_sizes, options.seed
+    return prepare(
+        _array(x),
+        None if h_0 is None else (_array(h_0), _array(c_0)),
+        [*map(_array, weights)],
+        options.num_layers,
+        options.dropout,
+        True,
+        options.bidirectional,
+        options.batch_first,
+        None if sizes is None else _array(sizes),
+        False,
+        biases,
+        biases,
+        seed=0 if seed is None else int(seed),
+        num_threads=_threads(),
+    )
+
+
+def _threads() -> int:
+    """As both settings are when a call runs."""
+    theirs: int = torch.get_num_threads()
+    return min(theirs, get_num_threads())
+
+
+# Arrays per layer and direction: two matrices and two biases.
+_WITH_BIASES = 4
 
 
 def _array(tensor: Any) -> Any:
     """Return the tensor's own memory as a NumPy array."""
-    return tensor.numpy(force=True)
+    return None if tensor is None else tensor.numpy(force=True)
+
+
+def _tensor(array: Any) -> Any:
+    return None if array is None else torch.from_numpy(array)

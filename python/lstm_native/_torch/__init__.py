@@ -1,0 +1,1 @@
+"""What `lstm_native.torch` consists of."""

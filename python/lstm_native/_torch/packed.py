@@ -1,0 +1,115 @@
+"""A module's weights, packed for inference for as long as they stay what they were."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from lstm_native._packing import PackedWeights, pack_weights
+from lstm_native._torch.errors import as_torch_errors
+from lstm_native._types import WeightDtype
+
+
+class Form(NamedTuple):
+    """How weights are packed."""
+
+    num_layers: int
+    bidirectional: bool
+    bias: bool
+    weight_dtype: WeightDtype | None
+
+
+class _Seen(NamedTuple):
+    """Parameters at one call: which they were, and by what a change of them is noticed."""
+
+    references: tuple[Any, ...]
+    places: tuple[tuple[int, int], ...]
+    """Version and address."""
+    samples: tuple[tuple[Any, int, int], ...]
+    """Of each, its memory as integers, and the position and the value of one of them."""
+    form: Form
+    packed: PackedWeights | None
+
+    def holds(self, weights: Sequence[Any], form: Form) -> bool:
+        return (
+            self.form == form
+            and all(
+                reference() is weight and weight._version == version and weight.data_ptr() == place
+                for weight, reference, (version, place) in zip(
+                    weights, self.references, self.places, strict=True
+                )
+            )
+            # A change through `.data` leaves a parameter's version as it is.
+            and all(memory.item(place) == value for memory, place, value in self.samples)
+        )
+
+
+class InferenceWeights:
+    """Packs parameters at the first call with them, so that all calls have the same bits.
+
+    Tensors in the place of parameters, as of `functional_call`, may be others at each call. Safe
+    under threads: what is kept is replaced as a whole, and parameters that change while they are
+    packed have another version afterwards.
+    """
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: _Seen | None = None
+
+    @property
+    def nbytes(self) -> int:
+        seen = self._seen
+        return 0 if seen is None or seen.packed is None else seen.packed.nbytes
+
+    def of(self, weights: Sequence[Any], form: Form) -> PackedWeights | None:
+        """Return packed weights, or None where the call reads them as they are."""
+        seen = self._seen
+        known = seen is not None and len(seen.references) == len(weights)
+        if seen is None or not known or not seen.holds(weights, form):
+            self._seen = seen = _seen(weights, form)
+        if seen is None:  # packed weights could not be known to be stale
+            return None if form.weight_dtype is None else _pack(weights, form)
+        if seen.packed is None:
+            self._seen = seen = seen._replace(packed=_pack(weights, form))
+        return seen.packed
+
+
+def _seen(weights: Sequence[Any], form: Form) -> _Seen | None:
+    """Return what tells whether they change, or None where nothing does."""
+    if not all(
+        type(weight) is torch.nn.Parameter and weight.is_contiguous() and not weight.is_inference()
+        for weight in weights
+    ):
+        return None
+    samples = []
+    places = tuple((weight._version, weight.data_ptr()) for weight in weights)
+    for weight in weights:
+        array = weight.detach().flatten().view(_INTEGERS[weight.element_size()]).numpy()
+        samples.append((array, array.size // 2, array.item(array.size // 2)))
+    return _Seen(tuple(map(weakref.ref, weights)), places, tuple(samples), form, None)
+
+
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _pack(weights: Sequence[Any], form: Form) -> PackedWeights:
+    stored = form.weight_dtype or _STORED.get(weights[0].dtype)
+    whole = [weight.float() if weight.dtype in _STORED else weight for weight in weights]
+    with as_torch_errors:
+        return pack_weights(
+            [weight.numpy(force=True) for weight in whole],
+            form.num_layers,
+            form.bidirectional,
+            False,
+            form.bias,
+            form.bias,
+            weight_dtype=stored,
+        )
+
+
+# Parameters of 16 bits keep their values.
+_STORED: dict[Any, WeightDtype] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
