@@ -7,8 +7,6 @@ import warnings
 
 import pytest
 
-from lstm_native._torch import packed as packing
-from lstm_native.torch import replace, restore
 from torch_pairs import (
     HIDDEN_SIZE,
     INPUT_SIZE,
@@ -19,6 +17,10 @@ from torch_pairs import (
     make_pair,
     torch,
 )
+
+# After torch_pairs, which skips this file where PyTorch is not installed.
+from lstm_native._torch import packed as packing  # isort: skip
+from lstm_native.torch import replace, restore  # isort: skip
 
 pytestmark = pytest.mark.parity
 
