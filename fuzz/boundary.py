@@ -13,6 +13,7 @@ import numpy as np
 
 from fuzz.arrays import LARGEST, REALS, plain, spoil
 from fuzz.reader import Reader
+from lstm_native import Cell
 from lstm_native import _core as core
 from lstm_native._backward import OutputGradients, Wanted
 from lstm_native._run import CellWeights, Dropout, ForwardCall, Problem
@@ -20,6 +21,16 @@ from lstm_native._sizes import Sizes
 
 SIZES = (0, 1, 2, 3, 7, 8, 16, 17, 33)
 ODD_SIZES = (*SIZES, -1, -(2**63), 2**31, 2**40, 2**62, 2**63 - 1)
+CELLS = (
+    *[Cell()] * 4,
+    Cell(input_forget=True),
+    Cell(peepholes=True),
+    Cell(
+        activations=("HardSigmoid", "Softplus", "Elu", "Relu", "ScaledTanh", "Softsign"),
+        clip=0.5,
+        peepholes=True,
+    ),
+)
 EXPECTED = (TypeError, ValueError, MemoryError, RuntimeError, IndexError)
 
 
@@ -35,10 +46,13 @@ def maybe_spoilt(reader: Reader, value: Any) -> Any:
     return value if other is None else other
 
 
-def cells(reader: Reader, sizes: tuple[int, int, int, int], dtype: Any) -> list[Any]:
+def cells(
+    reader: Reader, sizes: tuple[int, int, int, int], dtype: Any, cell: Cell = CELLS[0]
+) -> list[Any]:
     """Return weights, or places for their gradients."""
     features, hidden, layers, directions = sizes
     listed = []
+    has_peepholes = cell.peepholes != reader.once_in(8)
     for layer in range(layers):
         width = features if layer == 0 else hidden * directions
         for _ in range(directions):
@@ -49,7 +63,10 @@ def cells(reader: Reader, sizes: tuple[int, int, int, int], dtype: Any) -> list[
             b = [array(reader, 4 * hidden, dtype=dtype) for _ in range(2)]
             both = [None if reader.once_in(4) else maybe_spoilt(reader, bias) for bias in b]
             matrices = (maybe_spoilt(reader, w_ih), maybe_spoilt(reader, w_hh))
-            listed.append(CellWeights(*matrices, *both))
+            peephole = None
+            if has_peepholes:
+                peephole = maybe_spoilt(reader, array(reader, 3 * hidden, dtype=dtype))
+            listed.append(CellWeights(*matrices, *both, peephole))
     if reader.once_in(8):
         listed = listed[:-1] if reader.once_in(2) else listed * 2
     return listed
@@ -63,6 +80,7 @@ class Drawn:
         self.steps, self.batch = reader.integer(1, 5), reader.integer(0, 9)
         self.features, self.hidden = reader.choose(SIZES[1:]), reader.choose(SIZES[1:])
         self.layers, self.directions = reader.integer(1, 3), reader.integer(1, 2)
+        self.cell = reader.choose(CELLS)
         self.batch_sizes: list[int] = []
         self.lengths: list[int] = []
         kind = reader.integer(0, 2)
@@ -110,6 +128,8 @@ class Drawn:
             split=reader.choose(
                 [None, None, (1, 1, 1), (2, 1, 1), (1, 3, 1), (1, 1, 2), (0, -1, 9)]
             ),
+            cell=self.cell,
+            reverse=reader.once_in(4),
         )
 
     def tape(self, reader: Reader, problem: Problem, recompute: bool) -> Any:
@@ -137,7 +157,7 @@ def of_call(reader: Reader) -> None:
         input=drawn.x,
         h_0=drawn.h,
         c_0=drawn.c,
-        weights=cells(reader, drawn.sizes, drawn.dtype),
+        weights=cells(reader, drawn.sizes, drawn.dtype, drawn.cell),
         batch_first=reader.once_in(4),
         tape=reader.choose([None, "gates", "hidden"]),
     )
@@ -145,7 +165,7 @@ def of_call(reader: Reader) -> None:
         weights: Any = call.weights
         if reader.once_in(3):
             name = reader.choose(["native", "native", "float16", "int8"])
-            weights = core.PackedWeights(call.weights, drawn.directions == 2, name)
+            weights = core.PackedWeights(call.weights, drawn.directions == 2, name, drawn.cell)
         core.forward(call._replace(weights=weights))
     with contextlib.suppress(*EXPECTED):
         core.explain(call)
@@ -163,7 +183,7 @@ def of_backward(reader: Reader, drawn: Drawn, call: ForwardCall) -> None:
     given = OutputGradients(
         maybe(drawn.output(reader)), maybe(drawn.states(reader)), maybe(drawn.states(reader))
     )
-    gradients = cells(reader, drawn.sizes, drawn.dtype)
+    gradients = cells(reader, drawn.sizes, drawn.dtype, drawn.cell)
     wanted = Wanted(
         input=reader.once_in(2),
         states=reader.once_in(2),
@@ -186,16 +206,17 @@ def of_plain(reader: Reader) -> None:
     ragged = reader.choose([None, (drawn.batch_sizes, None), (None, drawn.lengths)])
     form = (drawn.layers, drawn.directions == 2, reader.once_in(4))
     with contextlib.suppress(*EXPECTED):
-        flat = [array for cell in listed for array in cell]
+        flat = [array for cell in listed for array in cell[:4]]
         core.lstm_if_plain(drawn.x, states, flat, form, ragged, reader.choose([0, 1, 3, -1]))
     with contextlib.suppress(*EXPECTED):
         offsets = [
-            tuple(reader.choose([-1, 0, 3, *ODD_SIZES]) for _ in range(4))
+            tuple(reader.choose([-1, 0, 3, *ODD_SIZES]) for _ in range(5))
             for _ in range(drawn.layers * drawn.directions)
         ]
         weight = array(reader, reader.choose(SIZES) ** 2, dtype=drawn.dtype)
         sizes = Sizes(drawn.features, drawn.hidden, drawn.layers, drawn.directions == 2)
-        operator = core.Operator(sizes, form[2], reader.choose([weight.size, 3]), offsets)
+        described = (form[2], drawn.cell, reader.once_in(4))
+        operator = core.Operator(sizes, described, reader.choose([weight.size, 3]), offsets)
         operator.run_if_plain(drawn.x, states, weight, masks(reader), reader.once_in(2), 2)
 
 
@@ -221,9 +242,11 @@ def of_stream(reader: Reader) -> None:
     """Use a core stream with arrays that do not fit."""
     drawn = Drawn(reader)
     with contextlib.suppress(*EXPECTED):
-        weights = cells(reader, (drawn.features, drawn.hidden, drawn.layers, 1), drawn.dtype)
-        packed = core.PackedWeights(weights, reader.once_in(8), "native")
-        stream = core.Stream(packed, reader.choose(ODD_SIZES), reader.choose([1, 2, 0]))
+        sizes = (drawn.features, drawn.hidden, drawn.layers, 1)
+        weights = cells(reader, sizes, drawn.dtype, drawn.cell)
+        packed = core.PackedWeights(weights, reader.once_in(8), "native", drawn.cell)
+        batch, threads = reader.choose(ODD_SIZES), reader.choose([1, 2, 0])
+        stream = core.Stream(packed, batch, threads, drawn.cell)
         for _ in range(reader.integer(0, 3)):
             x = maybe_spoilt(reader, array(reader, 2, 1, drawn.features, dtype=drawn.dtype))
             out = maybe_spoilt(reader, array(reader, 2, 1, drawn.hidden, dtype=drawn.dtype))

@@ -69,26 +69,28 @@ def pack(case: Case, transposed: bool = False, **options: Any) -> lstm_native.Pa
 
 
 def flat_weight(case: Case, weight_layout: str = "mindspore_gpu") -> Any:
-    """The operator's weights, matrices before biases; "mindspore_cpu" adds a cell's biases."""
+    """The operator's weights: matrices, biases, peepholes; "mindspore_cpu" adds a cell's biases."""
     matrices = [w.ravel() for w in case.all_weights if w.ndim == 2]
-    biases = [w for w in case.all_weights if w.ndim == 1]
+    biases = [w for w in case.all_weights if w.shape == (4 * case.shape.hidden_size,)]
+    peepholes = [w for w in case.all_weights if w.shape == (3 * case.shape.hidden_size,)]
     if weight_layout == "mindspore_cpu":
         matrices = matrices[::2] + matrices[1::2]
         biases = [b_ih + b_hh for b_ih, b_hh in zip(biases[::2], biases[1::2], strict=True)]
-    return np.concatenate([*matrices, *biases])
+    return np.concatenate([*matrices, *biases, *peepholes])
 
 
 def weights_of_flat(case: Case, flat: Any, weight_layout: str = "mindspore_gpu") -> list[Any]:
     """The gradient of flat weights, cut into the gradients of the weights."""
-    step = 4 if case.has_ih_bias else 2
-    places = list(range(len(case.all_weights)))
-    matrices = [place for place in places if place % step < 2]
-    biases = [place for place in places if place % step >= 2]
+    places = dict(enumerate(w.shape for w in case.all_weights))
+    of_biases = (4 * case.shape.hidden_size,)
+    matrices = [place for place, shape in places.items() if len(shape) == 2]
+    biases = [place for place, shape in places.items() if shape == of_biases]
+    peepholes = [place for place, s in places.items() if len(s) == 1 and s != of_biases]
     if weight_layout == "mindspore_cpu":
         matrices, biases = matrices[::2] + matrices[1::2], biases[::2]
     arrays: dict[int, Any] = {}
     start = 0
-    for place in (*matrices, *biases):
+    for place in (*matrices, *biases, *peepholes):
         shape = case.all_weights[place].shape
         arrays[place] = flat.ravel()[start : start + np.prod(shape)].reshape(shape)
         start += arrays[place].size

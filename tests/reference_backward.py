@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference_lstm import Array, DropBetweenLayers, by_cell, reference_packed, rows_of_sequences
+from reference_cell import STANDARD, Array, ReferenceCell
+from reference_lstm import DropBetweenLayers, by_cell, reference_packed, rows_of_sequences
 
 
 @dataclass(frozen=True)
@@ -24,34 +25,44 @@ class GradientsOf:
 
 
 def direction_backward(
-    x, h_0, c_0, weights, gates, cells, reverse, d_hidden, d_h, d_c, input_forget=False
+    x, h_0, c_0, weights, recorded, reverse, d_hidden, d_h, d_c, cell=STANDARD, direction=0
 ):
-    """One sequence through one direction: gradients of x, h_0, c_0, w_ih, w_hh and the bias."""
-    w_ih, w_hh = weights[:2]
+    """One sequence through one direction.
+
+    Returns the gradients of x, h_0, c_0, w_ih, w_hh, the bias and the peepholes. recorded: gates,
+    cells, hidden states and sums, as `Answer` has them.
+    """
+    w_ih, w_hh, _, _, peephole = weights
+    gates, cells, hidden, sums = recorded
+    p_i, p_f, p_o = np.split(np.zeros(3 * len(h_0)) if peephole is None else peephole, 3)
+    f_of_gates, f_of_g, f_of_h = cell.functions(direction)
     order = range(len(x))[:: -1 if reverse else 1]
     d_pre = np.zeros((len(x), len(w_ih)))  # gradients of the four gates' pre-activations
     h_before = np.zeros(d_hidden.shape)
+    c_before = np.zeros(d_hidden.shape)
+
+    def through(function, s, gradient):
+        return cell.through_bound(s, gradient * function.derivative(cell.bounded(s)))
+
     for place in reversed(range(len(order))):
         t = order[place]
         i, f, g, o = gates[t]
-        before = cells[order[place - 1]] if place else c_0
-        h_before[t] = gates[order[place - 1]][3] * np.tanh(before) if place else h_0
-        tanh_c = np.tanh(cells[t])
+        s_i, s_f, s_g, s_o = sums[t]
+        c_before[t] = cells[order[place - 1]] if place else c_0
+        h_before[t] = hidden[order[place - 1]] if place else h_0
         d_h = d_h + d_hidden[t]
-        d_c = d_c + d_h * o * (1 - tanh_c**2)
-        d_i, d_f = d_c * g, d_c * before
-        if input_forget:  # f = 1 - i
+        d_o = through(f_of_gates, s_o, d_h * f_of_h(cells[t]))
+        d_c = d_c + d_h * o * f_of_h.derivative(cells[t]) + p_o * d_o
+        d_i, d_f = d_c * g, d_c * c_before[t]
+        if cell.input_forget:  # f = 1 - i
             d_i, d_f = d_i - d_f, np.zeros_like(d_f)
-        d_pre[t] = np.concatenate(
-            [
-                d_i * i * (1 - i),
-                d_f * f * (1 - f),
-                d_c * i * (1 - g**2),
-                d_h * tanh_c * o * (1 - o),
-            ]
-        )
-        d_h, d_c = w_hh.T @ d_pre[t], d_c * f
-    return d_pre @ w_ih, d_h, d_c, d_pre.T @ x, d_pre.T @ h_before, d_pre.sum(axis=0)
+        d_i, d_f = through(f_of_gates, s_i, d_i), through(f_of_gates, s_f, d_f)
+        d_pre[t] = np.concatenate([d_i, d_f, through(f_of_g, s_g, d_c * i), d_o])
+        d_h, d_c = w_hh.T @ d_pre[t], d_c * f + p_i * d_i + p_f * d_f
+    d_i, d_f, _, d_o = np.split(d_pre, 4, axis=1)
+    d_peephole = [(d_i * c_before).sum(0), (d_f * c_before).sum(0), (d_o * cells).sum(0)]
+    of_weights = (d_pre.T @ x, d_pre.T @ h_before, d_pre.sum(axis=0), np.concatenate(d_peephole))
+    return d_pre @ w_ih, d_h, d_c, *of_weights
 
 
 def backward_packed(
@@ -66,15 +77,16 @@ def backward_packed(
     d_c_n: Array,
     biases: tuple[bool, bool] = (True, True),
     drop: DropBetweenLayers | None = None,
-    input_forget: bool = False,
+    cell: ReferenceCell = STANDARD,
+    reverse: bool = False,
 ) -> GradientsOf:
     """x is (sum(batch_sizes), I); drop multiplies each element by a factor of its own."""
     directions = 2 if bidirectional else 1
     hidden = h_0.shape[2]
     answer = reference_packed(
-        x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop, input_forget
+        x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop, cell, reverse
     )
-    weights = by_cell(all_weights, biases)
+    weights = by_cell(all_weights, biases, cell.peepholes)
     sequences = rows_of_sequences(batch_sizes)
     layers = len(weights) // directions
     d_h_0, d_c_0 = np.zeros(h_0.shape), np.zeros(c_0.shape)
@@ -85,37 +97,36 @@ def backward_packed(
             features = np.asarray(x, np.float64)
         else:
             features = np.concatenate(
-                [
-                    answer.gates[s][:, 3] * np.tanh(answer.cells[s])
-                    for s in range((layer - 1) * directions, layer * directions)
-                ],
-                axis=1,
+                answer.hidden[(layer - 1) * directions : layer * directions], axis=1
             )
             features = drop(layer - 1, features) if drop else features
         d_below = np.zeros(features.shape)
         for direction in range(directions):
             state = layer * directions + direction
             own = slice(direction * hidden, (direction + 1) * hidden)
-            w_ih, w_hh, b_ih, b_hh = weights[state]
-            sums = [np.zeros(w_ih.shape), np.zeros(w_hh.shape), np.zeros(4 * hidden)]
+            w_ih, w_hh, b_ih, b_hh, peephole = weights[state]
+            shapes = (w_ih.shape, w_hh.shape, 4 * hidden, 3 * hidden)
+            sums = [np.zeros(shape) for shape in shapes]
+            kept = (answer.gates, answer.cells, answer.hidden, answer.sums)
             for n, rows in enumerate(sequences):
                 d_x, d_h_0[state, n], d_c_0[state, n], *parts = direction_backward(
                     features[rows],
                     np.asarray(h_0[state, n], np.float64),
                     np.asarray(c_0[state, n], np.float64),
-                    (w_ih, w_hh),
-                    answer.gates[state][rows],
-                    answer.cells[state][rows],
-                    direction == 1,
+                    weights[state],
+                    [each[state][rows] for each in kept],
+                    reverse or direction == 1,
                     d_features[rows][:, own],
                     np.asarray(d_h_n[state, n], np.float64),
                     np.asarray(d_c_n[state, n], np.float64),
-                    input_forget,
+                    cell,
+                    direction,
                 )
                 d_below[rows] += d_x
                 sums = [total + part for total, part in zip(sums, parts, strict=True)]
-            kept = sum(bias is not None for bias in (b_ih, b_hh))
-            d_weights[state] = [*sums[:2], *[sums[2]] * kept]
+            biases_here = sum(bias is not None for bias in (b_ih, b_hh))
+            d_weights[state] = [*sums[:2], *[sums[2]] * biases_here]
+            d_weights[state] += [] if peephole is None else [sums[3]]
         if layer > 0 and drop is not None:
             d_below = d_below * drop(layer - 1, np.ones(d_below.shape))
         d_features = d_below

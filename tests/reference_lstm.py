@@ -6,12 +6,12 @@ It shares no code with the package.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from reference_cell import STANDARD, Array, ReferenceCell
+
 # (layer, outputs of that layer in packed rows) -> the same after dropout
 DropBetweenLayers = Callable[[int, Array], Array]
 
@@ -25,10 +25,8 @@ class Answer:
     c_n: Array
     gates: list[Array]  # (rows, 4, H): activated i, f, g, o
     cells: list[Array]  # (rows, H)
-
-
-def sigmoid(x: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-x))
+    hidden: list[Array]  # (rows, H)
+    sums: list[Array]  # (rows, 4, H): the gates' pre-activations with peepholes, before a bound
 
 
 def run_direction(
@@ -37,27 +35,38 @@ def run_direction(
     c: Array,
     weights: Sequence[Array | None],
     reverse: bool,
-    input_forget: bool = False,
-) -> tuple[Array, Array, Array]:
-    """One sequence (T, I) through one direction: hidden (T, H), cells (T, H), gates (T, 4, H)."""
-    w_ih, w_hh, b_ih, b_hh = weights
+    cell: ReferenceCell = STANDARD,
+    direction: int = 0,
+) -> tuple[Array, Array, Array, Array]:
+    """One sequence (T, I) through one direction.
+
+    Returns hidden (T, H), cells (T, H), gates and their pre-activations (T, 4, H).
+    """
+    w_ih, w_hh, b_ih, b_hh, peephole = weights
+    p_i, p_f, p_o = np.split(np.zeros(3 * len(h)) if peephole is None else peephole, 3)
+    f_of_gates, f_of_g, f_of_h = cell.functions(direction)
     steps, hidden_size = len(x), len(h)
     hidden = np.zeros((steps, hidden_size))
     cells = np.zeros((steps, hidden_size))
     gates = np.zeros((steps, 4, hidden_size))
+    sums = np.zeros((steps, 4, hidden_size))
     of_input = x @ w_ih.T
     for bias in (b_ih, b_hh):
         of_input = of_input if bias is None else of_input + bias
     for t in reversed(range(steps)) if reverse else range(steps):
         pre = of_input[t] + w_hh @ h
-        i, f, g, o = np.split(pre, 4)
-        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
-        if input_forget:
+        s_i, s_f, s_g, s_o = np.split(pre, 4)
+        s_i, s_f = s_i + p_i * c, s_f + p_f * c
+        i, f = f_of_gates(cell.bounded(s_i)), f_of_gates(cell.bounded(s_f))
+        g = f_of_g(cell.bounded(s_g))
+        if cell.input_forget:
             f = 1.0 - i
         c = f * c + i * g
-        h = o * np.tanh(c)
-        hidden[t], cells[t], gates[t] = h, c, (i, f, g, o)
-    return hidden, cells, gates
+        s_o = s_o + p_o * c
+        o = f_of_gates(cell.bounded(s_o))
+        h = o * f_of_h(c)
+        hidden[t], cells[t], gates[t], sums[t] = h, c, (i, f, g, o), (s_i, s_f, s_g, s_o)
+    return hidden, cells, gates, sums
 
 
 def rows_of_sequences(batch_sizes: Sequence[int]) -> list[list[int]]:
@@ -72,16 +81,17 @@ def rows_of_sequences(batch_sizes: Sequence[int]) -> list[list[int]]:
 
 
 def by_cell(
-    all_weights: Sequence[Array], biases: tuple[bool, bool]
-) -> list[tuple[Array, Array, Array | None, Array | None]]:
-    """The flat weights as one (w_ih, w_hh, b_ih, b_hh) per layer and direction, in float64."""
+    all_weights: Sequence[Array], biases: tuple[bool, bool], peepholes: bool = False
+) -> list[tuple[Array, Array, Array | None, Array | None, Array | None]]:
+    """The flat weights as w_ih, w_hh, b_ih, b_hh, peephole of each layer and direction."""
     queue = [np.asarray(w, np.float64) for w in all_weights]
     cells = []
     while queue:
         w_ih, w_hh = queue.pop(0), queue.pop(0)
         b_ih = queue.pop(0) if biases[0] else None
         b_hh = queue.pop(0) if biases[1] else None
-        cells.append((w_ih, w_hh, b_ih, b_hh))
+        peephole = queue.pop(0) if peepholes else None
+        cells.append((w_ih, w_hh, b_ih, b_hh, peephole))
     return cells
 
 
@@ -94,18 +104,19 @@ def reference_packed(
     batch_sizes: Sequence[int],
     biases: tuple[bool, bool] = (True, True),
     drop: DropBetweenLayers | None = None,
-    input_forget: bool = False,
+    cell: ReferenceCell = STANDARD,
+    reverse: bool = False,
 ) -> Answer:
-    """x is (sum(batch_sizes), I); so is the output."""
+    """x is (sum(batch_sizes), I); so is the output. reverse: of one direction, where it begins."""
     directions = 2 if bidirectional else 1
-    cells_weights = by_cell(all_weights, biases)
+    cells_weights = by_cell(all_weights, biases, cell.peepholes)
     num_layers = len(cells_weights) // directions
     sequences = rows_of_sequences(batch_sizes)
     hidden_size = h0.shape[2]
     layer_input = np.asarray(x, np.float64)
     h_n = np.array(h0, np.float64)
     c_n = np.array(c0, np.float64)
-    all_gates, all_cells = [], []
+    all_gates, all_cells, all_hidden, all_sums = [], [], [], []
     for layer in range(num_layers):
         outputs = []
         for direction in range(directions):
@@ -113,24 +124,29 @@ def reference_packed(
             output = np.zeros((len(layer_input), hidden_size))
             cells = np.zeros((len(layer_input), hidden_size))
             gates = np.zeros((len(layer_input), 4, hidden_size))
+            sums = np.zeros((len(layer_input), 4, hidden_size))
+            backwards = reverse or direction == 1
             for n, rows in enumerate(sequences):
-                output[rows], cells[rows], gates[rows] = run_direction(
+                output[rows], cells[rows], gates[rows], sums[rows] = run_direction(
                     layer_input[rows],
                     h_n[state, n],
                     c_n[state, n],
                     cells_weights[state],
-                    reverse=direction == 1,
-                    input_forget=input_forget,
+                    backwards,
+                    cell,
+                    direction,
                 )
-                last = rows[0] if direction == 1 else rows[-1]
+                last = rows[0] if backwards else rows[-1]
                 h_n[state, n], c_n[state, n] = output[last], cells[last]
             outputs.append(output)
             all_gates.append(gates)
             all_cells.append(cells)
+            all_hidden.append(output)
+            all_sums.append(sums)
         layer_input = np.concatenate(outputs, axis=1)
         if drop is not None and layer + 1 < num_layers:
             layer_input = drop(layer, layer_input)
-    return Answer(layer_input, h_n, c_n, all_gates, all_cells)
+    return Answer(layer_input, h_n, c_n, all_gates, all_cells, all_hidden, all_sums)
 
 
 def reference(
@@ -141,7 +157,8 @@ def reference(
     bidirectional: bool,
     biases: tuple[bool, bool] = (True, True),
     drop: DropBetweenLayers | None = None,
-    input_forget: bool = False,
+    cell: ReferenceCell = STANDARD,
+    reverse: bool = False,
 ) -> Answer:
     """x is (T, N, I), which is a packed sequence of N sequences of one length."""
     seq_len, batch = x.shape[:2]
@@ -154,7 +171,7 @@ def reference(
         [batch] * seq_len,
         biases,
         drop,
-        input_forget,
+        cell,
+        reverse,
     )
-    output = packed.output.reshape(seq_len, batch, packed.output.shape[1])
-    return Answer(output, packed.h_n, packed.c_n, packed.gates, packed.cells)
+    return replace(packed, output=packed.output.reshape(seq_len, batch, packed.output.shape[1]))

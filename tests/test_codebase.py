@@ -40,15 +40,15 @@ PYTHON_LAYERS = [
     {"_command_line", "_torch"},
     {"_command_bench"},
     {"_explanation", "_model"},
-    {"_vjp", "_grad", "_sessions"},
+    {"_vjp", "_grad", "_sessions", "onnx"},
     {"_functional", "_op", "_stream"},
     {"_packing"},
     {"_config", "_loaders", "_random", "cuda"},
     {"_weights"},
-    {"_types", "_backward", "_gate_order", "_reserve"},
+    {"_backward", "_gate_order", "_reserve"},
     {"_validate", "_run"},
     {"_memory", "_limits", "_cuda_run"},
-    {"_sizes", "_arrays", "_extension"},
+    {"_sizes", "_arrays", "_extension", "_types"},
     {"_core", "_device", "_cell"},
     {"_cuda_extension"},
 ]
@@ -143,7 +143,7 @@ def test_imports_run_one_way():
 
 def test_private_modules_have_an_underscore():
     public = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")}
-    assert public == {"cuda", "jax", "torch"}
+    assert public == {"cuda", "jax", "onnx", "torch"}
 
 
 def test_versions_agree():

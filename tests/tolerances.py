@@ -122,6 +122,12 @@ def assert_close(got: Any, expected: Any, quantity: str, dtype: Any = None) -> N
     np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=tolerance.reason)
 
 
+def assert_scaled_close(got: Any, expected: Any, quantity: str) -> None:
+    """The same of results that may be beyond [-1, 1]: relative to the largest magnitude."""
+    scale = max(1.0, np.abs(expected).max(initial=0))
+    assert_close(got / scale, expected / scale, quantity, got.dtype)
+
+
 def assert_all_close(got: Any, expected: Any, quantity: str) -> None:
     for ours, theirs in zip(got, expected, strict=True):
         assert_close(ours, theirs, quantity)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import lstm_native
+import lstm_native.onnx
 
 KINDS = ("type", "rank", "size", "value", "dtype")
 
@@ -28,6 +29,7 @@ PULLBACK = "lstm_vjp(...)[1]"
 GRAD_BUILD = "LSTMGrad(...)"
 GRAD = "LSTMGrad(...)(...)"
 GRAD_WEIGHTS = "LSTMGrad(...).weights"
+ONNX = "onnx.lstm"
 
 # What the table must hold. A rate or a seed has no shape, NaN in an array is data, `w` may have any
 # rank; of the flags, those have a wrong value that contradicts `all_weights`.
@@ -51,7 +53,8 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "num_threads": SCALAR,
         "lengths": KINDS,
         "device": SCALAR,
-        "cell": ("type",),
+        "cell": SCALAR,
+        "direction": SCALAR,
     },
     BUILD: {
         "input_size": SCALAR,
@@ -64,6 +67,8 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "weight_layout": SCALAR,
         "training": ("type",),
         "device": SCALAR,
+        "cell": SCALAR,
+        "direction": SCALAR,
     },
     CALL: {
         "input": ARRAY,
@@ -110,18 +115,40 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "weight_dtype": ("type", "value", "dtype"),
         "compute": SCALAR,
         "gate_order": SCALAR,
+        "cell": SCALAR,
     },
     STREAM: {
         "packed": SCALAR,
         "batch": SCALAR,
         "initial_states": ARRAY,
         "num_threads": SCALAR,
-        "cell": ("type",),
+        "cell": SCALAR,
     },
     STEP: {"x": ARRAY, "out": (*ARRAY, "value")},
     RUN: {"x": ARRAY, "out": (*ARRAY, "value")},
     STATE_OF_STREAM: {"state": ARRAY},
-    "Cell": {"input_forget": ("type",)},
+    "Cell": {
+        "activations": SCALAR,
+        "alphas": SCALAR,
+        "betas": SCALAR,
+        "clip": SCALAR,
+        "input_forget": ("type",),
+        "peepholes": ("type",),
+    },
+    ONNX: {
+        **dict.fromkeys(("X", "W", "R", "B"), ARRAY),
+        "sequence_lens": KINDS,
+        **dict.fromkeys(("initial_h", "initial_c", "P"), ARRAY),
+        "hidden_size": SCALAR,
+        "direction": SCALAR,
+        "layout": SCALAR,
+        "activations": SCALAR,
+        "activation_alpha": SCALAR,
+        "activation_beta": SCALAR,
+        "clip": SCALAR,
+        "input_forget": SCALAR,
+        "num_threads": SCALAR,
+    },
     "explain": {
         "seq_len": SCALAR,
         "batch": SCALAR,
@@ -187,6 +214,8 @@ WEIGHTS = (zeros(8, 10), zeros(8, 2), zeros(8), zeros(8))
 STATE = zeros(1, 3, 2)
 PACKED = {"input": zeros(7, 10), "batch_sizes": [3, 2, 1, 1]}
 PACKED_WEIGHTS = lstm_native.pack_weights(WEIGHTS, 1, False)
+OF_TWO_DIRECTIONS = lstm_native.Cell(activations=("relu", *["tanh"] * 5))
+PEEPHOLES = lstm_native.Cell(peepholes=True)
 VALID: dict[str, dict[str, Any]] = {
     "lstm": {
         "input": zeros(5, 3, 10),
@@ -217,6 +246,7 @@ VALID: dict[str, dict[str, Any]] = {
     RUN: {"x": zeros(5, 3, 10)},
     STATE_OF_STREAM: {"state": (STATE, STATE)},
     "Cell": {"input_forget": True},
+    ONNX: {"X": zeros(5, 3, 10), "W": zeros(1, 8, 10), "R": zeros(1, 8, 2)},
     "explain": {"seq_len": 5, "batch": 3, "input_size": 10, "hidden_size": 2},
 }
 
@@ -254,6 +284,8 @@ def target(  # noqa: PLR0911
         if interface == STATE_OF_STREAM:
             return lambda state: setattr(stream, "state", state)
         return stream.step if interface == STEP else stream.run
+    if interface == ONNX:
+        return lstm_native.onnx.lstm
     found: Callable[..., Any] = getattr(lstm_native, interface.removesuffix("(...)"))
     return found
 
@@ -362,6 +394,28 @@ def cells_of(interface: str) -> list[Mistake]:
         ("type", "a name", TypeError, "str 'coupled'", "coupled"),
         ("type", "the class", TypeError, "type", lstm_native.Cell),
         ("type", "what a Cell is made of", TypeError, "dict", {"input_forget": True}),
+    ) + other(
+        interface,
+        "cell",
+        (
+            "value",
+            "activations for each of two directions",
+            ValueError,
+            "cell: expected the activations of one direction, because bidirectional is False, "
+            f"got {OF_TWO_DIRECTIONS}",
+            {"cell": OF_TWO_DIRECTIONS},
+        ),
+    )
+
+
+def directions_of(interface: str) -> list[Mistake]:
+    return scalar(
+        interface,
+        "direction",
+        "'forward' or 'reverse'",
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("value", "another name", ValueError, "'backward'", "backward"),
     )
 
 
@@ -698,6 +752,23 @@ LSTM_OPTIONS = [
         ("type", "a string", TypeError, "str '3211'", "3211"),
     ),
     *cells_of("lstm"),
+    *directions_of("lstm"),
+    *other("lstm", "direction",
+        ("value", "reverse, with two directions", ValueError,
+         "direction: expected 'forward' where bidirectional is True, got 'reverse'",
+         {"direction": "reverse", "bidirectional": True}),
+    ),
+    *other("lstm", "all_weights",
+        ("size", "peepholes, without `cell`", ValueError,
+         f"{FOUR_ARRAYS} 5; with peepholes, which cell=Cell(peepholes=True) says",
+         {"all_weights": (*WEIGHTS, zeros(6))}),
+        ("size", "no peepholes, with a cell that has them", ValueError,
+         FOUR_ARRAYS.replace("4 arrays", "5 arrays").replace("b_hh for", "b_hh, peephole for")
+         + " 4", {"cell": PEEPHOLES}),
+        ("size", "peepholes of another size", ValueError,
+         "all_weights[4] (peephole of layer 0, forward): expected shape (3 * hidden_size,) = (6,), "
+         "got (8,)", {"all_weights": (*WEIGHTS, zeros(8)), "cell": PEEPHOLES}),
+    ),
     *lengths_of("lstm"),
     *other("lstm", "lengths",
         ("value", "together with `batch_sizes`", ValueError,
@@ -842,6 +913,11 @@ PACKED_FOR_LSTM = [
          f"has_hh_bias: expected True, {AS_PACKED} False",
          {"has_hh_bias": False, "all_weights": PACKED_WEIGHTS}),
     ),
+    *other("lstm", "cell",
+        ("value", "with peepholes, with PackedWeights without", ValueError,
+         f"cell: expected Cell(), {AS_PACKED} Cell(peepholes=True)",
+         {"cell": PEEPHOLES, "all_weights": PACKED_WEIGHTS}),
+    ),
 ]
 
 BUILDS = [
@@ -914,6 +990,8 @@ BUILDS = [
         ("type", "None", TypeError, "None", None),
     ),
     *devices_of(BUILD),
+    *cells_of(BUILD),
+    *directions_of(BUILD),
 ]
 
 W_SIZE = "w: expected {} elements (weight_layout={!r}; the layouts need {} for 'mindspore_gpu' or "
@@ -1281,6 +1359,7 @@ PACKING = [
         ("value", "capital letters", ValueError, "'IFGO'", "IFGO"),
         ("value", "a system's name", ValueError, "'onnx'", "onnx"),
     ),
+    *cells_of("pack_weights"),
 ]
 
 X_STEP = "expected shape (batch, input_size) = (3, 10), got"
@@ -1319,6 +1398,83 @@ def states_of_stream(interface: str, argument: str, parts: tuple[str, str]) -> l
     )
 
 
+THREE_NAMES = "3 names of activations, or 3 for each of 2 directions"
+FUNCTIONS = (
+    "sigmoid, tanh, relu, affine, leakyrelu, thresholdedrelu, scaledtanh, hardsigmoid, elu, "
+    "softsign, softplus"
+)
+BOUND = "a finite float above 0, or None"
+
+
+def values_of(interface: str, argument: str) -> list[Mistake]:
+    """Of alphas and betas, whatever an interface calls them."""
+    listed = "a sequence of finite floats, or None"
+    return [
+        *scalar(interface, argument, listed,
+            ("type", "a float", TypeError, "float 0.2", 0.2),
+            ("type", "a string", TypeError, "str '0.2'", "0.2"),
+            ("type", "a string among them", TypeError, "str '0.2' among them", ["0.2"]),
+            ("type", "a bool among them", TypeError, "bool True among them", [True]),
+        ),
+        *other(interface, argument,
+            ("value", "NaN", ValueError, f"{argument}: expected finite floats, got nan",
+             {argument: [float("nan")]}),
+            ("value", "one that no function takes", ValueError,
+             f"{argument}: expected at most 0 values, no activation takes one, got 1",
+             {argument: [0.2]}),
+            ("value", "more than functions take", ValueError,
+             f"{argument}: expected at most 1 values, one for each of hardsigmoid, got 2",
+             {argument: [0.2, 0.5], "activations": ("HardSigmoid", "Tanh", "Tanh")}),
+        ),
+    ]
+
+
+def activations_of(interface: str) -> list[Mistake]:
+    argument = "activations"
+    return [
+        *scalar(interface, argument, f"a sequence of {THREE_NAMES}",
+            ("type", "a name", TypeError, "str 'tanh'", "tanh"),
+        ),
+        *other(interface, argument,
+            ("type", "an int among them", TypeError,
+             f"{argument}: expected {THREE_NAMES}, got int 0 among them",
+             {argument: ("sigmoid", 0, "tanh")}),
+            ("value", "one that ONNX does not have", ValueError,
+             f"{argument}: expected names among {FUNCTIONS}, got 'gelu'",
+             {argument: ("sigmoid", "gelu", "tanh")}),
+            ("value", "two of them", ValueError, f"{argument}: expected {THREE_NAMES}, got 2",
+             {argument: ("sigmoid", "tanh")}),
+        ),
+    ]
+
+
+def bounds_of(interface: str) -> list[Mistake]:
+    return scalar(interface, "clip", BOUND,
+        ("type", "a string", TypeError, "str '3'", "3"),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "0.0", ValueError, "0.0", 0.0),
+        ("value", "a negative number", ValueError, "-1.5", -1.5),
+        ("value", "infinity", ValueError, "inf", float("inf")),
+        ("value", "NaN", ValueError, "nan", float("nan")),
+    )
+
+
+CELL = [
+    *activations_of("Cell"),
+    *values_of("Cell", "alphas"),
+    *values_of("Cell", "betas"),
+    *bounds_of("Cell"),
+    *(
+        mistake
+        for flag in ("input_forget", "peepholes")
+        for mistake in scalar("Cell", flag, "a bool",
+            ("type", "an int", TypeError, "int 1", 1),
+            ("type", "None", TypeError, "None", None),
+        )
+    ),
+]
+
+
 STREAMS = [
     *scalar(STREAM, "packed", "PackedWeights from pack_weights()",
         ("type", "the arrays themselves", TypeError, "tuple", WEIGHTS),
@@ -1342,10 +1498,7 @@ STREAMS = [
         ("value", "2 ** 63", ValueError, "9223372036854775808", 2**63),
     ),
     *cells_of(STREAM),
-    *scalar("Cell", "input_forget", "a bool",
-        ("type", "an int", TypeError, "int 1", 1),
-        ("type", "None", TypeError, "None", None),
-    ),
+    *CELL,
     *scalar(STREAM, "num_threads", THREADS,
         ("type", "a float", TypeError, "float 2.0", 2.0),
         ("type", "a bool", TypeError, "bool True", True),
@@ -1652,6 +1805,124 @@ EXPLAIN = [
         ("value", "129", ValueError, "129", 129),
     ),
 ]
+OF_X = "expected dtype float32, the same as X, got"
+X_AXES = "expected shape (seq_length, batch_size, input_size), got"
+W_AXES = "expected shape (num_directions, 4 * hidden_size, input_size) = (1, 8, 10), got"
+R_AXES = "expected shape (num_directions, 4 * hidden_size, hidden_size)"
+STATES_OF_ONNX = "expected shape (num_directions, batch_size, hidden_size) = (1, 3, 2), got"
+LENGTHS_OF_ONNX = "sequence_lens: expected lengths from 0 to 5, the seq_length of X, got"
+
+
+def arrays_of_onnx(name: str, *rows: Row, shape: tuple[int, ...]) -> list[Mistake]:
+    """Of an input of ONNX's operator, with what all arrays have in common."""
+    return other(ONNX, name,
+        ("type", "a name", TypeError, f"{name}: {NO_ARRAY} a str", {name: name}),
+        ("type", "a masked array", TypeError, f"{name}: {UNMASKED}", {name: masked(*shape)}),
+        ("dtype", "float16", TypeError, f"{name}: {REAL} float16",
+         {name: zeros(*shape, dtype=np.float16)}),
+        *rows,
+        *([] if name == "X" else [
+            ("dtype", "float64, X in float32", TypeError, f"{name}: {OF_X} float64",
+             {name: zeros(*shape, dtype=np.float64)}),
+        ]),
+    )
+
+
+ONNX_OPERATOR = [
+    *arrays_of_onnx("X",
+        ("rank", "without a batch axis", ValueError, f"X: {X_AXES} (5, 10)", {"X": zeros(5, 10)}),
+        ("size", "no time steps", ValueError,
+         "X: expected a seq_length and an input_size of at least 1, got shape (0, 3, 10)",
+         {"X": zeros(0, 3, 10)}),
+        shape=(5, 3, 10)),
+    *arrays_of_onnx("W",
+        ("rank", "without the axis of directions", ValueError, f"W: {W_AXES} (8, 10)",
+         {"W": zeros(8, 10)}),
+        ("size", "for other features", ValueError, f"W: {W_AXES} (1, 8, 9)",
+         {"W": zeros(1, 8, 9)}),
+        shape=(1, 8, 10)),
+    *arrays_of_onnx("R",
+        ("rank", "without the axis of directions", ValueError,
+         f"R: {R_AXES} = (1, 4 * hidden_size, hidden_size), got (8, 2)", {"R": zeros(8, 2)}),
+        ("size", "of two directions", ValueError, f"R: {R_AXES} = (1, 8, 2), got (2, 8, 2)",
+         {"R": zeros(2, 8, 2)}),
+        ("size", "no units", ValueError,
+         "R: expected a hidden_size of at least 1, got shape (1, 0, 0)", {"R": zeros(1, 0, 0)}),
+        shape=(1, 8, 2)),
+    *arrays_of_onnx("B",
+        ("rank", "without the axis of directions", ValueError,
+         "B: expected shape (num_directions, 8 * hidden_size) = (1, 16), got (16,)",
+         {"B": zeros(16)}),
+        ("size", "one bias of two", ValueError,
+         "B: expected shape (num_directions, 8 * hidden_size) = (1, 16), got (1, 8)",
+         {"B": zeros(1, 8)}),
+        shape=(1, 16)),
+    *scalar(ONNX, "sequence_lens", ONE_PER_ROW,
+        ("type", "an int", TypeError, "int 5", 5),
+    ),
+    *other(ONNX, "sequence_lens",
+        ("rank", "a matrix", ValueError,
+         "sequence_lens: expected shape (batch,) = (3,), got (3, 1)",
+         {"sequence_lens": [[5], [2], [1]]}),
+        ("size", "one too few", ValueError,
+         "sequence_lens: expected shape (batch,) = (3,), got (2,)", {"sequence_lens": [5, 2]}),
+        ("value", "longer than X", ValueError, f"{LENGTHS_OF_ONNX} 6 for row 2",
+         {"sequence_lens": [5, 0, 6]}),
+        ("dtype", "floats", TypeError, "sequence_lens: expected ints, got dtype float64",
+         {"sequence_lens": [5.0, 2.0, 1.0]}),
+    ),
+    *(
+        mistake
+        for name in ("initial_h", "initial_c")
+        for mistake in arrays_of_onnx(name,
+            ("rank", "without the axis of directions", ValueError,
+             f"{name}: {STATES_OF_ONNX} (3, 2)", {name: zeros(3, 2)}),
+            ("size", "for another batch", ValueError, f"{name}: {STATES_OF_ONNX} (1, 4, 2)",
+             {name: zeros(1, 4, 2)}),
+            shape=(1, 3, 2))
+    ),
+    *arrays_of_onnx("P",
+        ("rank", "without the axis of directions", ValueError,
+         "P: expected shape (num_directions, 3 * hidden_size) = (1, 6), got (6,)",
+         {"P": zeros(6)}),
+        ("size", "for all four gates", ValueError,
+         "P: expected shape (num_directions, 3 * hidden_size) = (1, 6), got (1, 8)",
+         {"P": zeros(1, 8)}),
+        shape=(1, 6)),
+    *scalar(ONNX, "hidden_size", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("value", "0", ValueError, "0", 0),
+    ),
+    *scalar(ONNX, "hidden_size", "2, as R has it",
+        ("value", "other than R has", ValueError, "3", 3),
+    ),
+    *scalar(ONNX, "direction", "'forward' or 'reverse' or 'bidirectional'",
+        ("type", "a number of directions", TypeError, "int 2", 2),
+        ("value", "another name", ValueError, "'both'", "both"),
+    ),
+    *scalar(ONNX, "layout", "an int from 0 to 1",
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "2", ValueError, "2", 2),
+    ),
+    *activations_of(ONNX),
+    *other(ONNX, "activations",
+        ("value", "six for one direction", ValueError,
+         "activations: expected 3 names for 1 direction, got 6",
+         {"activations": ("sigmoid", "tanh", "tanh") * 2}),
+    ),
+    *values_of(ONNX, "activation_alpha"),
+    *values_of(ONNX, "activation_beta"),
+    *bounds_of(ONNX),
+    *scalar(ONNX, "input_forget", "an int from 0 to 1",
+        ("type", "a bool", TypeError, "bool True", True),
+        ("value", "-1", ValueError, "-1", -1),
+    ),
+    *scalar(ONNX, "num_threads", THREADS,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("value", "0", ValueError, "0", 0),
+    ),
+]
+
 # fmt: on
 
 MISTAKES: list[Mistake] = [
@@ -1665,6 +1936,7 @@ MISTAKES: list[Mistake] = [
     *REST,
     *PACKING,
     *STREAMS,
+    *ONNX_OPERATOR,
     *EXPLAIN,
     *GRADIENTS,
     *(replace(m, interface=GRAD_BUILD) for m in BUILDS if m.argument != "training"),

@@ -78,6 +78,15 @@ VectorView<const Real> optional_vector_view(const py::object& object, index_t co
 }
 
 template <class Real>
+const Real* optional_contiguous_vector(py::object& object, index_t count, const char* name) {
+  if (object.is_none()) return nullptr;
+  if (optional_vector_view<Real>(object, count, name).stride != 1) {
+    object = py::array_t<Real, py::array::c_style | py::array::forcecast>(object);  // throws where memory is short
+  }
+  return optional_vector_view<Real>(object, count, name).data;
+}
+
+template <class Real>
 StateView<const Real> state_view(const py::array& array, index_t states, index_t batch, index_t units,
                                  const char* name) {
   require_array<Real>(array, {states, batch, units}, name);
@@ -110,6 +119,7 @@ const Real* usual_array(py::handle object, std::initializer_list<index_t> shape)
   template void require_contiguous_rows<Real>(const py::array&, const char*);                          \
   template Real* require_output<Real>(py::array&, std::initializer_list<index_t>, bool, const char*);  \
   template MatrixView<const Real> matrix_view<Real>(const py::array&, index_t, index_t, const char*);  \
+  template const Real* optional_contiguous_vector<Real>(py::object&, index_t, const char*);            \
   template VectorView<const Real> optional_vector_view<Real>(const py::object&, index_t, const char*); \
   template StateView<const Real> state_view<Real>(const py::array&, index_t, index_t, index_t, const char*);
 LSTM_NATIVE_INSTANTIATE(float)

@@ -53,6 +53,9 @@ const Real* read_only(const py::array& array) {
 
 template <class Real>
 MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name);
+// A vector, or null where the object is None. One with gaps is replaced by a copy, for as long as the object is there.
+template <class Real>
+const Real* optional_contiguous_vector(py::object& object, index_t count, const char* name);
 template <class Real>
 VectorView<const Real> optional_vector_view(const py::object& object, index_t count, const char* name);
 template <class Real>

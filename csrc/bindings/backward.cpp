@@ -62,7 +62,11 @@ class GradientsOfWeights {
       views.push_back({written_matrix<Real>(array_of(cell.input, "d_w_ih"), rows_, columns, "d_w_ih"),
                        written_matrix<Real>(array_of(cell.hidden, "d_w_hh"), rows_, problem_.output_size, "d_w_hh"),
                        written_vector<Real>(cell.input_bias, rows_, "d_b_ih"),
-                       written_vector<Real>(cell.hidden_bias, rows_, "d_b_hh")});
+                       written_vector<Real>(cell.hidden_bias, rows_, "d_b_hh"),
+                       written_vector<Real>(cell.peephole, peephole_count * problem_.cell_size, "d_peephole")});
+      if (cell.peephole.is_none() == problem_.has_peepholes()) {
+        throw std::invalid_argument("d_peephole: not as the cell says");
+      }
     }
   }
   // For each of the weights that there are.
@@ -71,7 +75,8 @@ class GradientsOfWeights {
     for (const driver::CellWeights<Real>& cell : weights) {
       const index_t columns = next_columns();
       views.push_back({matrix(columns, transposed), matrix(problem_.output_size, transposed),
-                       vector(cell.input_bias.data != nullptr), vector(cell.hidden_bias.data != nullptr)});
+                       vector(cell.input_bias.data != nullptr, rows_), vector(cell.hidden_bias.data != nullptr, rows_),
+                       vector(cell.peephole != nullptr, peephole_count * problem_.cell_size)});
     }
     created = py::tuple(created);
   }
@@ -94,7 +99,9 @@ class GradientsOfWeights {
     if (transposed) return {add({columns, rows_}), rows_, columns, 1, rows_};
     return {add({rows_, columns}), rows_, columns, columns, 1};
   }
-  VectorView<Real> vector(bool exists) { return exists ? VectorView<Real>{add({rows_}), 1} : VectorView<Real>{}; }
+  VectorView<Real> vector(bool exists, index_t count) {
+    return exists ? VectorView<Real>{add({count}), 1} : VectorView<Real>{};
+  }
 
   const plan::Problem& problem_;
   index_t rows_ = gate_count * problem_.cell_size;
@@ -155,6 +162,7 @@ std::vector<driver::CellWeights<Real>> weights_backward(const plan::Problem& pro
     cell.hidden = matrix_view<Real>(array_of(from.hidden, "w_hh"), rows, problem.output_size, "w_hh");
     cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
     cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
+    cell.peephole = peephole_of<Real>(problem, from.peephole);
     weights.push_back(cell);
   }
   return weights;

@@ -41,6 +41,7 @@ const std::vector<driver::CellWeights<Real>>& packed_cells(const plan::Plan& pla
       sizes.num_layers != problem.num_layers || sizes.num_directions != problem.num_directions) {
     throw std::invalid_argument("input, states: not of the packed weights' sizes");
   }
+  if (packed.has_peepholes() != problem.has_peepholes()) throw std::invalid_argument("peephole: not as the cell says");
   return packed.cells<Real>();
 }
 
@@ -56,22 +57,25 @@ std::vector<driver::CellWeights<Real>> flat_cells(const plan::Plan& plan, const 
   const index_t rows = gate_count * problem.cell_size;
   std::vector<driver::CellWeights<Real>> cells;
   cells.reserve(weights.offsets->size());
-  const auto matrix = [&](index_t offset, index_t columns) -> MatrixView<const Real> {
-    const index_t count = checked_product({rows, columns});
+  const auto vector_at = [&](index_t offset, index_t count) {
     if (offset < 0 || count > array.size() || offset > array.size() - count)
       throw std::invalid_argument("w: too short");
-    return {data + offset, rows, columns, columns, 1};
+    return data + offset;
+  };
+  const auto matrix = [&](index_t offset, index_t columns) -> MatrixView<const Real> {
+    return {vector_at(offset, checked_product({rows, columns})), rows, columns, columns, 1};
   };
   const auto vector = [&](index_t offset) -> VectorView<const Real> {
     return offset < 0 ? VectorView<const Real>{} : VectorView<const Real>{matrix(offset, 1).data, 1};
   };
-  for (const auto& [input, hidden, input_bias, hidden_bias] : *weights.offsets) {
+  for (const auto& [input, hidden, input_bias, hidden_bias, peephole] : *weights.offsets) {
     const index_t columns = problem.layer_input_size(static_cast<index_t>(cells.size()) / problem.num_directions);
     driver::CellWeights<Real> cell;
     cell.input = matrix(input, columns);
     cell.hidden = matrix(hidden, problem.output_size);
     cell.input_bias = vector(input_bias);
     cell.hidden_bias = vector(hidden_bias);
+    if (peephole >= 0) cell.peephole = vector_at(peephole, peephole_count * problem.cell_size);
     cells.push_back(cell);
   }
   return cells;
@@ -103,6 +107,7 @@ std::vector<driver::CellWeights<Real>> plain_cells(const plan::Plan& plan, std::
     if (cell.input.rows != rows || cell.hidden.rows != rows) throw std::invalid_argument("weights: unexpected rows");
     cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
     cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
+    cell.peephole = peephole_of<Real>(problem, from.peephole);
     cells.push_back(cell);
   }
   return cells;
@@ -142,6 +147,12 @@ void require_countable(std::initializer_list<index_t> shape, const char* name) {
 }
 
 }  // namespace
+
+template <class Real>
+const Real* peephole_of(const plan::Problem& problem, py::object& array) {
+  if (array.is_none() == problem.has_peepholes()) throw std::invalid_argument("peephole: not as the cell says");
+  return optional_contiguous_vector<Real>(array, peephole_count * problem.cell_size, "peephole");
+}
 
 Call call_of(py::handle call) {
   static const Field problem("problem"), input("input"), h_0("h_0"), c_0("c_0"), weights("weights"),
@@ -226,6 +237,7 @@ index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights) {
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                        \
+  template const Real* peephole_of<Real>(const plan::Problem&, py::object&);                                 \
   template struct NewSequence<Real>;                                                                         \
   template SequenceView<const Real> sequence_of<Real>(const SequenceShape&, const py::array&, const char*);  \
   template StateView<const Real> states_of<Real>(const plan::Plan&, const py::array&, index_t, const char*); \

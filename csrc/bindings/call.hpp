@@ -15,8 +15,8 @@
 
 namespace lstm_native::bindings {
 
-// Where in a flat weight each array of a cell begins (w_ih, w_hh, b_ih, b_hh); -1: there is none.
-using CellOffsets = std::array<index_t, 4>;
+// Where in a flat weight each array of a cell begins (w_ih, w_hh, b_ih, b_hh, peephole); -1: there is none.
+using CellOffsets = std::array<index_t, 5>;
 
 // Packed, or an array each, or all in one flat array in C order.
 struct CallWeights {
@@ -53,6 +53,11 @@ template <class Real>
 SequenceView<const Real> sequence_of(const SequenceShape& shape, const py::array& array, const char* name);
 template <class Real>
 StateView<const Real> states_of(const plan::Plan& plan, const py::array& array, index_t units, const char* name);
+
+// A cell's peepholes, null where it has none; copied where the array has gaps. std::invalid_argument unless the array
+// is there if the problem's cell has them.
+template <class Real>
+const Real* peephole_of(const plan::Problem& problem, py::object& array);
 
 // A new array for a sequence, and its view. Not initialised.
 template <class Real>

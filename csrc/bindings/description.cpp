@@ -15,9 +15,33 @@ plan::Split split_of(py::handle split) {
 
 }  // namespace
 
-CellSpec cell_of(py::handle cell) {
-  static const Field input_forget("input_forget");
-  return {input_forget.of<bool>(cell) ? CellKind::coupled : CellKind::standard};
+std::array<CellSpec, 2> cells_of_directions(py::handle cell) {
+  static const Field core("core"), kind("kind"), clip("clip"), input_forget("input_forget"), peepholes("peepholes"),
+      functions("functions");
+  const py::object spec = core.of(cell);
+  if (spec.is_none()) return {};
+  const auto activation = [](py::handle function) -> ActivationSpec {
+    const auto number = py::cast<std::uint32_t>(function[py::int_(0)]);
+    if (number > static_cast<std::uint32_t>(Activation::softplus)) throw std::invalid_argument("cell: activation");
+    return {static_cast<Activation>(number), py::cast<double>(function[py::int_(1)]),
+            py::cast<double>(function[py::int_(2)])};
+  };
+  const auto number = kind.of<std::uint32_t>(spec);
+  if (number > static_cast<std::uint32_t>(CellKind::general)) throw std::invalid_argument("cell: kind");
+  const py::object triples = functions.of(spec);
+  std::array<CellSpec, 2> cells;
+  for (int d = 0; d < 2; ++d) {
+    CellSpec& of = cells[static_cast<std::size_t>(d)];
+    const py::object triple = triples[py::int_(d)];
+    of.kind = static_cast<CellKind>(number);
+    of.gates = activation(triple[py::int_(0)]);
+    of.candidate = activation(triple[py::int_(1)]);
+    of.output = activation(triple[py::int_(2)]);
+    of.clip = clip.of<double>(spec);
+    of.input_forget = input_forget.of<bool>(spec);
+    of.peepholes = peepholes.of<bool>(spec);
+  }
+  return cells;
 }
 
 plan::StackSizes stack_sizes_of(py::handle sizes) {
@@ -76,7 +100,7 @@ rng::DropoutStream masks_of(py::handle dropout) {
 
 Description description_of(py::handle problem) {
   static const Field sizes("sizes"), seq_len("seq_len"), batch("batch"), batch_sizes("batch_sizes"), lengths("lengths"),
-      dropout("dropout"), threads("threads"), split("split"), cell("cell");
+      dropout("dropout"), threads("threads"), split("split"), cell("cell"), reverse("reverse");
   const rng::DropoutStream stream = masks_of(dropout.of(problem));
   plan::Extent extent{seq_len.of<index_t>(problem), batch.of<index_t>(problem), integers_of(batch_sizes.of(problem)),
                       integers_of(lengths.of(problem))};
@@ -84,7 +108,8 @@ Description description_of(py::handle problem) {
                                            threads.of<int>(problem)),
                           stream};
   description.problem.forced_split = split_of(split.of(problem));
-  description.problem.cell = cell_of(cell.of(problem));
+  description.problem.cells = cells_of_directions(cell.of(problem));
+  description.problem.reverse = reverse.of<bool>(problem);
   return description;
 }
 
@@ -99,10 +124,11 @@ std::optional<plan::TapeForm> tape_form_of(py::handle call) {
 }
 
 std::vector<CellArrays> cells_of(py::handle listed) {
-  static const Field input("input"), hidden("hidden"), input_bias("input_bias"), hidden_bias("hidden_bias");
+  static const Field input("input"), hidden("hidden"), input_bias("input_bias"), hidden_bias("hidden_bias"),
+      peephole("peephole");
   std::vector<CellArrays> cells;
   for (const py::handle cell : listed) {
-    cells.push_back({input.of(cell), hidden.of(cell), input_bias.of(cell), hidden_bias.of(cell)});
+    cells.push_back({input.of(cell), hidden.of(cell), input_bias.of(cell), hidden_bias.of(cell), peephole.of(cell)});
   }
   return cells;
 }

@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -34,8 +35,8 @@ class Field {
 // Python's ints; std::invalid_argument for anything else than a list, a tuple or an array of integers.
 std::vector<index_t> integers_of(py::handle listed);
 
-// Of a `_cell.Cell`.
-CellSpec cell_of(py::handle cell);
+// Of a `_cell.Cell`, for each direction.
+std::array<CellSpec, 2> cells_of_directions(py::handle cell);
 
 // Of a `_sizes.Sizes`.
 plan::StackSizes stack_sizes_of(py::handle sizes);
@@ -56,7 +57,7 @@ std::optional<plan::TapeForm> tape_form_of(py::handle call);
 
 // The arrays of a `_run.CellWeights`: None where there is none.
 struct CellArrays {
-  py::object input, hidden, input_bias, hidden_bias;
+  py::object input, hidden, input_bias, hidden_bias, peephole;
 };
 std::vector<CellArrays> cells_of(py::handle listed);
 

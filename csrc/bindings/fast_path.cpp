@@ -20,7 +20,7 @@ plan::StackSizes take_plain(Call& call, py::handle weights, index_t num_layers, 
   if (static_cast<index_t>(arrays.size()) != 4 * num_layers * directions) refuse("weights");
   for (std::size_t k = 0; k < arrays.size(); k += 4) {
     if (arrays[k + 2].is_none() || arrays[k + 3].is_none()) refuse("weights");
-    call.weights.cells.push_back({arrays[k], arrays[k + 1], arrays[k + 2], arrays[k + 3]});
+    call.weights.cells.push_back({arrays[k], arrays[k + 1], arrays[k + 2], arrays[k + 3], py::none()});
   }
   const py::array w_ih = array_of(arrays[0], "w_ih"), w_hh = array_of(arrays[1], "w_hh");
   if (w_ih.ndim() != 2 || w_hh.ndim() != 2) refuse("weights");
@@ -40,6 +40,7 @@ py::object lstm(py::handle input, py::handle states, py::handle weights, const p
   const plan::StackSizes sizes = packed ? take_packed(call, weights, num_layers, bidirectional)
                                         : take_plain(call, weights, num_layers, bidirectional);
   call.about.problem = plan::problem_of(sizes, extent_of(call, ragged), /*dropout=*/0.0, threads);
+  if (packed) call.about.problem.cells = call.weights.packed->cell();
   const ForwardResults results = forward(std::move(call));
   return py::make_tuple(results.output, results.h_n, results.c_n);
 }

@@ -19,10 +19,12 @@ py::array state_of(const rng::DropoutStream& masks) {
 
 class Operator {
  public:
-  // sizes: a `_sizes.Sizes`.
-  Operator(py::handle sizes, bool batch_first, index_t weight_size, std::vector<CellOffsets> offsets)
+  // sizes: a `_sizes.Sizes`; form: batch_first, a `_cell.Cell`, reverse.
+  Operator(py::handle sizes, const py::tuple& form, index_t weight_size, std::vector<CellOffsets> offsets)
       : sizes_(stack_sizes_of(sizes)),
-        batch_first_(batch_first),
+        batch_first_(py::cast<bool>(form[0])),
+        cells_(cells_of_directions(form[1])),
+        reverse_(py::cast<bool>(form[2])),
         weight_size_(weight_size),
         offsets_(std::move(offsets)) {}
 
@@ -40,6 +42,8 @@ class Operator {
     }
     const rng::DropoutStream masks = masks_of(given);
     call.about = {plan::problem_of(sizes_, extent_of(call, py::none()), masks.probability, threads), masks};
+    call.about.problem.cells = cells_;
+    call.about.problem.reverse = reverse_;
     if (training) call.tape = plan::TapeForm::gates;
     const Dtype dtype = dtype_of_array(call.input, "input");
     ForwardResults results = forward(std::move(call));
@@ -51,6 +55,8 @@ class Operator {
  private:
   plan::StackSizes sizes_;
   bool batch_first_;
+  std::array<CellSpec, 2> cells_;
+  bool reverse_;
   index_t weight_size_;
   std::vector<CellOffsets> offsets_;
 };
@@ -63,7 +69,7 @@ void register_operator(py::module_& module) {
   py::class_<Operator, std::unique_ptr<Operator>> type(module, "Operator",
                                                        "What the calls of one LSTM have in common.");
   Construction::apply(type);
-  type.def(Construction::factory<py::handle, bool, index_t, std::vector<CellOffsets>>(), "sizes"_a, "batch_first"_a,
+  type.def(Construction::factory<py::handle, py::tuple, index_t, std::vector<CellOffsets>>(), "sizes"_a, "form"_a,
            "weight_size"_a, "offsets"_a)
       .def(
           "run_if_plain",

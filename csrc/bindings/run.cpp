@@ -88,6 +88,9 @@ void register_run(py::module_& module) {
   module.def(
       "dropout_mask", &dropout_mask, "rows"_a, "width"_a, "layer"_a, "dropout"_a,
       "(rows, width), rows in time order: 0 where a layer's output is dropped, elsewhere what it is multiplied by.");
+  module.def(
+      "tape_cell", [](py::handle described) { return plan::cell_fingerprint(description_of(described).problem); },
+      "problem"_a, "What the tape's header says of the cell.");
 }
 
 }  // namespace lstm_native::bindings

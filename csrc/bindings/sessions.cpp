@@ -97,7 +97,7 @@ class Sessions {
         follows_default_(threads == 0),
         places_(capacity),
         sessions_(make(py::cast<const PackedWeights&>(packed_), capacity,
-                       follows_default_ ? default_threads() : threads, cell_of(cell))) {}
+                       follows_default_ ? default_threads() : threads, cells_of_directions(cell))) {}
 
   index_t open() {
     const index_t id = places_.open();
@@ -160,9 +160,12 @@ class Sessions {
  private:
   using Either = std::variant<driver::Sessions<float>, driver::Sessions<double>>;
 
-  static Either make(const PackedWeights& packed, index_t capacity, int threads, const CellSpec& cell) {
+  static Either make(const PackedWeights& packed, index_t capacity, int threads, const std::array<CellSpec, 2>& cells) {
     plan::Problem problem = plan::problem_of(packed.sizes(), {/*seq_len=*/1, /*batch=*/1}, /*dropout=*/0.0, threads);
-    problem.cell = cell;
+    problem.cells = cells;
+    if (packed.has_peepholes() != problem.has_peepholes()) {
+      throw std::invalid_argument("peephole: not as the cell says");
+    }
     if (packed.dtype() == Dtype::float32) {
       return Either(std::in_place_type<driver::Sessions<float>>, problem, packed.weight_dtype(),
                     packed.cells<float>().data(), capacity);

@@ -47,7 +47,7 @@ class Stream {
       : packed_(std::move(packed)),
         follows_default_(threads == 0),
         stream_(make(py::cast<const PackedWeights&>(packed_), batch, follows_default_ ? default_threads() : threads,
-                     cell_of(cell))) {}
+                     cells_of_directions(cell))) {}
 
   // x: (batch, input_size), or (steps, batch, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle x, py::handle out, bool several) {
@@ -115,11 +115,14 @@ class Stream {
  private:
   using Either = std::variant<driver::Stream<float>, driver::Stream<double>>;
 
-  static Either make(const PackedWeights& packed, index_t batch, int threads, const CellSpec& cell) {
+  static Either make(const PackedWeights& packed, index_t batch, int threads, const std::array<CellSpec, 2>& cells) {
     const plan::StackSizes& sizes = packed.sizes();
     if (sizes.num_directions != 1) throw std::invalid_argument("packed: a stream has one direction");
     plan::Problem problem = plan::problem_of(sizes, {/*seq_len=*/1, batch}, /*dropout=*/0.0, threads);
-    problem.cell = cell;
+    problem.cells = cells;
+    if (packed.has_peepholes() != problem.has_peepholes()) {
+      throw std::invalid_argument("peephole: not as the cell says");
+    }
     if (packed.dtype() == Dtype::float32) {
       return Either(std::in_place_type<driver::Stream<float>>, problem, packed.weight_dtype(),
                     packed.cells<float>().data());

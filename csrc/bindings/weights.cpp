@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <type_traits>
@@ -68,8 +69,11 @@ plan::PackedForm form_of(Dtype dtype, plan::WeightDtype weight_dtype) {
 
 }  // namespace
 
-PackedWeights::PackedWeights(const py::object& listed, bool bidirectional, const std::string& format)
-    : PackedWeights(cells_of(listed), bidirectional, format) {}
+PackedWeights::PackedWeights(const py::object& listed, bool bidirectional, const std::string& format,
+                             const py::object& cell)
+    : PackedWeights(cells_of(listed), bidirectional, format) {
+  cell_ = cells_of_directions(cell);
+}
 
 PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional, const std::string& format)
     : sizes_(sizes_of(weights, bidirectional)),
@@ -102,6 +106,7 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
     packed.input_panels = memory_.data() + layout_.input(cell);
     packed.hidden_panels = memory_.data() + layout_.hidden(cell);
     packed.bias_panel = reinterpret_cast<const Real*>(memory_.data() + layout_.bias(cell));
+    packed.peephole = kept_peephole<Real>(arrays.peephole);
     cells.push_back(packed);
   }
   without_gil([&](Interruption& interruption) {
@@ -120,6 +125,22 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
                       reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell)));
     }
   });
+}
+
+template <class Real>
+const Real* PackedWeights::kept_peephole(py::object peephole) {
+  const index_t count = peephole_count * sizes_.cell_size;
+  const Real* from = optional_contiguous_vector<Real>(peephole, count, "peephole");
+  if (from == nullptr) return nullptr;
+  peepholes_.emplace_back(count * static_cast<index_t>(sizeof(Real)));
+  auto* to = reinterpret_cast<Real*>(peepholes_.back().data());
+  std::copy(from, from + count, to);
+  return to;
+}
+
+index_t PackedWeights::bytes() const {
+  const auto cells_with = static_cast<index_t>(peepholes_.size());
+  return layout_.bytes() + cells_with * peephole_count * sizes_.cell_size * static_cast<index_t>(dtype_);
 }
 
 template <>
@@ -176,8 +197,8 @@ void register_weights(py::module_& module) {
   py::class_<PackedWeights, std::unique_ptr<PackedWeights>> type(
       module, "PackedWeights", "A stack's weights in the order that the kernels read them in.");
   Construction::apply(type);
-  type.def(Construction::factory<const py::object&, bool, const std::string&>(), "weights"_a, "bidirectional"_a,
-           "format"_a)
+  type.def(Construction::factory<const py::object&, bool, const std::string&, const py::object&>(), "weights"_a,
+           "bidirectional"_a, "format"_a, "cell"_a)
       .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
       .def_property_readonly("format", [](const PackedWeights& packed) { return packed.format(); });

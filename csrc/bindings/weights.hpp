@@ -10,6 +10,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/description.hpp"
+#include "common/aligned_buffer.hpp"
 #include "driver/cell_weights.hpp"
 #include "plan/packed_weights.hpp"
 #include "plan/plan.hpp"
@@ -20,15 +21,18 @@ namespace lstm_native::bindings {
 // packed in 8 bits as float, without infinities and NaNs.
 class PackedWeights {
  public:
-  // weights: of `_weights.CellWeights`; format: a name of plan::WeightDtype.
-  PackedWeights(const py::object& weights, bool bidirectional, const std::string& format);
+  // weights: of `_weights.CellWeights`; format: a name of plan::WeightDtype; cell: a `_cell.Cell`.
+  PackedWeights(const py::object& weights, bool bidirectional, const std::string& format, const py::object& cell);
 
   const plan::StackSizes& sizes() const { return sizes_; }
   Dtype dtype() const { return dtype_; }
   plan::WeightDtype weight_dtype() const { return weight_dtype_; }
   // The name that it was made with.
   const std::string& format() const { return format_; }
-  index_t bytes() const { return layout_.bytes(); }
+  bool has_peepholes() const { return !peepholes_.empty(); }
+  // What calls compute that say nothing else.
+  const std::array<CellSpec, 2>& cell() const { return cell_; }
+  index_t bytes() const;
   // The matrices of a cell as they were given, or rounded to 8 bits: w_ih, w_hh.
   py::tuple matrices(index_t cell) const;
 
@@ -43,6 +47,8 @@ class PackedWeights {
   PackedWeights(const std::vector<CellArrays>& weights, bool bidirectional, const std::string& format);
   template <class Real, class Element>
   void fill(const std::vector<CellArrays>& weights, std::vector<driver::CellWeights<Real>>& cells);
+  template <class Real>
+  const Real* kept_peephole(py::object peephole);
   template <class Element>
   py::array unpacked(index_t offset, index_t size) const;
 
@@ -52,6 +58,8 @@ class PackedWeights {
   std::string format_;
   plan::PackedLayout layout_;
   AlignedBuffer memory_;
+  std::array<CellSpec, 2> cell_{};        // of each direction
+  std::vector<AlignedBuffer> peepholes_;  // of each layer and direction, where they are
   std::vector<driver::CellWeights<float>> float32_cells_;
   std::vector<driver::CellWeights<double>> float64_cells_;
   mutable std::atomic<unsigned> calls_{0};

@@ -20,6 +20,7 @@ struct UnitArithmetic {
   using Value = Real;
   template <int count>
   using Values = UnitValues<Real, count>;
+  __device__ static Value of(double value) { return static_cast<Real>(value); }
 };
 
 template <class Real>
@@ -51,9 +52,28 @@ __device__ UnitValues<Real, count> tanh(const UnitValues<Real, count>& x) {
   return result;
 }
 
+template <class Real, int count>
+__device__ UnitValues<Real, count> sigmoid(const UnitValues<Real, count>& x) {
+  UnitValues<Real, count> result;
+  for (int k = 0; k < count; ++k) result.of[k] = activated<Activation::sigmoid>(x.of[k]);
+  return result;
+}
+
+template <class Real>
+__device__ Real exp_minus_one(Real x) {
+  return std::expm1(x);
+}
+
+template <class Real>
+__device__ Real log_one_plus_exp(Real x) {
+  return std::log1p(std::exp(x));
+}
+
 #define LSTM_NATIVE_CELL_CODE __device__ inline
+#define LSTM_NATIVE_CELL_BRANCHES __device__ inline
 #include "kernels/generic/cells/table.inl"
 #undef LSTM_NATIVE_CELL_CODE
+#undef LSTM_NATIVE_CELL_BRANCHES
 
 // What the kernels compute: the host refuses other cells.
 template <class Real>

@@ -36,38 +36,41 @@ struct Options {
   std::vector<std::int64_t> key() const {
     const auto& [of_pass, of_problem, of_dtype, of_device, of_tf32, of_tape, of_tape_form, of_step_loop, of_steps,
                  of_output_gradient, of_input, of_states, of_weights, of_workspace] = *this;
-    const auto& [seq_len, batch, input_size, cell_size, output_size, num_layers, num_directions, batch_sizes, lengths,
-                 cell, dropout, threads, split] = of_problem;
+    const auto& [seq_len, batch, input_size, cell_size, output_size, num_layers, num_directions, reverse, batch_sizes,
+                 lengths, cells, dropout, threads, split] = of_problem;
     std::int64_t rate = 0;
     static_assert(sizeof rate == sizeof dropout);
     std::memcpy(&rate, &dropout, sizeof rate);
-    std::vector<std::int64_t> key{static_cast<std::int64_t>(of_pass),
-                                  static_cast<std::int64_t>(of_dtype),
-                                  of_device,
-                                  of_tf32,
-                                  of_tape,
-                                  static_cast<std::int64_t>(of_tape_form),
-                                  static_cast<std::int64_t>(of_step_loop),
-                                  of_steps,
-                                  of_output_gradient,
-                                  of_input,
-                                  of_states,
-                                  of_weights,
-                                  of_workspace,
-                                  seq_len,
-                                  batch,
-                                  input_size,
-                                  cell_size,
-                                  output_size,
-                                  num_layers,
-                                  num_directions,
-                                  static_cast<std::int64_t>(cell.kind),
-                                  rate,
-                                  threads,
-                                  split.directions,
-                                  split.rows,
-                                  split.units,
-                                  static_cast<std::int64_t>(batch_sizes.size())};
+    std::vector<std::int64_t> key{
+        static_cast<std::int64_t>(of_pass),
+        static_cast<std::int64_t>(of_dtype),
+        of_device,
+        of_tf32,
+        of_tape,
+        static_cast<std::int64_t>(of_tape_form),
+        static_cast<std::int64_t>(of_step_loop),
+        of_steps,
+        of_output_gradient,
+        of_input,
+        of_states,
+        of_weights,
+        of_workspace,
+        seq_len,
+        batch,
+        input_size,
+        cell_size,
+        output_size,
+        num_layers,
+        num_directions,
+        reverse,
+        static_cast<std::int64_t>(cells[0].kind),  // the host refuses all but the standard one
+        static_cast<std::int64_t>(cells[1].kind),
+        rate,
+        threads,
+        split.directions,
+        split.rows,
+        split.units,
+        static_cast<std::int64_t>(batch_sizes.size())};
     key.insert(key.end(), batch_sizes.begin(), batch_sizes.end());
     key.insert(key.end(), lengths.begin(), lengths.end());
     return key;

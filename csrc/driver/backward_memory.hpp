@@ -37,6 +37,10 @@ struct BackwardMemory {
   StoredRows<const Real> recorded_cells(index_t layer, index_t direction) const {
     return {forward.tape + tape.cells(layer, direction), problem().cell_size};
   }
+  // (batch, cell_size), of a cell with peepholes.
+  StoredRows<const Real> recorded_initial_cells(index_t layer, index_t direction) const {
+    return {forward.tape + tape.initial_cells(layer, direction), problem().cell_size};
+  }
   StoredRows<Real> gate_gradients(index_t layer, index_t direction) const {
     const auto& at = scratch.layout();
     return {workspace != nullptr ? workspace + workspace_layout.gates(layer, direction)

@@ -14,6 +14,7 @@ struct CellWeights {
   MatrixView<const Real> hidden;       // (4 * cell_size, output_size)
   VectorView<const Real> input_bias;   // (4 * cell_size), or absent
   VectorView<const Real> hidden_bias;  // (4 * cell_size), or absent
+  const Real* peephole = nullptr;      // (3, cell_size), contiguous, packed or not; null: absent
   const void* input_panels = nullptr;  // packed as kernels/kernel_table.hpp says
   const void* hidden_panels = nullptr;
   const Real* bias_panel = nullptr;

@@ -5,6 +5,7 @@
 
 #include "blas/blas.hpp"
 #include "driver/panels.hpp"
+#include "driver/peephole_gradient.hpp"
 
 namespace lstm_native::driver {
 namespace {
@@ -255,13 +256,17 @@ struct Tasks {
     of_input_weights = of(block.input(0));
     of_hidden_weights = of(block.hidden(0));
     of_biases = plan::slices_of(gates, large_task);
+    // Over all rows, in the first block's tasks.
+    const bool has_peepholes = block.direction(0).gradients.peephole.data != nullptr;
+    if (has_peepholes && block.rows.begin == 0) of_peepholes = plan::slices_of(gates / gate_count, gates_per_task);
   }
 
   int of_input_gradient = 0;
   int of_input_weights = 0;  // of a direction, as the others
   int of_hidden_weights = 0;
   int of_biases = 0;
-  int of_direction() const { return of_input_weights + of_hidden_weights + of_biases; }
+  int of_peepholes = 0;
+  int of_direction() const { return of_input_weights + of_hidden_weights + of_biases + of_peepholes; }
 };
 
 template <class Real>
@@ -286,6 +291,11 @@ void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int
     return;
   }
   task -= tasks.of_hidden_weights;
+  if (task >= tasks.of_biases) {
+    const Span units = plan::part_of(block.plan.problem().cell_size, tasks.of_peepholes, task - tasks.of_biases);
+    peephole_gradient(block.plan, block.direction(d), units, block.layer.accumulate, watch);
+    return;
+  }
   bias_gradient(block, d, plan::part_of(block.gate_columns(), tasks.of_biases, task));
 }
 

@@ -17,6 +17,7 @@ struct WeightGradients {
   MatrixView<Real> hidden;       // (4 * cell_size, output_size)
   VectorView<Real> input_bias;   // (4 * cell_size)
   VectorView<Real> hidden_bias;  // (4 * cell_size), which gets the same values
+  VectorView<Real> peephole;     // (3 * cell_size)
 };
 
 // Scratch for one factor of a product over rows, a block of rows at a time; null: not packed this way.
@@ -34,7 +35,10 @@ struct DirectionProducts {
   Real* packed_input_weights;             // scratch: panels; null: read as they lie
   PackedRows<Real> packed_gates;
   PackedRows<Real> packed_hidden;
-  WeightGradients<Real> gradients;  // overwritten, or added to
+  bool reverse;
+  StoredRows<const Real> cells;          // (rows, cell_size): c_t of each row
+  StoredRows<const Real> initial_cells;  // (batch, cell_size); absent: the cell has no peepholes
+  WeightGradients<Real> gradients;       // overwritten, or added to
 };
 
 template <class Real>

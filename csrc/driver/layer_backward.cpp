@@ -67,7 +67,8 @@ template <class Real>
 kernels::StepBackward<Real> step_of(const BackwardShare<Real>& share) {
   kernels::StepBackward<Real> step;
   step.units = share.plan.problem().cell_size;
-  step.cell = share.plan.problem().cell;
+  step.cell = share.direction.cell;
+  step.peepholes = share.direction.peephole;
   step.first_group = share.groups.begin;
   step.end_group = share.groups.end;
   const bool packed = share.direction.packed_hidden != nullptr;

@@ -12,10 +12,12 @@ namespace lstm_native::driver {
 // What one direction of a layer reads and writes. No two of its pointers may overlap, except where it is said.
 template <class Real>
 struct DirectionBackward {
+  CellSpec cell;
   MatrixView<const Real> hidden_weights;  // (4 * cell_size, output_size)
+  const Real* peephole;                   // (3, cell_size); null: absent
   Real* packed_hidden;                    // scratch; null: hidden_weights are read as they lie
   bool reverse;
-  StoredRows<const Real> gates;          // (rows, 4 * cell_size): activated
+  StoredRows<const Real> gates;          // (rows, 4 * cell_size): as the tape keeps them
   StoredRows<const Real> cells;          // (rows, cell_size)
   StateView<const Real> hidden_initial;  // of this direction alone, as the three below
   StateView<const Real> cell_initial;

@@ -34,6 +34,11 @@ const Real* first_hidden(const DirectionForward<Real>& direction, index_t caller
 }
 
 template <class Real>
+const Real* first_cell(const DirectionForward<Real>& direction, index_t callers_row) {
+  return direction.cell_initial.data + callers_row * direction.cell_initial.row_stride;
+}
+
+template <class Real>
 Real* row_if_kept(const StoredRows<Real>& rows, index_t row) {
   return rows.data != nullptr ? rows.row(row) : nullptr;
 }
@@ -115,7 +120,8 @@ StepArguments<Real> step_arguments(const Share<Real>& share) {
   const DirectionForward<Real>& direction = share.direction;
   const bool fused = direction.pre_activations == nullptr;
   auto step = step_of(share);
-  step.cell = plan.problem.cell;
+  step.cell = direction.cell;
+  step.peepholes = direction.weights.peephole;
   step.input_weights = fused ? input_panels(share) : nullptr;
   step.hidden_weights = hidden_panels(share);
   step.bias = fused || share.projects_with_blas() ? bias_panel(direction) : nullptr;
@@ -190,6 +196,11 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
       row->hidden = step == order.first(r) ? first_hidden(direction, plan.rows.callers_row(r))
                                            : direction.known_hidden.row(plan.rows.stored(order.before(step), r));
       row->next_hidden = nullptr;
+      // Both are only read.
+      const Real* before = step == order.first(r) ? first_cell(direction, plan.rows.callers_row(r))
+                                                  : direction.known_cells.row(plan.rows.stored(order.before(step), r));
+      row->cell = const_cast<Real*>(before);
+      row->cell_tape = const_cast<Real*>(direction.known_cells.row(plan.rows.stored(step, r)));
       row->gates_tape = direction.gates_tape.row(plan.rows.stored(step, r));
     }
   }
@@ -208,6 +219,9 @@ void begin_cells(const Share<Real>& share) {
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = initial.data + row * initial.row_stride;
     std::copy(from + units.begin, from + units.end, share.direction.cell_final.row(row) + units.begin);
+    if (share.direction.initial_tape.data != nullptr) {
+      std::copy(from + units.begin, from + units.end, share.direction.initial_tape.row(row) + units.begin);
+    }
   }
 }
 

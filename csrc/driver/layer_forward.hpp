@@ -37,12 +37,15 @@ struct DirectionForward {
   StoredRows<Real> cell_final;    // (batch, cell_size): overwritten, with every step's cell state on the way
   Rows<Real> output;              // this direction's features; overwritten
   Real* pre_activations;          // (chunk's rows, ...): scratch; null where each step includes the input projection
-  StoredRows<Real> gates_tape;    // (rows, 4 * cell_size): overwritten with activated gates; absent: not kept
+  StoredRows<Real> gates_tape;  // (rows, 4 * cell_size): overwritten with what the cell keeps of them; absent: not kept
   StoredRows<Real> hidden_tape;   // (rows, output_size): overwritten; absent: not kept
   StoredRows<Real> cell_tape;     // (rows, cell_size): overwritten; absent: not kept
-  // (rows, output_size): the hidden states, where they are known and only gates_tape is to be written, by the same
-  // products, so with the same bits; else absent.
+  StoredRows<Real> initial_tape;  // (batch, cell_size): overwritten with cell_initial; absent: not kept
+  CellSpec cell;
+  // (rows, output_size) and (rows, cell_size): the states, where they are known and only gates_tape is to be written,
+  // by the same products, so with the same bits; else absent.
   StoredRows<const Real> known_hidden;
+  StoredRows<const Real> known_cells;
 };
 
 template <class Real>

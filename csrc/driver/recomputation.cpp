@@ -47,6 +47,7 @@ void Recomputation<Real>::compute_gates(const BackwardMemory<Real>& memory, inde
     DirectionForward<Real>& direction = layer.directions[d];
     direction.gates_tape = memory.gate_gradients(index, d);
     direction.known_hidden = memory.recorded_hidden(index, d);
+    direction.known_cells = memory.recorded_cells(index, d);
     if (computes_gates_in_one_go<Real>(plan_, *layer.plan)) direction.pre_activations = nullptr;
   }
   layer_forward(plan_, layer, own, place_.meeting(), watch, scratch_.of_thread(own.index));

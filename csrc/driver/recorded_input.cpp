@@ -38,7 +38,7 @@ void compute_hidden(const BackwardMemory<Real>& memory, index_t layer, Span rows
     states.to = to + rows.begin * states.stride + d * units;
     states.rows = rows.size();
     states.units = units;
-    states.cell = problem.cell;
+    states.cell = problem.cells[static_cast<std::size_t>(d)];
     plan::kernels_of<Real>(memory.plan.forward).backward.hidden_states(states);
   }
 }

@@ -54,6 +54,9 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
     direction.packed_hidden = {
         place(packs_hidden && column_major, at.hidden_transposed + d * at.hidden_transposed_size),
         place(packs_hidden && row_major, at.hidden_panels + d * at.hidden_panels_size)};
+    direction.reverse = problem.reversed(d);
+    direction.cells = memory.recorded_cells(index, d);
+    if (problem.has_peepholes()) direction.initial_cells = memory.recorded_initial_cells(index, d);
     if (plan.wants.weights) direction.gradients = wanted.cells[memory.state(index, d)];
   }
   return layer;
@@ -131,10 +134,12 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
   for (index_t d = 0; d < problem.num_directions; ++d) {
     const index_t state = memory.state(index, d);
     DirectionBackward<Real>& direction = layer.directions[d];
+    direction.cell = problem.cells[static_cast<std::size_t>(d)];
     direction.hidden_weights = stack.weights[state].hidden;
+    direction.peephole = stack.weights[state].peephole;
     const bool in_place = call.plan().hidden_in_place && direction.hidden_weights.column_stride == 1;
     direction.packed_hidden = in_place ? nullptr : memory.scratch.at(at.packed_hidden + d * at.packed_hidden_size);
-    direction.reverse = d == 1;
+    direction.reverse = problem.reversed(d);
     direction.gate_gradients = memory.gate_gradients(index, d);
     direction.gates = call.recomputation != nullptr
                           ? StoredRows<const Real>{direction.gate_gradients.data, direction.gate_gradients.width}

@@ -63,7 +63,8 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
         at.input_block_by_block && layer.plan->input_path == plan::WeightPath::packed_per_call;
     direction.packed_hidden = scratch.at(at.hidden_panels + d * plan.row_elements() * problem.output_size);
     direction.bias_panel = scratch.at(at.bias + d * plan.row_elements());
-    direction.reverse = d == 1;
+    direction.reverse = problem.reversed(d);
+    direction.cell = problem.cells[static_cast<std::size_t>(d)];
     direction.hidden_initial = state_of(stack.hidden_initial, state);
     direction.cell_initial = state_of(stack.cell_initial, state);
     direction.hidden_final = {stack.hidden_final + state * problem.batch * problem.output_size, problem.output_size};
@@ -80,6 +81,9 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
         direction.hidden_tape = {stack.tape + tape.hidden(index, d), problem.output_size};
       }
       direction.cell_tape = {stack.tape + tape.cells(index, d), problem.cell_size};
+      if (problem.has_peepholes()) {
+        direction.initial_tape = {stack.tape + tape.initial_cells(index, d), problem.cell_size};
+      }
     }
   }
   return layer;

@@ -18,7 +18,7 @@ struct BackwardRow {
   const Real* following = nullptr;        // (4, units): gradient of the pre-activations of the row's following step
   const Real* output_gradient = nullptr;  // (units): of h_t, from the layer's output; null: zero
   const Real* final_gradient = nullptr;   // (units): of h_t, as a final state; null: zero
-  const Real* gates = nullptr;            // (4, units): activated
+  const Real* gates = nullptr;            // (4, units): what the cell's tape keeps of them
   const Real* cell = nullptr;             // (units): c_t
   const Real* cell_before = nullptr;      // (units): c_(t-1)
   Real* cell_gradient = nullptr;          // (units): of c_t, overwritten with that of c_(t-1)
@@ -42,10 +42,11 @@ struct StepBackward {
   index_t weight_stride = 0;      // from one k to the next
   index_t group_stride = 0;       // from one group to the next
   CellSpec cell{};
+  const Real* peepholes = nullptr;  // (3, units); null: there are none
 };
 
-// Hidden states from the output gates and cell states of a tape: to[r][u] = o * tanh(c), if the cell is the standard
-// one.
+// Hidden states from what a tape keeps of the output gates, and cell states: to[r][u] = o * tanh(c), if the cell is the
+// standard one.
 template <class Real>
 struct HiddenStates {
   const Real* output_gates = nullptr;  // rows gate_stride apart
@@ -67,6 +68,18 @@ struct SumOfRows {
   index_t columns = 0;
   index_t row_stride = 0;
   Real* to = nullptr;  // (columns), contiguous
+};
+
+// to[k] += the sum over rows of left[row][k] * right[row][k], in the rows' order.
+template <class Real>
+struct SumOfProducts {
+  index_t rows = 0;
+  index_t columns = 0;
+  const Real* left = nullptr;  // rows left_stride apart
+  index_t left_stride = 0;
+  const Real* right = nullptr;
+  index_t right_stride = 0;
+  Real* to = nullptr;  // (columns), contiguous; overlaps neither
 };
 
 // result (left_columns, right_columns) += left^T right, in the rows' order, whatever part of a matrix a call computes.
@@ -106,6 +119,7 @@ struct BackwardKernels {
   void (*state)(const StepBackward<Real>&);
   void (*hidden_states)(const HiddenStates<Real>&);
   void (*sum_of_rows)(const SumOfRows<Real>&);
+  void (*sum_of_products)(const SumOfProducts<Real>&);
   void (*product_over_rows)(const ProductOverRows<Real>&);
   void (*panel_product)(const PanelProduct<Real>&);
 };

@@ -25,8 +25,9 @@ struct StepRow {
   const Real* hidden = nullptr;     // (hidden_size): h_(t-1)
   Real* next_hidden = nullptr;      // (units): overwritten with h_t; null in all rows: only gates_tape is written
   Real* cell = nullptr;             // (units): c_(t-1), overwritten with c_t
-  Real* gates_tape = nullptr;       // (4, units): overwritten with the activated gates; null: not kept
+  Real* gates_tape = nullptr;       // (4, units): overwritten with what the cell keeps of the gates; null: not kept
   Real* cell_tape = nullptr;        // (units): overwritten with c_t; null: not kept
+  // Where only gates_tape is written, cell and cell_tape are read, and by cells with peepholes alone.
 };
 
 // Some rows of one step, for unit blocks [first_block, end_block):
@@ -54,6 +55,7 @@ struct StepForward {
   // line, then input_terms vectors of its input and one of its hidden state, each of whole lines.
   void* vectors = nullptr;
   index_t vector_stride = 0;
+  const Real* peepholes = nullptr;  // (3, units), of i, f and o; null: there are none
 };
 
 // A product with a matrix that is not packed: pre_activations = bias + W x, or += W x where bias is null, for the same

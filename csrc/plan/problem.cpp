@@ -45,6 +45,8 @@ void check(const Problem& problem) {
   checked_product({gate_count, problem.num_directions, problem.cell_size, bytes_with_room_to_spare});
   checked_product({problem.input_size, bytes_with_room_to_spare});
   checked_product({problem.batch, bytes_with_room_to_spare});
+  require(!problem.reverse || problem.num_directions == 1, "reverse is of one direction");
+  require(problem.cells[0].peepholes == problem.cells[1].peepholes, "peepholes are in both directions, or in none");
   require(problem.dropout >= 0.0 && problem.dropout <= 1.0, "dropout must be in [0, 1]");
   require(problem.threads >= 1, "num_threads must be at least 1");
   const Split& split = problem.forced_split;

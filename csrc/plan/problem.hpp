@@ -1,6 +1,7 @@
 // plan: one call's sizes and options, validated, as plain data.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "common/cell_spec.hpp"
@@ -35,9 +36,10 @@ struct Problem {
   index_t output_size = 0;
   index_t num_layers = 0;
   index_t num_directions = 0;
+  bool reverse = false;  // the one direction begins with the end of a sequence
   std::vector<index_t> batch_sizes;
   std::vector<index_t> lengths;
-  CellSpec cell{};
+  std::array<CellSpec, 2> cells{};  // of each direction
   double dropout = 0.0;
   int threads = 1;
   Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none
@@ -47,6 +49,8 @@ struct Problem {
   index_t states() const { return num_layers * num_directions; }
   index_t layer_output_size() const { return num_directions * output_size; }
   index_t layer_input_size(index_t layer) const { return layer == 0 ? input_size : layer_output_size(); }
+  bool reversed(index_t direction) const { return reverse || direction == 1; }
+  bool has_peepholes() const { return cells[0].peepholes; }  // in both directions, or in none
 };
 
 // The only builder of problems. They are to be checked.

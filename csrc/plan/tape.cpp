@@ -11,10 +11,37 @@ TapeLayout::TapeLayout(const Problem& problem, index_t rows, TapeForm form)
       first_elements_(form == TapeForm::gates ? checked_product({rows, gate_count, problem.cell_size})
                                               : checked_product({rows, problem.output_size})),
       cells_elements_(checked_product({rows, problem.cell_size})),
-      elements_(
-          checked_sum({tape_header_elements, checked_product({problem.num_layers, problem.num_directions,
-                                                              checked_sum({first_elements_, cells_elements_})})})) {
+      states_(problem.states()),
+      initial_elements_(problem.has_peepholes() ? checked_product({problem.batch, problem.cell_size}) : 0),
+      elements_(checked_sum({tape_header_elements,
+                             checked_product({problem.num_layers, problem.num_directions,
+                                              checked_sum({first_elements_, cells_elements_, initial_elements_})})})) {
   checked_product({elements_, static_cast<index_t>(sizeof(double))});
+}
+
+std::uint32_t cell_fingerprint(const Problem& problem) {
+  const auto usual = [](const CellSpec& cell) { return cell.kind == CellKind::standard; };
+  if (!problem.reverse && usual(problem.cells[0]) && usual(problem.cells[1])) return 0;
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  const auto add = [&](const auto& value) {
+    unsigned char bytes[sizeof value];
+    std::memcpy(bytes, &value, sizeof value);
+    for (const unsigned char byte : bytes) hash = (hash ^ byte) * 16777619U;
+  };
+  add(problem.reverse);
+  for (index_t d = 0; d < problem.num_directions; ++d) {
+    const CellSpec& cell = problem.cells[static_cast<std::size_t>(d)];
+    add(cell.kind);
+    for (const ActivationSpec& activation : {cell.gates, cell.candidate, cell.output}) {
+      add(activation.kind);
+      add(activation.alpha);
+      add(activation.beta);
+    }
+    add(cell.clip);
+    add(cell.input_forget);
+    add(cell.peepholes);
+  }
+  return hash == 0 ? 1 : hash;
 }
 
 TapeHeader header_of(const Problem& problem, Dtype dtype, index_t rows, TapeForm form, std::uint64_t dropout_key,
@@ -36,6 +63,7 @@ TapeHeader header_of(const Problem& problem, Dtype dtype, index_t rows, TapeForm
   header.dropout_counter = dropout_counter;
   header.elements = TapeLayout(problem, rows, form).elements();
   header.form = form;
+  header.cell = cell_fingerprint(problem);
   return header;
 }
 

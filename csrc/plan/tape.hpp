@@ -3,9 +3,11 @@
 // Layout, in elements of the call's type (documented for users in docs/reserve.md):
 //   header                       32 elements: TapeHeader's bytes, then zeros
 //   then for each layer, for each direction:
-//     gates  (rows, 4, cell_size)  activated i, f, g, o
+//     gates  (rows, 4, cell_size)  activated i, f, g, o; of a general cell their pre-activations, before a bound
 //     cells  (rows, cell_size)     cell state after each step
-// or, of a call whose backward pass computes the gates again, hidden (rows, output_size) in place of gates.
+// or, of a call whose backward pass computes the gates again, hidden (rows, output_size) in place of gates;
+//   and of a cell with peepholes, for each layer, for each direction:
+//     initial (batch, cell_size)   cell state before the first step
 // with rows = seq_len * batch (or the sum of batch_sizes) in time order.
 #pragma once
 
@@ -29,6 +31,7 @@ struct TapeHeader {
   std::uint64_t dropout_key, dropout_counter;
   std::int64_t elements;  // of the whole tape, this header included
   TapeForm form;
+  std::uint32_t cell;  // what tells cells and their direction apart; 0: the standard one, not reversed
 };
 // The same number of elements for both types, so that the tape's length does not depend on the type.
 inline constexpr index_t tape_header_elements = 32;
@@ -43,6 +46,10 @@ class TapeLayout {
   index_t gates(index_t layer, index_t direction) const { return first(layer, direction); }
   index_t hidden(index_t layer, index_t direction) const { return first(layer, direction); }
   index_t cells(index_t layer, index_t direction) const { return first(layer, direction) + first_elements_; }
+  // Of a cell with peepholes.
+  index_t initial_cells(index_t layer, index_t direction) const {
+    return elements_ - initial_elements_ * (states_ - (layer * directions_ + direction));
+  }
 
  private:
   index_t first(index_t layer, index_t direction) const {
@@ -52,8 +59,13 @@ class TapeLayout {
   index_t directions_;
   index_t first_elements_;  // gates or hidden states
   index_t cells_elements_;
+  index_t states_;
+  index_t initial_elements_;
   index_t elements_;
 };
+
+// What a header says of a problem's cells.
+std::uint32_t cell_fingerprint(const Problem& problem);
 
 TapeHeader header_of(const Problem& problem, Dtype dtype, index_t rows, TapeForm form, std::uint64_t dropout_key,
                      std::uint64_t dropout_counter);

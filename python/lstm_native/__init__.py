@@ -5,7 +5,8 @@ flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGra
 gradients. `load` makes a `Model` of a model file. `pack_weights` prepares weights for many calls,
 `Stream` runs a stack step by step, `explain` says what a call does and what bounds it, a
 `MemoryPool` keeps memory between calls.
-`lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`.
+`lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`,
+`lstm_native.onnx` ONNX's operator LSTM as a function.
 `ArrayLike` and `Weights` are the types of arguments, for annotations.
 """
 

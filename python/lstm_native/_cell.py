@@ -1,38 +1,227 @@
 """The class `Cell`."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Real
+from typing import Any, NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, kw_only=True)
+class Function(NamedTuple):
+    """An activation function that cells can have, as the operator of that name in ONNX."""
+
+    number: int
+    """In csrc/common/cell_spec.hpp."""
+    alpha: float | None = None
+    """Its default; None: the function takes no alpha."""
+    beta: float | None = None
+
+
+FUNCTIONS = {
+    "sigmoid": Function(0),
+    "tanh": Function(1),
+    "relu": Function(2),
+    "affine": Function(3, 1.0, 0.0),
+    "leakyrelu": Function(4, 0.01),
+    "thresholdedrelu": Function(5, 1.0),
+    "scaledtanh": Function(6, 1.0, 1.0),
+    "hardsigmoid": Function(7, 0.2, 0.5),
+    "elu": Function(8, 1.0),
+    "softsign": Function(9),
+    "softplus": Function(10),
+}
+_USUAL = ("sigmoid", "tanh", "tanh")
+
+Resolved: TypeAlias = tuple[int, float, float]
+"""An activation's number, alpha and beta."""
+
+
+class CoreCell(NamedTuple):
+    """A cell that is not the standard one, as the core reads it."""
+
+    kind: int
+    clip: float
+    input_forget: bool
+    peepholes: bool
+    functions: tuple[tuple[Resolved, ...], tuple[Resolved, ...]]
+    """Of each direction."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Cell:
     """Which cell a call computes.
 
+    With the activations f, g and h, and per unit the peephole weights p::
+
+        i, f = f(W x_t + b_ih + U h_(t-1) + b_hh + p * c_(t-1))
+        g    = g(W x_t + b_ih + U h_(t-1) + b_hh)
+        c_t  = f * c_(t-1) + i * g
+        o    = f(W x_t + b_ih + U h_(t-1) + b_hh + p * c_t)
+        h_t  = o * h(c_t)
+
     Parameters
     ----------
+    activations : sequence of str, default ("sigmoid", "tanh", "tanh")
+        Of the gates i, f and o; of the candidate g; of the cell state on its way to h_t. Three
+        names for all directions, or six: three for each. In any case: Relu, Tanh, Sigmoid, Affine,
+        LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, Softplus.
+    alphas, betas : sequence of float, optional
+        Values for those of the activations that take one, in their order, as in ONNX; the rest has
+        its default (alpha, beta): Affine 1, 0; LeakyRelu 0.01; ThresholdedRelu 1; ScaledTanh 1, 1;
+        HardSigmoid 0.2, 0.5; Elu 1.
+    clip : float, optional
+        The bound of every gate's and the candidate's pre-activation, peepholes included: what an
+        activation gets is from -clip to clip. No gradient passes where a value was bounded.
     input_forget : bool, default False
         Whether input and forget gate are coupled: f = 1 - i. The forget gate's weights are present
         but unused, and their gradients are zero. As ONNX's `input_forget`; TensorFlow Lite's CIFG
         leaves these weights out.
+    peepholes : bool, default False
+        Whether i and f see c_(t-1), and o sees c_t. The weights of each layer and direction then
+        end with one more array, (3 * H,), in the order i, f, o.
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type.
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+
+    Notes
+    -----
+    Attributes hold the activations in lower case, and in `alphas` and `betas` every value that they
+    use; cells are equal where these are.
 
     Examples
     --------
     >>> import lstm_native
     >>> lstm_native.Cell(input_forget=True)
     Cell(input_forget=True)
+    >>> cell = lstm_native.Cell(activations=("HardSigmoid", "Tanh", "Tanh"), clip=3.0)
+    >>> cell.alphas, cell.betas
+    ((0.2,), (0.5,))
     """
 
+    activations: Sequence[str] = _USUAL
+    alphas: Sequence[float] | None = None
+    betas: Sequence[float] | None = None
+    clip: float | None = None
     input_forget: bool = False
+    peepholes: bool = False
+    core: CoreCell | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        given: object = self.input_forget
-        if not isinstance(given, bool):
-            got = "None" if given is None else f"{type(given).__name__} {given!r}"
-            raise TypeError(f"input_forget: expected a bool, got {got}")
+        names = _names(self.activations)
+        alphas = _consumed(self.alphas, "alphas", names, [FUNCTIONS[name].alpha for name in names])
+        betas = _consumed(self.betas, "betas", names, [FUNCTIONS[name].beta for name in names])
+        functions = tuple(
+            (FUNCTIONS[name].number, alpha or 0.0, beta or 0.0)
+            for name, alpha, beta in zip(names, alphas, betas, strict=True)
+        )
+        if functions[:3] == functions[3:]:  # the same for each direction
+            names, alphas, betas, functions = names[:3], alphas[:3], betas[:3], functions[:3]
+        clip = _bound(self.clip)
+        input_forget = _boolean(self.input_forget, "input_forget")
+        peepholes = _boolean(self.peepholes, "peepholes")
+        core = None
+        if names != _USUAL or clip is not None or peepholes:
+            of_directions = (functions[:3], functions[-3:])
+            core = CoreCell(_GENERAL, clip or 0.0, input_forget, peepholes, of_directions)
+        elif input_forget:
+            core = CoreCell(_COUPLED, 0.0, True, False, (functions, functions))
+        vars(self).update(
+            activations=names,
+            alphas=tuple(value for value in alphas if value is not None) or None,
+            betas=tuple(value for value in betas if value is not None) or None,
+            clip=clip,
+            core=core,
+        )
+
+    @property
+    def triples(self) -> int:
+        """How many directions the activations are of: 2, or 1 for those of any direction."""
+        return len(self.activations) // 3
+
+    def __repr__(self) -> str:
+        return f"Cell({', '.join(self._described())})"
+
+    def _described(self) -> Iterator[str]:
+        """Yield the arguments that differ from what is usual."""
+        usual = Cell(activations=self.activations)
+        for one in fields(self):
+            value = getattr(self, one.name)
+            default = _USUAL if one.name == "activations" else getattr(usual, one.name)
+            if one.init and value != default:
+                yield f"{one.name}={value!r}"
+
+
+_COUPLED, _GENERAL = 1, 2
+
+
+def _described(value: object) -> str:
+    return "None" if value is None else f"{type(value).__name__} {value!r}"
+
+
+def _boolean(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected a bool, got {_described(value)}")
+    return value
+
+
+def _listed(value: object, name: str, what: str) -> list[Any]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{name}: expected a sequence of {what}, got {_described(value)}")
+    return list(value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """Return three or six names of functions, in lower case."""
+    what = "3 names of activations, or 3 for each of 2 directions"
+    listed = _listed(value, "activations", what)
+    for name in listed:
+        if not isinstance(name, str):
+            raise TypeError(f"activations: expected {what}, got {_described(name)} among them")
+        if name.lower() not in FUNCTIONS:
+            known = ", ".join(FUNCTIONS)
+            raise ValueError(f"activations: expected names among {known}, got {name!r}")
+    if len(listed) not in (3, 6):
+        raise ValueError(f"activations: expected {what}, got {len(listed)}")
+    return tuple(name.lower() for name in listed)
+
+
+def _consumed(
+    value: object, argument: str, names: tuple[str, ...], defaults: list[float | None]
+) -> list[float | None]:
+    """Return the value of each function: given, the default, or None where it takes none."""
+    given = [] if value is None else _listed(value, argument, "finite floats, or None")
+    taking = [name for name, default in zip(names, defaults, strict=True) if default is not None]
+    for number in given:
+        if isinstance(number, bool) or not isinstance(number, Real):
+            raise TypeError(
+                f"{argument}: expected a sequence of finite floats, or None, "
+                f"got {_described(number)} among them"
+            )
+        if not math.isfinite(number):
+            raise ValueError(f"{argument}: expected finite floats, got {number!r}")
+    if len(given) > len(taking):
+        takers = f"one for each of {', '.join(taking)}" if taking else "no activation takes one"
+        raise ValueError(
+            f"{argument}: expected at most {len(taking)} values, {takers}, got {len(given)}"
+        )
+    rest = iter(given)
+    return [None if default is None else float(next(rest, default)) for default in defaults]
+
+
+def _bound(value: object) -> float | None:
+    what = "clip: expected a finite float above 0, or None"
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what}, got {_described(value)}")
+    bound = float(value)
+    if not (math.isfinite(bound) and bound > 0):
+        raise ValueError(f"{what}, got {value!r}")
+    return bound
 
 
 STANDARD = Cell()

@@ -30,6 +30,7 @@ class PackedWeights:
         weights: Sequence[CellWeights],
         bidirectional: bool,
         format: str,
+        cell: Cell,
     ) -> None: ...
     def matrices(self, cell: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
     @property
@@ -64,9 +65,9 @@ class Operator:
     def __init__(
         self,
         sizes: Sizes,
-        batch_first: bool,
+        form: tuple[bool, Cell, bool],
         weight_size: int,
-        offsets: Sequence[tuple[int, int, int, int]],
+        offsets: Sequence[tuple[int, int, int, int, int]],
     ) -> None: ...
     def run_if_plain(
         self,
@@ -91,6 +92,7 @@ def tape_elements(problem: Problem, recompute: bool = False) -> int: ...
 def dropout_mask(
     rows: int, width: int, layer: int, dropout: tuple[float, int, int]
 ) -> npt.NDArray[np.float64]: ...
+def tape_cell(problem: Problem) -> int: ...
 def backward(
     call: ForwardCall,
     tape: npt.NDArray[Any],

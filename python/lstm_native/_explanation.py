@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args, overload
 import numpy as np
 
 from lstm_native import _config, _limits, _validate
+from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._functional import prepare
 from lstm_native._packing import (
@@ -19,7 +20,14 @@ from lstm_native._packing import (
 )
 from lstm_native._run import ForwardCall, Problem, has_gaps
 from lstm_native._sizes import Sizes
-from lstm_native._types import ArrayLike, Compute, IntegersLike, States, WeightDtype
+from lstm_native._types import (
+    ArrayLike,
+    Compute,
+    Direction,
+    IntegersLike,
+    States,
+    WeightDtype,
+)
 from lstm_native.cuda import DeviceLike
 
 Dtype: TypeAlias = Literal["float32", "float64"]
@@ -162,6 +170,8 @@ def explain(
     num_threads: int | None = None,
     lengths: IntegersLike | None = None,
     device: DeviceLike = "cpu",
+    cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> Explanation: ...
 @overload
 def explain(
@@ -283,6 +293,8 @@ def _of_call(call: ForwardCall) -> Explanation:
     ]
     if packed is None:
         slow.append(_PLAIN_ADVICE)
+    if call.problem.cell.core is not None:
+        slow.append("gates of a cell other than the standard one follow the products, unfused")
     plan = core.explain(call)
     stored_in = "native" if packed is None else packed.format
     dtype: Dtype = "float32" if call.input.dtype == np.float32 else "float64"

@@ -10,7 +10,7 @@ from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real, widened, widened_pair
 from lstm_native._cell import Cell
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights, Weights, from_packed, unpacked
+from lstm_native._packing import PackedWeights, Weights, cell_of_call, from_packed, unpacked
 from lstm_native._run import (
     NO_DROPOUT,
     CellWeights,
@@ -21,11 +21,12 @@ from lstm_native._run import (
     forward,
 )
 from lstm_native._sizes import Sizes
-from lstm_native._types import Array, ArrayLike, IntegersLike, States
-from lstm_native._weights import from_sequence
+from lstm_native._types import Array, ArrayLike, Direction, IntegersLike, States
+from lstm_native._weights import Present, from_sequence
 from lstm_native.cuda import DeviceLike
 
 _CPU: DeviceLike = "cpu"
+_FORWARD: Direction = "forward"
 
 
 @overload
@@ -48,6 +49,7 @@ def lstm(
     lengths: IntegersLike | None = None,
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> tuple[Array, Array, Array]: ...
 @overload
 def lstm(
@@ -69,6 +71,7 @@ def lstm(
     lengths: IntegersLike | None = None,
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> tuple[Any, Any, Any]: ...
 def lstm(
     input: ArrayLike,
@@ -89,6 +92,7 @@ def lstm(
     lengths: IntegersLike | None = None,
     device: DeviceLike = _CPU,
     cell: Cell | None = None,
+    direction: Direction = _FORWARD,
 ) -> tuple[Any, Any, Any]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -114,9 +118,10 @@ def lstm(
     all_weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih of shape (4 * H, I), or
         (4 * H, D * H) from the second layer on; w_hh (4 * H, H); b_ih (4 * H,) if `has_ih_bias`;
-        b_hh (4 * H,) if `has_hh_bias`. Packed once by `pack_weights`, they are ready at each call:
-        `num_layers`, `bidirectional`, `weights_transposed`, `has_ih_bias` and `has_hh_bias` are
-        then those that were packed, or left out.
+        b_hh (4 * H,) if `has_hh_bias`; peepholes (3 * H,) if `cell` has them. Packed once by
+        `pack_weights`, they are ready at each call: `num_layers`, `bidirectional`,
+        `weights_transposed`, `has_ih_bias` and `has_hh_bias` are then those that were packed, or
+        left out.
     num_layers : int
         Number of stacked layers, from 1 to 65536. May be left out with PackedWeights only.
     dropout : float, default 0.0
@@ -149,7 +154,11 @@ def lstm(
         Where to compute. On CUDA, arrays may be on the device, and results are there where input
         is (`lstm_native.cuda.DeviceArray`); NumPy arrays are copied over, and results back.
     cell : Cell, optional
-        The cell, where it is not the standard one above. On CUDA that one alone is there.
+        The cell, where it is not the standard one above. By default that of PackedWeights. On CUDA
+        the standard one alone is there.
+    direction : {"forward", "reverse"}
+        Which end of a sequence the one direction begins with, where `bidirectional` is false:
+        "reverse" computes what the second direction of two does. Not on CUDA.
 
     Returns
     -------
@@ -220,6 +229,7 @@ def lstm(
         and has_ih_bias is has_hh_bias is True
         and device is _CPU
         and cell is None
+        and direction is _FORWARD
     ):
         results = core.lstm_if_plain(
             input,
@@ -249,6 +259,7 @@ def lstm(
         lengths=lengths,
         device=device,
         cell=cell,
+        direction=direction,
     )
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, _ = forward_drawn(call, seed)
@@ -297,6 +308,7 @@ def prepare(
     lengths: Any = None,
     device: Any = "cpu",
     cell: Any = None,
+    direction: Any = "forward",
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
     is_packed = isinstance(all_weights, PackedWeights)
@@ -314,11 +326,14 @@ def prepare(
     )
     key = 0 if seed is None else _random.check_seed(seed)
     threads = _config.threads_for_call(num_threads)
-    cell = _validate.cell(cell)
+    cell = cell_of_call(cell, all_weights, bidirectional)
+    reverse = _validate.direction(
+        direction, all_weights.bidirectional if is_packed else bidirectional
+    )
 
     target = cuda.target_of(device, input)
     if target is not None:
-        _validate.cell_of_cuda(cell)
+        _validate.of_cuda(cell, reverse)
         input = _device.take(input, "input", target)
         initial_states = _device.take_each(initial_states, "initial_states", target)
         all_weights = _device.take_each(all_weights, "all_weights", target)
@@ -334,7 +349,12 @@ def prepare(
             _, weights = unpacked(all_weights)
     else:
         sizes, weights = from_sequence(
-            all_weights, x, num_layers, bidirectional, flags[0], flags[1:]
+            all_weights,
+            x,
+            num_layers,
+            bidirectional,
+            flags[0],
+            Present(*flags[1:], cell.peepholes),
         )
     seq_len, batch = _validate.input_shape(x, sizes, batch_first, packed)
     padded: list[int] = []
@@ -345,7 +365,9 @@ def prepare(
     h_0, c_0 = _states(initial_states, x, sizes, batch)
     masks = Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT
     return ForwardCall(
-        problem=Problem(sizes, seq_len, batch, packed or (), padded, masks, threads, cell=cell),
+        problem=Problem(
+            sizes, seq_len, batch, packed or (), padded, masks, threads, None, cell, reverse
+        ),
         input=x,
         h_0=h_0,
         c_0=c_0,

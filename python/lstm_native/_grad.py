@@ -53,7 +53,7 @@ class LSTMGrad(Operator):
     Parameters
     ----------
     input_size, hidden_size, num_layers, has_bias, bidirectional, dropout, batch_first,
-    weight_layout, device
+    weight_layout, device, cell, direction
         As those of the `LSTM`.
 
     Notes
@@ -324,7 +324,7 @@ class LSTMGrad(Operator):
             reserve = _device.take(reserve, "reserve", target)
             workspace = _device.take(workspace, "workspace", target)
         features, sizes = as_real(x, "x"), self._sizes
-        problem = self._problem(features, threads)
+        problem = self._problem_of(features, threads)
         tape, problem = self._tape(reserve, "reserve", features, problem, state)
         work, _ = self._tape(workspace, "workspace", features, problem, state, GRADIENTS)
         nothing: RealArray = np.empty(
@@ -352,7 +352,7 @@ class LSTMGrad(Operator):
                 )
             )
         x = as_real(given.x, "x")
-        problem = self._problem(x, threads)
+        problem = self._problem_of(x, threads)
         axes = ("batch", "seq_len") if self.batch_first else ("seq_len", "batch")
         outputs = (
             (*x.shape[:2], sizes.directions * sizes.hidden_size),
@@ -391,12 +391,15 @@ class LSTMGrad(Operator):
         return ForwardCall(problem, x, h_0, c_0, weights, self.batch_first, target=target)
 
     def _target(self, device: Any, x: Any) -> Target | None:
-        return cuda.target_of(self.device if device is None else device, x)
+        target = cuda.target_of(self.device if device is None else device, x)
+        if target is not None:
+            _validate.of_cuda(self._cell, self._reverse)
+        return target
 
-    def _problem(self, x: RealArray, threads: int) -> Problem:
+    def _problem_of(self, x: RealArray, threads: int) -> Problem:
         seq_len, batch = _validate.input_shape(x, self._sizes, self.batch_first, None, "x")
         rate = self.dropout if self.num_layers > 1 else 0.0
-        return Problem(self._sizes, seq_len, batch, dropout=Dropout(rate, 0, 0), threads=threads)
+        return self._problem(seq_len, batch, Dropout(rate, 0, 0), threads)
 
     def _tape(
         self, value: Any, name: str, x: RealArray, problem: Problem, state: Any, form: int = GATES

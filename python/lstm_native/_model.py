@@ -17,9 +17,16 @@ from lstm_native._gate_order import IFGO
 from lstm_native._loaders import _description as described
 from lstm_native._loaders import _files
 from lstm_native._loaders._metadata import Metadata
-from lstm_native._packing import PackedWeights, Weights, pack_weights
+from lstm_native._packing import PackedWeights, Weights, cell_of_call, pack_weights
 from lstm_native._stream import Stream
-from lstm_native._types import ArrayLike, Compute, IntegersLike, States, WeightDtype
+from lstm_native._types import (
+    ArrayLike,
+    Compute,
+    Direction,
+    IntegersLike,
+    States,
+    WeightDtype,
+)
 
 _WHOLE = ("float32", "float64")
 
@@ -35,8 +42,9 @@ class Model:
     Parameters
     ----------
     weights : sequence of arrays, or PackedWeights
-        For each layer, for each direction (forward before reverse): w_ih, w_hh[, b_ih][, b_hh], as
-        for `lstm`. They are copied. Of PackedWeights the sizes, biases and order are known.
+        For each layer, for each direction (forward before reverse): w_ih, w_hh[, b_ih][, b_hh]
+        [, peephole], as for `lstm`. They are copied. Of PackedWeights the sizes, biases, order and
+        cell are known.
     num_layers : int, default 1
     bidirectional : bool, default False
     batch_first : bool, default False
@@ -50,6 +58,8 @@ class Model:
         In which order `weights` holds the gates, as for `pack_weights`.
     cell : Cell, optional
         The cell, where it is not the standard one; see `lstm`.
+    direction : {"forward", "reverse"}
+        Which end of a sequence the one direction begins with; see `lstm`.
 
     Raises
     ------
@@ -69,11 +79,12 @@ class Model:
     ((5, 3, 2), (1, 3, 2))
     """
 
-    __slots__ = ("_batch_first", "_cell", "_packed", "_source")
+    __slots__ = ("_batch_first", "_cell", "_packed", "_reverse", "_source")
 
     _batch_first: bool
     _cell: Cell
     _packed: PackedWeights
+    _reverse: bool
     _source: str | None
 
     def __init__(
@@ -89,9 +100,10 @@ class Model:
         compute: Compute | None = None,
         gate_order: str = IFGO,
         cell: Cell | None = None,
+        direction: Direction = "forward",
     ) -> None:
         batch_first = _validate.boolean(batch_first, "batch_first")
-        checked = _validate.cell(cell)
+        _validate.cell(cell)
         if not isinstance(weights, PackedWeights):
             weights = pack_weights(
                 weights,
@@ -102,8 +114,11 @@ class Model:
                 weight_dtype=weight_dtype,
                 compute=compute,
                 gate_order=gate_order,
+                cell=cell,
             )
-        _set(self, weights, batch_first, None, checked)
+        checked = cell_of_call(cell, weights, None)
+        reverse = _validate.direction(direction, weights.bidirectional)
+        _set(self, weights, batch_first, None, checked, reverse)
 
     def __call__(
         self,
@@ -157,13 +172,19 @@ class Model:
             batch_sizes,
             lengths=lengths,
             num_threads=num_threads,
-            cell=_given(self._cell),
+            cell=self._cell_of_call,
+            direction=self.direction,
         )
         return output, (h_n, c_n)
 
     def stream(self, batch: int = 1, *, num_threads: int | None = None) -> Stream:
         """Return a `Stream` with these weights: the model step by step, its state kept inside."""
-        return Stream(self._packed, batch, num_threads=num_threads, cell=_given(self._cell))
+        if self._reverse:
+            raise ValueError(
+                "stream: expected a model of direction 'forward', because the reverse one begins "
+                "with the end of a sequence, which a stream has not seen; got 'reverse'"
+            )
+        return Stream(self._packed, batch, num_threads=num_threads, cell=self._cell_of_call)
 
     @property
     def packed(self) -> PackedWeights:
@@ -194,6 +215,16 @@ class Model:
     def cell(self) -> Cell:
         """What a step computes."""
         return self._cell
+
+    @property
+    def direction(self) -> Direction:
+        """Which end of a sequence the one direction begins with: "forward" or "reverse"."""
+        return "reverse" if self._reverse else "forward"
+
+    @property
+    def _cell_of_call(self) -> Cell | None:
+        """What calls pass on: None, the shortest way, where the weights say it."""
+        return None if self._cell == self._packed.cell else self._cell
 
     @property
     def has_ih_bias(self) -> bool:
@@ -229,11 +260,14 @@ class Model:
         return self._source
 
     def state_dict(self) -> dict[str, RealArray]:
-        """Return copies of the arrays by PyTorch's names: `weight_ih_l0`, `bias_hh_l1_reverse`."""
+        """Return copies of the arrays by PyTorch's names: `weight_ih_l0`, `bias_hh_l1_reverse`.
+
+        Peepholes, which PyTorch has not, are called `peephole_l0`.
+        """
         packed = self._packed
         arrays = iter(_standing(packed))
         roles = ("weight_ih", "weight_hh") + ("bias_ih",) * packed.has_ih_bias
-        roles += ("bias_hh",) * packed.has_hh_bias
+        roles += ("bias_hh",) * packed.has_hh_bias + ("peephole",) * self._cell.peepholes
         directions = ("", "_reverse") if packed.bidirectional else ("",)
         return {
             f"{role}_l{layer}{direction}": next(arrays)
@@ -268,8 +302,9 @@ class Model:
             packed.has_hh_bias,
             weight_dtype=None if name in _WHOLE else cast(WeightDtype, name),
             compute=compute,
+            cell=packed.cell,
         )
-        return _made(again, self._batch_first, self._source, self._cell)
+        return _made(again, self._batch_first, self._source, self._cell, self._reverse)
 
     @classmethod
     def from_torch(cls, module: Any, prefix: str = "") -> Model:
@@ -299,6 +334,11 @@ class Model:
             raise ValueError(
                 "to_torch: expected a model of the standard cell, as torch.nn.LSTM is, "
                 f"got {self._cell}"
+            )
+        if self._reverse:
+            raise ValueError(
+                "to_torch: expected a model of direction 'forward', as torch.nn.LSTM is, "
+                "got 'reverse'"
             )
         options = {
             "input_size": self.input_size,
@@ -421,7 +461,8 @@ class Model:
             stored,
             self.has_ih_bias,
             self.has_hh_bias,
-            input_forget=self._cell.input_forget,
+            cell=self._cell,
+            reverse=self._reverse,
         )
 
     def _description(self) -> described.Description:
@@ -435,6 +476,7 @@ class Model:
                 hidden=next(arrays),
                 input_bias=next(arrays) if packed.has_ih_bias else None,
                 hidden_bias=next(arrays) if packed.has_hh_bias else None,
+                peephole=next(arrays) if self._cell.peepholes else None,
             )
 
         directions = 2 if packed.bidirectional else 1
@@ -444,7 +486,8 @@ class Model:
                 tuple(weights() for _ in range(directions)) for _ in range(packed.num_layers)
             ),
             batch_first=self._batch_first,
-            cells=(described.Cell(input_forget=self._cell.input_forget),),
+            reverse=self._reverse,
+            cells=(self._cell,),
         )
 
     def _facts(self) -> dict[str, str]:
@@ -459,6 +502,7 @@ class Model:
             "units": f"{self.hidden_size} units",
             "numbers": stored,
             **({} if self._cell == STANDARD else {"cell": f"{self._cell}"}),
+            **({"direction": "from the end"} if self._reverse else {}),
             **({"arrays": "batch first"} if self._batch_first else {}),
             **({"source": f"from {self._source}"} if self._source else {}),
         }
@@ -487,7 +531,8 @@ class Model:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._packed, self._batch_first, self._source, self._cell)
+        values = (self._packed, self._batch_first, self._source, self._cell, self._reverse)
+        return _made, values
 
 
 def load(
@@ -559,6 +604,9 @@ def model_of(description: described.Description, batch_first: bool | None = None
             arrays.append(zeros if cell.input_bias is None else cell.input_bias)
         if has_hh:
             arrays.append(zeros if cell.hidden_bias is None else cell.hidden_bias)
+        if cell.peephole is not None:
+            arrays.append(cell.peephole)
+    kind = description.cells[0]
     packed = pack_weights(
         arrays,
         len(description.layers),
@@ -567,9 +615,9 @@ def model_of(description: described.Description, batch_first: bool | None = None
         has_hh_bias=has_hh,
         weight_dtype=description.weight_dtype,
         gate_order=description.gate_order,
+        cell=kind,
     )
-    kind = Cell(input_forget=description.cells[0].input_forget)
-    return _made(packed, batch_first, description.source, kind)
+    return _made(packed, batch_first, description.source, kind, description.reverse)
 
 
 def _check_uniform(description: described.Description, cells: list[described.Weights]) -> None:
@@ -587,22 +635,30 @@ def _check_uniform(description: described.Description, cells: list[described.Wei
         )
 
 
-def _made(packed: PackedWeights, batch_first: bool, source: str | None, cell: Cell) -> Model:
+def _made(
+    packed: PackedWeights, batch_first: bool, source: str | None, cell: Cell, reverse: bool
+) -> Model:
     """Make a model of what its attributes hold: pickled, or checked before."""
     model = Model.__new__(Model)
-    _set(model, packed, batch_first, source, cell)
+    _set(model, packed, batch_first, source, cell, reverse)
     return model
 
 
-def _given(cell: Cell) -> Cell | None:
-    """Return a cell as a call takes it: none is the standard one, by the shortest way."""
-    return None if cell == STANDARD else cell
-
-
 def _set(
-    model: Model, packed: PackedWeights, batch_first: bool, source: str | None, cell: Cell
+    model: Model,
+    packed: PackedWeights,
+    batch_first: bool,
+    source: str | None,
+    cell: Cell,
+    reverse: bool,
 ) -> None:
-    values = {"_packed": packed, "_batch_first": batch_first, "_source": source, "_cell": cell}
+    values = {
+        "_packed": packed,
+        "_batch_first": batch_first,
+        "_source": source,
+        "_cell": cell,
+        "_reverse": reverse,
+    }
     for name, value in values.items():
         object.__setattr__(model, name, value)
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real, widened
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, check_dtype, unpacked
 from lstm_native._run import (
+    NO_DROPOUT,
     CellWeights,
     Dropout,
     ForwardCall,
@@ -21,9 +23,10 @@ from lstm_native._run import (
     returned,
 )
 from lstm_native._sizes import Sizes
-from lstm_native._types import Array, ArrayLike, IntegersLike
+from lstm_native._types import Array, ArrayLike, Direction, IntegersLike
 from lstm_native._weights import (
     WEIGHT_LAYOUTS,
+    Offsets,
     WeightLayout,
     flat_offsets,
     flat_size,
@@ -48,6 +51,9 @@ class Operator:
     batch_first: bool = field(default=False, kw_only=True)
     weight_layout: WeightLayout = field(default="mindspore_gpu", kw_only=True)
     device: DeviceLike = field(default="cpu", kw_only=True)
+    cell: Cell | None = field(default=None, kw_only=True)
+    direction: Direction = field(default="forward", kw_only=True)
+    _reverse: bool = field(init=False)
     _sizes: Sizes = field(init=False)
     _weight_size: int = field(init=False)
 
@@ -62,10 +68,17 @@ class Operator:
             batch_first=_validate.boolean(self.batch_first, "batch_first"),
             weight_layout=_validate.choice(self.weight_layout, "weight_layout", WEIGHT_LAYOUTS),
             device=cuda.check_device(self.device),
+            cell=_validate.cell(self.cell),
         )
+        vars(self).update(_reverse=_validate.direction(self.direction, self.bidirectional))
+        _validate.cell_of_directions(self._cell, self.bidirectional)
         sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
-        size = flat_size(sizes, self.has_bias, self.weight_layout)
+        size = flat_size(sizes, self.has_bias, self.weight_layout, self._cell.peepholes)
         vars(self).update(_sizes=sizes, _weight_size=size)
+
+    @property
+    def _cell(self) -> Cell:
+        return STANDARD if self.cell is None else self.cell
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._described()})"
@@ -75,6 +88,8 @@ class Operator:
             f"{self.input_size}, {self.hidden_size}, {self.num_layers}, {self.has_bias}, "
             f"{self.bidirectional}, {self.dropout}, batch_first={self.batch_first}, "
             f"weight_layout={self.weight_layout!r}"
+            + ("" if self._cell == STANDARD else f", cell={self._cell}")
+            + (", direction='reverse'" if self._reverse else "")
         )
 
     @property
@@ -101,12 +116,13 @@ class Operator:
         """
         seq_len = _validate.integer(seq_len, "seq_len", 1)
         batch = _validate.integer(batch, "batch", 0)
-        return core.tape_elements(Problem(self._sizes, seq_len, batch))
+        return core.tape_elements(self._problem(seq_len, batch, NO_DROPOUT))
 
     def _checked_weight(self, w: RealArray | _device.Taken) -> Any:
         if w.size != self.weight_size:
             sizes = " or ".join(
-                f"{flat_size(self._sizes, self.has_bias, layout)} for {layout!r}"
+                f"{flat_size(self._sizes, self.has_bias, layout, self._cell.peepholes)} "
+                f"for {layout!r}"
                 for layout in WEIGHT_LAYOUTS
             )
             raise ValueError(
@@ -119,8 +135,21 @@ class Operator:
 
     def _cells(self, w: RealArray) -> list[CellWeights]:
         """Return views of a flat weight, or of its gradient."""
-        offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
-        return from_flat(w, self._sizes, offsets)
+        return from_flat(w, self._sizes, self._offsets())
+
+    def _problem(self, seq_len: int, batch: int, masks: Dropout, threads: int = 0) -> Problem:
+        return Problem(
+            self._sizes,
+            seq_len,
+            batch,
+            dropout=masks,
+            threads=threads,
+            cell=self._cell,
+            reverse=self._reverse,
+        )
+
+    def _offsets(self) -> list[Offsets]:
+        return flat_offsets(self._sizes, self.has_bias, self.weight_layout, self._cell.peepholes)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,11 +180,16 @@ class LSTM(Operator):
         How the flat weight is laid out. "mindspore_gpu", the default, is cuDNN's: for each layer,
         for each direction w_ih (4 * H, layer's input size) and w_hh (4 * H, H); after all matrices,
         for each layer, for each direction b_ih (4 * H) and b_hh (4 * H). "mindspore_cpu": all w_ih,
-        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two.
+        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two. Peepholes,
+        where `cell` has them, follow in both, (3 * H) for each layer, for each direction.
     training : bool, default True
         Whether calls apply dropout and fill `reserve`; a call can say otherwise.
     device : {"cpu", "cuda"} or lstm_native.cuda.Device
         Where calls compute, see `lstm`; a call can say otherwise.
+    cell : Cell, optional
+        The cell, where it is not the standard one; see `lstm`.
+    direction : {"forward", "reverse"}
+        Which end of a sequence the one direction begins with, see `lstm`.
 
     Raises
     ------
@@ -198,8 +232,8 @@ class LSTM(Operator):
         """Keep what calls without conversions go through, unless `w` is larger than any memory."""
         operator = None
         if self._weight_size < _LARGEST:
-            offsets = flat_offsets(self._sizes, self.has_bias, self.weight_layout)
-            operator = core.Operator(self._sizes, self.batch_first, self._weight_size, offsets)
+            form = (self.batch_first, self._cell, self._reverse)
+            operator = core.Operator(self._sizes, form, self._weight_size, self._offsets())
         vars(self).update(_operator=operator)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -280,7 +314,8 @@ class LSTM(Operator):
         reserve : numpy.ndarray
             What a backward pass needs, shape (r, 1), input's dtype: a header of 32 elements, then
             for each layer, for each direction the gates (T, N, 4, H), activated, in the order
-            i, f, g, o, and the cell states (T, N, H). (0, 1) where `training` is false.
+            i, f, g, o, and the cell states (T, N, H). Other cells keep something else in the gates'
+            place, see docs/reserve.md. (0, 1) where `training` is false.
         state : numpy.ndarray
             Key and counter of the generator before this call, shape (2, 1), int64 (the bits of two
             unsigned numbers).
@@ -324,7 +359,7 @@ class LSTM(Operator):
             results = self._operator.run_if_plain(input, (h, c), weights, masks, training, threads)
             if results is not None:  # nothing to convert
                 return results
-        problem = Problem(self._sizes, 0, 0, dropout=Dropout(*masks), threads=threads)
+        problem = self._problem(0, 0, Dropout(*masks), threads)
         call = self._prepare(arrays, problem, device)
         output, h_n, c_n, tape = forward(call._replace(tape="gates" if training else None))
         reserve = empty(call, (0, 1)) if tape is None else tape
@@ -337,6 +372,7 @@ class LSTM(Operator):
         input, h, c, w = arrays
         target = cuda.target_of(device, input)
         if target is not None:
+            _validate.of_cuda(self._cell, self._reverse)
             input, h, c, w = (
                 _device.take(array, name, target)
                 for array, name in zip(arrays, ("input", "h", "c", "w"), strict=True)
@@ -361,7 +397,9 @@ class LSTM(Operator):
 
     def _fits(self, packed: PackedWeights) -> bool:
         has_bias = packed.has_ih_bias or packed.has_hh_bias
-        return packed._sizes == self._sizes and has_bias == self.has_bias
+        own, cell = packed.cell, self._cell
+        same_cell = own == cell or (own == STANDARD and not cell.peepholes)
+        return packed._sizes == self._sizes and has_bias == self.has_bias and same_cell
 
     def _weights_of(
         self, w: Any, x: RealArray, target: _device.Target | None

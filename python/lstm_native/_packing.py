@@ -10,12 +10,13 @@ import numpy as np
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._extension import core
 from lstm_native._gate_order import IFGO, check_gate_order, reordered
 from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
 from lstm_native._types import ArrayLike, Compute, HalfDtype, WeightDtype
-from lstm_native._weights import from_sequence, sequence_names
+from lstm_native._weights import Present, from_sequence, sequence_names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,6 +50,8 @@ class PackedWeights:
     weight_error : float
         What rounding changed in the matrices: the root mean square of the differences over that of
         the values. 0.0 where the matrices are stored as they were given.
+    cell : Cell
+        What calls with these weights compute, unless they say otherwise.
     nbytes : int
         Memory held.
     """
@@ -59,9 +62,10 @@ class PackedWeights:
     weight_dtype: WeightDtype | None
     compute: Compute | None
     weight_error: float
+    cell: Cell
     _core: core.PackedWeights
     _sizes: Sizes
-    _biases: tuple[tuple[RealArray | None, RealArray | None], ...]
+    _vectors: tuple[tuple[RealArray | None, ...], ...]
     _flags: tuple[bool, bool, bool]
 
     def __init__(self) -> None:
@@ -89,8 +93,8 @@ class PackedWeights:
 
     @property
     def nbytes(self) -> int:
-        biases = (bias.nbytes for pair in self._biases for bias in pair if bias is not None)
-        return self._core.nbytes + sum(biases)
+        vectors = (v.nbytes for of_cell in self._vectors for v in of_cell if v is not None)
+        return self._core.nbytes + sum(vectors)
 
     def unpack(self) -> tuple[RealArray, ...]:
         """Return the arrays that were packed, in their order and shapes, with gates as i, f, g, o.
@@ -99,17 +103,18 @@ class PackedWeights:
         with the values that they were rounded to.
         """
         arrays: list[RealArray] = []
-        for cell, biases in enumerate(self._biases):
+        for cell, vectors in enumerate(self._vectors):
             for matrix in self._core.matrices(cell):
                 whole = _widened(matrix, self.weight_dtype)
                 arrays.append(_transposed(whole) if self.weights_transposed else whole)
-            arrays.extend(bias.copy() for bias in biases if bias is not None)
+            arrays.extend(vector.copy() for vector in vectors if vector is not None)
         return tuple(arrays)
 
     def __repr__(self) -> str:
         stored = f", weight_dtype={self.weight_dtype!r}" if self.weight_dtype else ""
         if self.compute:
             stored += f", compute={self.compute!r}"
+        stored += "" if self.cell == STANDARD else f", {self.cell}"
         return (
             f"<PackedWeights: input_size={self.input_size}, hidden_size={self.hidden_size}, "
             f"num_layers={self.num_layers}, bidirectional={self.bidirectional}, "
@@ -124,7 +129,8 @@ class PackedWeights:
 
     def __reduce__(self) -> tuple[Any, ...]:
         arguments = (self.unpack(), self.num_layers, self.bidirectional, *self._flags)
-        return _packed, (*arguments, (self.weight_dtype, self.compute, self.weight_error))
+        formats = (self.weight_dtype, self.compute, self.weight_error)
+        return _packed, (*arguments, formats, self.cell)
 
 
 # What `lstm` takes as its weights.
@@ -142,6 +148,7 @@ def pack_weights(
     weight_dtype: WeightDtype | None = None,
     compute: Compute | None = None,
     gate_order: str = IFGO,
+    cell: Cell | None = None,
 ) -> PackedWeights:
     """Bring a stack's weights into the order in which the kernels read them, once for many calls.
 
@@ -164,7 +171,9 @@ def pack_weights(
     gate_order : str, default "ifgo"
         In which order the arrays hold the gates: the letters i, f, g (or c, for the candidate) and
         o. PyTorch, cuDNN and Keras store "ifgo", ONNX "iofc", OpenVINO "fico". `unpack` returns
-        "ifgo", whatever came.
+        "ifgo", whatever came. Peepholes come as i, f, o in any case.
+    cell : Cell, optional
+        The cell of calls with these weights, where it is not the standard one; see `lstm`.
 
     Returns
     -------
@@ -197,16 +206,21 @@ def pack_weights(
     num_layers = _validate.layer_count(num_layers)
     bidirectional = _validate.boolean(bidirectional, "bidirectional")
     transposed = _validate.boolean(weights_transposed, "weights_transposed")
-    biases = (
+    checked = _validate.cell(cell)
+    _validate.cell_of_directions(checked, bidirectional)
+    present = Present(
         _validate.boolean(has_ih_bias, "has_ih_bias"),
         _validate.boolean(has_hh_bias, "has_hh_bias"),
+        checked.peepholes,
     )
     stored = check_weight_dtype(weight_dtype)
     computed_in = check_compute(compute, stored)
     order = check_gate_order(gate_order)
-    sizes, weights = from_sequence(all_weights, None, num_layers, bidirectional, transposed, biases)
+    sizes, weights = from_sequence(
+        all_weights, None, num_layers, bidirectional, transposed, present
+    )
     if order != IFGO:
-        weights = [_in_order(cell, order) for cell in weights]
+        weights = [_in_order(of_cell, order) for of_cell in weights]
     dtype = weights[0].input.dtype
     given = list(weights)
     if stored is not None:
@@ -214,15 +228,14 @@ def pack_weights(
             raise TypeError(
                 f"weight_dtype: expected None for weights of dtype {dtype}, got {stored!r}"
             )
-        names = sequence_names(num_layers, bidirectional, biases)
-        matrices_and_biases = 2 + sum(biases)
-        for cell, whole in enumerate(weights):
-            first = cell * matrices_and_biases
-            weights[cell] = whole._replace(
+        names = sequence_names(num_layers, bidirectional, present)
+        for index, whole in enumerate(weights):
+            first = index * len(present.roles)
+            weights[index] = whole._replace(
                 input=_narrowed(whole.input, stored, names[first]),
                 hidden=_narrowed(whole.hidden, stored, names[first + 1]),
             )
-    made = core.PackedWeights(weights, bidirectional, format_name(stored, computed_in))
+    made = core.PackedWeights(weights, bidirectional, format_name(stored, computed_in), checked)
     packed = PackedWeights.__new__(PackedWeights)
     vars(packed).update(
         num_layers=num_layers,
@@ -231,12 +244,14 @@ def pack_weights(
         weight_dtype=stored,
         compute=computed_in,
         weight_error=0.0 if stored is None else _relative_error(given, made, stored),
+        cell=checked,
         _core=made,
         _sizes=sizes,
-        _biases=tuple(
-            tuple(None if bias is None else bias.copy() for bias in cell[2:]) for cell in weights
+        _vectors=tuple(
+            tuple(None if vector is None else vector.copy() for vector in of_cell[2:])
+            for of_cell in weights
         ),
-        _flags=(transposed, *biases),
+        _flags=(transposed, present.ih_bias, present.hh_bias),
     )
     return packed
 
@@ -244,7 +259,9 @@ def pack_weights(
 def _in_order(cell: CellWeights, order: str) -> CellWeights:
     """Return a direction's weights with the gates in the core's order."""
     moved = {
-        name: reordered(array, order) for name, array in cell._asdict().items() if array is not None
+        name: reordered(array, order)
+        for name, array in cell._asdict().items()
+        if array is not None and name != "peephole"
     }
     return cell._replace(**moved)
 
@@ -284,8 +301,23 @@ def unpacked(packed: PackedWeights) -> tuple[Sizes, list[CellWeights]]:
         packed.num_layers,
         packed.bidirectional,
         transposed,
-        (has_ih, has_hh),
+        Present(has_ih, has_hh, packed.cell.peepholes),
     )
+
+
+def cell_of_call(cell: Any, all_weights: Any, bidirectional: bool | None) -> Cell:
+    """Check a call's cell; return it, or where none is given that of the weights."""
+    given = _validate.cell(cell)
+    if isinstance(all_weights, PackedWeights):
+        own = all_weights.cell
+        bidirectional = all_weights.bidirectional
+        if cell is None:
+            return own
+        if given != own and (own != STANDARD or given.peepholes):
+            raise ValueError(f"cell: expected {own}, as all_weights were packed, got {given}")
+    if bidirectional is not None:
+        _validate.cell_of_directions(given, bidirectional)
+    return given
 
 
 def check_dtype(packed: PackedWeights, name: str, like: RealArray) -> None:
@@ -299,8 +331,8 @@ def check_dtype(packed: PackedWeights, name: str, like: RealArray) -> None:
 
 def _packed(*arguments: Any) -> PackedWeights:
     """Rebuild what was pickled."""
-    *arrays_and_flags, (weight_dtype, compute, weight_error) = arguments
-    packed = pack_weights(*arrays_and_flags, weight_dtype=weight_dtype, compute=compute)
+    *arrays_and_flags, (weight_dtype, compute, weight_error), cell = arguments
+    packed = pack_weights(*arrays_and_flags, weight_dtype=weight_dtype, compute=compute, cell=cell)
     vars(packed)["weight_error"] = weight_error  # against what was packed first
     return packed
 

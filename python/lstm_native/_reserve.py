@@ -28,6 +28,7 @@ _HEADER = np.dtype(
         ("counter", "u8"),
         ("elements", "i8"),
         ("form", "u4"),
+        ("cell", "u4"),
     ]
 )
 HEADER_ELEMENTS = 32
@@ -89,6 +90,12 @@ def check_tape(
             raise ValueError(
                 f"{name}: expected the {kind} of a call with {field} {number}, got {got}"
             )
+    if header["cell"] != core.tape_cell(problem):
+        end = ", direction 'reverse'" if problem.reverse else ""
+        raise ValueError(
+            f"{name}: expected the {kind} of a call with {problem.cell}{end}, "
+            "got one of another cell or direction"
+        )
     if header["form"] != form:
         other, _ = _SOURCES.get(header["form"].item(), ("tape of lstm_vjp", ""))
         raise ValueError(f"{name}: expected the {kind} that {source} returned, got a {other}")

@@ -23,6 +23,8 @@ class CellWeights(NamedTuple):
     """b_ih, (4 * H,)."""
     hidden_bias: RealArray | None
     """b_hh, (4 * H,)."""
+    peephole: RealArray | None = None
+    """(3 * H,), in the order i, f, o."""
 
 
 class Dropout(NamedTuple):
@@ -53,6 +55,8 @@ class Problem(NamedTuple):
     split: tuple[int, int, int] | None = None
     """Groups of directions, rows and units instead of the chosen ones, for benchmarks and tests."""
     cell: Cell = STANDARD
+    reverse: bool = False
+    """Whether the one direction begins with the end of a sequence."""
 
 
 Tape: TypeAlias = Literal["gates", "hidden"]

@@ -15,7 +15,7 @@ from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real
 from lstm_native._cell import Cell
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights
+from lstm_native._packing import PackedWeights, cell_of_call
 from lstm_native._stream import in_order, one_direction, widened_for
 from lstm_native._types import ArrayLike, States
 
@@ -46,7 +46,7 @@ class Sessions:
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
     cell : Cell, optional
-        The cell, where it is not the standard one; see `lstm`.
+        The cell, where it is not that of `packed`; see `lstm`.
 
     Raises
     ------
@@ -88,7 +88,9 @@ class Sessions:
         self._packed = one_direction(packed)
         self._capacity = _validate.integer(capacity, "capacity", 1)
         threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
-        self._core = core.Sessions(packed._core, self._capacity, threads, _validate.cell(cell))
+        self._core = core.Sessions(
+            packed._core, self._capacity, threads, cell_of_call(cell, packed, None)
+        )
         self._lock = threading.Lock()
         _all.add(self)
 

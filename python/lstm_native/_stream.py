@@ -10,7 +10,7 @@ from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import Cell
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights
+from lstm_native._packing import PackedWeights, cell_of_call
 from lstm_native._types import ArrayLike, HostArray, States
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Stream:
         Memory is allocated for the default at this time; a lower default later holds for later
         steps.
     cell : Cell, optional
-        The cell, where it is not the standard one; see `lstm`.
+        The cell, where it is not that of `packed`; see `lstm`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class Stream:
         threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
         self._packed = packed
         self._batch = batch
-        self._core = core.Stream(packed._core, batch, threads, _validate.cell(cell))
+        self._core = core.Stream(packed._core, batch, threads, cell_of_call(cell, packed, None))
         if initial_states is not None:
             self._set_state(initial_states, "initial_states", ("h_0", "c_0"))
 

@@ -64,3 +64,5 @@ HalfDtype: TypeAlias = Literal["float16", "bfloat16"]
 WeightDtype: TypeAlias = Literal["float16", "bfloat16", "int8"]
 # What products are computed in, where not in float32.
 Compute: TypeAlias = Literal["bfloat16", "int8"]
+# Which end of a sequence the one direction begins with.
+Direction: TypeAlias = Literal["forward", "reverse"]

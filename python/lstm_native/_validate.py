@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import reprlib
 import warnings
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
 from lstm_native._arrays import RealArray, as_array
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._sizes import Sizes
+from lstm_native._types import Direction
 
 Choice = TypeVar("Choice", bound=str)
 
+_DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 LARGEST_SIZE = 2**63 - 1
 
 # Each layer's arrays are checked one by one: with more layers that would take minutes.
@@ -79,8 +81,27 @@ def cell(value: Any) -> Cell:
     return value
 
 
-def cell_of_cuda(value: Cell) -> None:
-    """Refuse a cell that the CUDA target does not have."""
+def direction(value: object, bidirectional: bool | None) -> bool:
+    """Return whether the one direction begins with the end of a sequence."""
+    chosen = choice(value, "direction", _DIRECTIONS)
+    if chosen == "reverse" and bidirectional:
+        raise ValueError("direction: expected 'forward' where bidirectional is True, got 'reverse'")
+    return chosen == "reverse"
+
+
+def cell_of_directions(value: Cell, bidirectional: bool) -> None:
+    """Refuse activations for two directions where there is one."""
+    if value.triples == 2 and not bidirectional:
+        raise ValueError(
+            "cell: expected the activations of one direction, because bidirectional is False, "
+            f"got {value}"
+        )
+
+
+def of_cuda(value: Cell, reverse: bool) -> None:
+    """Refuse a cell, and a direction, that the CUDA target does not have."""
+    if reverse:
+        raise ValueError("direction: expected 'forward' on CUDA, got 'reverse'")
     if value != STANDARD:
         raise ValueError(f"cell: expected {STANDARD} on CUDA, got {value}")
 
@@ -215,9 +236,10 @@ def batch_sizes(value: Any, x: RealArray) -> list[int]:
     return sizes
 
 
-def lengths(value: Any, seq_len: int, batch: int) -> list[int]:
-    """Return the lengths of a padded batch's sequences, each from 0 to seq_len."""
-    name = "lengths"
+def lengths(
+    value: Any, seq_len: int, batch: int, name: str = "lengths", source: str = "seq_len of input"
+) -> list[int]:
+    """Return the lengths of a padded batch's sequences, each from 0 to seq_len, which is source."""
     array = as_array(value, name)
     if array.ndim == 0:
         raise TypeError(
@@ -230,7 +252,7 @@ def lengths(value: Any, seq_len: int, batch: int) -> list[int]:
     for row, length in enumerate(listed):
         if not 0 <= length <= seq_len:
             raise ValueError(
-                f"{name}: expected lengths from 0 to {seq_len}, the seq_len of input, "
+                f"{name}: expected lengths from 0 to {seq_len}, the {source}, "
                 f"got {length} for row {row}"
             )
     return listed

@@ -13,7 +13,7 @@ from lstm_native._extension import core
 from lstm_native._functional import draw_masks, forward_drawn, prepare
 from lstm_native._packing import PackedWeights, Weights, unpacked
 from lstm_native._run import ForwardCall, take
-from lstm_native._types import Array, ArrayLike, IntegersLike, Need, States
+from lstm_native._types import Array, ArrayLike, Direction, IntegersLike, Need, States
 from lstm_native.cuda import DeviceLike
 
 Gradients: TypeAlias = tuple[Array, tuple[Array, Array], tuple[Array, ...]]
@@ -127,6 +127,7 @@ def lstm_vjp(
     recompute: bool = False,
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> tuple[tuple[Array, Array, Array], Pullback[Array]]: ...
 @overload
 def lstm_vjp(
@@ -149,6 +150,7 @@ def lstm_vjp(
     recompute: bool = False,
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> tuple[tuple[Any, Any, Any], Pullback[Any]]: ...
 def lstm_vjp(
     input: ArrayLike,
@@ -170,6 +172,7 @@ def lstm_vjp(
     recompute: bool = False,
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> tuple[tuple[Any, Any, Any], Pullback[Any]]:
     """Apply `lstm`, and keep what gradients of it need.
 
@@ -177,7 +180,7 @@ def lstm_vjp(
     ----------
     input, initial_states, all_weights, num_layers, dropout, train, bidirectional, batch_first,
     batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths, device,
-    cell
+    cell, direction
         As for `lstm`. PackedWeights count as the arrays that their `unpack()` returns, and
         gradients are of those. `num_threads` and `device` also hold for the pullback.
     recompute : bool, default False
@@ -238,6 +241,7 @@ def lstm_vjp(
         lengths=lengths,
         device=device,
         cell=cell,
+        direction=direction,
     )
     transposed = weights_transposed
     if isinstance(all_weights, PackedWeights):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
@@ -13,10 +13,27 @@ from lstm_native._sizes import Sizes
 WeightLayout = Literal["mindspore_gpu", "mindspore_cpu"]
 WEIGHT_LAYOUTS: tuple[WeightLayout, ...] = ("mindspore_gpu", "mindspore_cpu")
 
+
+class Present(NamedTuple):
+    """Which arrays follow the matrices of each layer and direction."""
+
+    ih_bias: bool
+    hh_bias: bool
+    peephole: bool = False
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The names of all arrays of a layer and direction, in their order."""
+        return _ROLES[self]
+
+
 _ROLES = {
-    (has_ih, has_hh): ("w_ih", "w_hh") + ("b_ih",) * has_ih + ("b_hh",) * has_hh
-    for has_ih in (False, True)
-    for has_hh in (False, True)
+    Present(*present): (
+        "w_ih",
+        "w_hh",
+        *(name for name, there in zip(("b_ih", "b_hh", "peephole"), present, strict=True) if there),
+    )
+    for present in product((False, True), repeat=3)
 }
 
 
@@ -26,15 +43,15 @@ def from_sequence(
     num_layers: int,
     bidirectional: bool,
     transposed: bool,
-    biases: tuple[bool, bool],
+    present: Present,
 ) -> tuple[Sizes, list[CellWeights]]:
     """Check `lstm`'s flat sequence of weights; return the sizes that it has, and the weights.
 
     The weights define hidden_size and input_size: the first w_hh gives the one, the first w_ih the
     other. like: the input, whose dtype they must have; without one, the first array's.
     """
-    roles = _ROLES[biases]
-    arrays = _listed(all_weights, roles, num_layers, bidirectional, biases)
+    roles = present.roles
+    arrays = _listed(all_weights, num_layers, bidirectional, present)
     names = _names(roles, num_layers, bidirectional)
     like_name = "input"
     if like is None:
@@ -52,34 +69,44 @@ def from_sequence(
         w_ih_name, w_hh_name, *vector_names = names[here]
         _check_matrix(w_ih, w_ih_name, gates, sizes.layer_input_size(layer), transposed, layer)
         _check_matrix(w_hh, w_hh_name, gates, hidden_size, transposed, None)
-        for vector, name in zip(vectors, vector_names, strict=True):
-            _validate.shape(vector, name, (gates,), ("4 * hidden_size",))
+        for vector, name, role in zip(vectors, vector_names, roles[2:], strict=True):
+            if role == "peephole":
+                _validate.shape(vector, name, (3 * hidden_size,), ("3 * hidden_size",))
+            else:
+                _validate.shape(vector, name, (gates,), ("4 * hidden_size",))
         found = iter(vectors)
-        b_ih = next(found) if biases[0] else None
-        b_hh = next(found) if biases[1] else None
+        b_ih, b_hh, peephole = (next(found) if there else None for there in present)
         if transposed:
             w_ih, w_hh = w_ih.T, w_hh.T
-        weights.append(CellWeights(w_ih, w_hh, b_ih, b_hh))
+        weights.append(CellWeights(w_ih, w_hh, b_ih, b_hh, peephole))
     return sizes, weights
 
 
-def flat_size(sizes: Sizes, has_bias: bool, layout: WeightLayout) -> int:
+Offsets = tuple[int, int, int, int, int]
+"""Where in a flat weight a cell's w_ih, w_hh, b_ih, b_hh and peepholes begin; -1: there is none."""
+
+
+def flat_size(
+    sizes: Sizes, has_bias: bool, layout: WeightLayout, has_peepholes: bool = False
+) -> int:
     """Return the number of elements of a flat weight."""
     cells = sizes.cell_count
     columns = cells * sizes.hidden_size + sizes.directions * (
         sizes.input_size + (sizes.num_layers - 1) * sizes.layer_input_size(1)
     )
     biases_per_cell = 2 if layout == "mindspore_gpu" else 1
-    return sizes.gates * (columns + (cells * biases_per_cell if has_bias else 0))
+    peepholes = 3 * sizes.hidden_size * cells if has_peepholes else 0
+    return sizes.gates * (columns + (cells * biases_per_cell if has_bias else 0)) + peepholes
 
 
 def flat_offsets(
-    sizes: Sizes, has_bias: bool, layout: WeightLayout
-) -> list[tuple[int, int, int, int]]:
-    """Return where in a flat weight each cell's w_ih, w_hh, b_ih and b_hh begin; -1: there is none.
+    sizes: Sizes, has_bias: bool, layout: WeightLayout, has_peepholes: bool = False
+) -> list[Offsets]:
+    """Return where in a flat weight each cell's arrays begin.
 
     "mindspore_gpu": per layer and direction w_ih, w_hh; then per layer and direction b_ih, b_hh.
     "mindspore_cpu": all w_ih, then all w_hh, then one summed bias per layer and direction.
+    Peepholes follow, per layer and direction.
     """
     cells = range(sizes.cell_count)
     matrices = {
@@ -93,21 +120,20 @@ def flat_offsets(
     else:
         order = [(role, cell) for role in matrices for cell in cells]
         order += [("b_ih", cell) for cell in cells if has_bias]
-    counts = matrices | biases
+    order += [("peephole", cell) for cell in cells if has_peepholes]
+    counts = matrices | biases | {"peephole": [3 * sizes.hidden_size for _ in cells]}
     begins = accumulate((counts[role][cell] for role, cell in order), initial=0)
     places = dict(zip(order, begins, strict=False))
-    roles = (*matrices, *biases)
+    roles = (*matrices, *biases, "peephole")
     return [tuple(places.get((role, cell), -1) for role in roles) for cell in cells]  # type: ignore[misc]
 
 
-def from_flat(
-    w: RealArray, sizes: Sizes, offsets: Sequence[tuple[int, int, int, int]]
-) -> list[CellWeights]:
+def from_flat(w: RealArray, sizes: Sizes, offsets: Sequence[Offsets]) -> list[CellWeights]:
     """Return views into a flat weight of the right size."""
     flat, gates = w.reshape(-1), sizes.gates
 
-    def vector(begin: int) -> RealArray | None:
-        return None if begin < 0 else flat[begin : begin + gates]
+    def vector(begin: int, size: int = gates) -> RealArray | None:
+        return None if begin < 0 else flat[begin : begin + size]
 
     def matrix(begin: int, columns: int) -> RealArray:
         return flat[begin : begin + gates * columns].reshape(gates, columns)
@@ -118,17 +144,17 @@ def from_flat(
             matrix(w_hh, sizes.hidden_size),
             vector(b_ih),
             vector(b_hh),
+            vector(peephole, 3 * sizes.hidden_size),
         )
-        for cell, (w_ih, w_hh, b_ih, b_hh) in enumerate(offsets)
+        for cell, (w_ih, w_hh, b_ih, b_hh, peephole) in enumerate(offsets)
     ]
 
 
 def _listed(
     all_weights: Any,
-    roles: tuple[str, ...],
     num_layers: int,
     bidirectional: bool,
-    biases: tuple[bool, bool],
+    present: Present,
 ) -> list[Any]:
     name = "all_weights"
     buffers = str | bytes | bytearray | memoryview  # sequences, too, but not of arrays
@@ -137,21 +163,23 @@ def _listed(
             f"{name}: expected a tuple or list of arrays, got {_validate.described(all_weights)}"
         )
     directions = 2 if bidirectional else 1
-    expected = num_layers * directions * len(roles)
+    cells, roles = num_layers * directions, present.roles
+    expected = cells * len(roles)
     if len(all_weights) != expected:
+        peepholes = "; with peepholes, which cell=Cell(peepholes=True) says"
+        more = present == (True, True, False) and len(all_weights) == expected + cells
         raise ValueError(
             f"{name}: expected {expected} arrays ({', '.join(roles)} for each layer and direction; "
-            f"num_layers={num_layers}, bidirectional={bidirectional}, has_ih_bias={biases[0]}, "
-            f"has_hh_bias={biases[1]}), got {len(all_weights)}"
+            f"num_layers={num_layers}, bidirectional={bidirectional}, "
+            f"has_ih_bias={present.ih_bias}, has_hh_bias={present.hh_bias}), "
+            f"got {len(all_weights)}{peepholes if more else ''}"
         )
     return list(all_weights)
 
 
-def sequence_names(
-    num_layers: int, bidirectional: bool, biases: tuple[bool, bool]
-) -> tuple[str, ...]:
+def sequence_names(num_layers: int, bidirectional: bool, present: Present) -> tuple[str, ...]:
     """Return what messages call each array of `lstm`'s flat sequence."""
-    return _names(_ROLES[biases], num_layers, bidirectional)
+    return _names(present.roles, num_layers, bidirectional)
 
 
 def _names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) -> tuple[str, ...]:

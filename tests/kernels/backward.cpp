@@ -15,7 +15,7 @@ struct Trial {
   const kernels::KernelTable& table;
   index_t rows, units;
   Weights way;
-  CellKind cell_kind = CellKind::standard;
+  NamedCell named_cell = cells().front();
   index_t group_units = kernels::backward_group_vectors * lanes_of<Real>(table);
   index_t groups = (units + group_units - 1) / group_units;
   index_t gate_rows = gate_count * units;
@@ -28,6 +28,7 @@ struct Trial {
   Values<Real> before = draw<Real>(rows * units);
   Values<Real> dc = draw<Real>(rows * units);
   Values<Real> dc_before = dc;
+  Values<Real> peepholes = draw<Real>(peephole_count * units);
   Values<Real> gate_gradients = Values<Real>(gates.size());
   Values<Real> hidden = Values<Real>(cell.size());
   Values<Real> sums = Values<Real>(at(rows * groups * group_units));
@@ -66,7 +67,8 @@ struct Trial {
     step.rows = described.data();
     step.row_count = rows;
     step.units = units;
-    step.cell = {cell_kind};
+    step.cell = named_cell.spec;
+    if (step.cell.peepholes) step.peepholes = peepholes.data();
     if (way == Weights::packed) {
       step.weights = panels.data();
       step.weight_stride = group_units;
@@ -94,26 +96,44 @@ struct Trial {
 
   void compare_gates(Checks& checks) const {
     Reference expected(gates.size()), expected_dc, expected_hidden;
+    const CellSpec& of = named_cell.spec;
     for (index_t r = 0; r < rows; ++r) {
       for (index_t unit = 0; unit < units; ++unit) {
-        const auto gate = [&](index_t which) {
-          return static_cast<double>(gates[at(r * gate_rows + which * units + unit)]);
+        const auto place = [&](index_t which) { return at(r * gate_rows + which * units + unit); };
+        const auto peephole = [&](Peephole which) {
+          return of.peepholes ? static_cast<double>(peepholes[at(which * units + unit)]) : 0.0;
         };
-        const double i = gate(input_gate), f = gate(forget_gate), g = gate(cell_candidate), o = gate(output_gate);
-        const double squashed = std::tanh(static_cast<double>(cell[at(r * units + unit)]));
-        const double dh = state_gradient(r, unit);
-        const double total = static_cast<double>(dc[at(r * units + unit)]) + dh * o * (1.0 - squashed * squashed);
-        const auto put = [&](index_t which, double value) {
-          expected[at(r * gate_rows + which * units + unit)] = value;
+        // Of a general cell the tape holds what the activations get.
+        const bool general = of.kind == CellKind::general;
+        const auto gate = [&](Gate which, const ActivationSpec& activation) {
+          const double kept = static_cast<double>(gates[place(which)]);
+          return general ? activated(activation, bounded(of, kept)) : kept;
         };
+        const auto through = [&](Gate which, const ActivationSpec& activation, double gradient) {
+          const double kept = static_cast<double>(gates[place(which)]);
+          if (general) {
+            return std::abs(kept) > of.clip && of.clip > 0.0 ? 0.0 : gradient * derivative(activation, kept);
+          }
+          return gradient * (which == cell_candidate ? 1.0 - kept * kept : kept * (1.0 - kept));
+        };
+        const bool coupled = of.input_forget || of.kind == CellKind::coupled;
+        const double i = gate(input_gate, of.gates), g = gate(cell_candidate, of.candidate),
+                     o = gate(output_gate, of.gates);
+        const double f = general && coupled ? 1.0 - i : gate(forget_gate, of.gates);
+        const double state = static_cast<double>(cell[at(r * units + unit)]);
         const double previous = static_cast<double>(before[at(r * units + unit)]);
-        const bool coupled = cell_kind == CellKind::coupled;
-        put(input_gate, total * (coupled ? g - previous : g) * i * (1.0 - i));
-        put(forget_gate, coupled ? 0.0 : total * previous * f * (1.0 - f));
-        put(cell_candidate, total * i * (1.0 - g * g));
-        put(output_gate, dh * squashed * o * (1.0 - o));
-        expected_dc.push_back(total * f);
-        expected_hidden.push_back(o * squashed);
+        const double dh = state_gradient(r, unit);
+        const double d_output = through(output_gate, of.gates, dh * activated(of.output, state));
+        const double total = static_cast<double>(dc[at(r * units + unit)]) + dh * o * derivative(of.output, state) +
+                             peephole(output_peephole) * d_output;
+        const double d_input = through(input_gate, of.gates, total * (coupled ? g - previous : g));
+        const double d_forget = coupled ? 0.0 : through(forget_gate, of.gates, total * previous);
+        expected[place(input_gate)] = d_input;
+        expected[place(forget_gate)] = d_forget;
+        expected[place(cell_candidate)] = through(cell_candidate, of.candidate, total * i);
+        expected[place(output_gate)] = d_output;
+        expected_dc.push_back(total * f + peephole(input_peephole) * d_input + peephole(forget_peephole) * d_forget);
+        expected_hidden.push_back(o * activated(of.output, state));
       }
     }
     checks.close(gate_gradients, expected, label("gradients of the gates"));
@@ -130,8 +150,8 @@ struct Trial {
   }
 
   std::string label(const char* what) const {
-    return std::string(what) + ", " + cell_name(cell_kind) + ", " + name_of(way) + ", " + std::to_string(rows) +
-           " rows, " + std::to_string(units) + " units";
+    return std::string(what) + ", " + named_cell.name + ", " + name_of(way) + ", " + std::to_string(rows) + " rows, " +
+           std::to_string(units) + " units";
   }
 };
 
@@ -146,7 +166,7 @@ void check_backward(const kernels::KernelTable& table, Checks& checks) {
       // Weights in place must fill their groups.
       for (const index_t units : {index_t{1}, index_t{37}, 2 * group_units, 5 * group_units}) {
         if (way == Weights::in_place && units % group_units != 0) continue;
-        for (const CellKind cell : cells) {
+        for (const NamedCell& cell : cells()) {
           Trial<Real> gates{table, rows, units, way, cell};
           gates.run(kernels.step);
           gates.compare_gates(checks);

@@ -163,13 +163,14 @@ struct Trial {
   using Element = typename Weight::Element;
   const kernels::KernelTable& table;
   Size size;
-  CellKind cell_kind = CellKind::standard;
+  NamedCell named_cell = cells().front();
   index_t lanes = lanes_of<Real>(table);
   index_t blocks = (size.units + lanes - 1) / lanes;
   index_t row_elements = blocks * gate_count * lanes;
   Values<Element> input_weights = Weight::draw_weights(gate_count * size.units * size.inputs);
   Values<Element> hidden_weights = Weight::draw_weights(gate_count * size.units * size.units);
   Values<Real> bias = draw<Real>(gate_count * size.units);
+  Values<Real> peepholes = draw<Real>(peephole_count * size.units);
   Values<Real> x = draw<Real>(size.rows * size.inputs);
   Values<Real> h = draw<Real>(size.rows * size.units);
   Values<Real> c = draw<Real>(size.rows * size.units);
@@ -213,7 +214,8 @@ struct Trial {
     described.end_block = blocks;
     described.input_size = size.inputs;
     described.hidden_size = size.units;
-    described.cell = {cell_kind};
+    described.cell = named_cell.spec;
+    if (described.cell.peepholes) described.peepholes = peepholes.data();
     described.input_weights = input_panels.data();
     described.hidden_weights = hidden_panels.data();
     described.bias = bias_panel.data();
@@ -225,43 +227,59 @@ struct Trial {
   }
 
   void compare(Checks& checks, const std::string& way) const {
-    Reference hidden, cells, gates;
+    Reference hidden, states, kept;
+    const CellSpec& of = named_cell.spec;
     for (index_t r = 0; r < size.rows; ++r) {
-      Reference activated(at(gate_count * size.units));
+      Reference sums(at(gate_count * size.units));
       const Reference input = Weight::vector(&x[at(r * size.inputs)], size.inputs, false);
       const Reference state = Weight::vector(&h[at(r * size.units)], size.units, true);
       for (index_t row = 0; row < gate_count * size.units; ++row) {
-        double sum = static_cast<double>(bias[at(row)]);
+        double& sum = sums[at(row)];
+        sum = static_cast<double>(bias[at(row)]);
         for (index_t k = 0; k < size.inputs; ++k) {
           sum += Weight::scale(row) * Weight::value(input_weights[at(row * size.inputs + k)]) * input[at(k)];
         }
         for (index_t k = 0; k < size.units; ++k) {
           sum += Weight::scale(row) * Weight::value(hidden_weights[at(row * size.units + k)]) * state[at(k)];
         }
-        activated[at(row)] = row / size.units == cell_candidate ? std::tanh(sum) : sigmoid(sum);
       }
-      for (index_t unit = 0; cell_kind == CellKind::coupled && unit < size.units; ++unit) {
-        activated[at(forget_gate * size.units + unit)] = 1.0 - activated[at(input_gate * size.units + unit)];
-      }
+      Reference on_tape = sums;
       for (index_t unit = 0; unit < size.units; ++unit) {
-        const auto gate = [&](index_t which) { return activated[at(which * size.units + unit)]; };
+        const auto place = [&](index_t gate) { return at(gate * size.units + unit); };
+        const auto add_peephole = [&](Gate gate, Peephole peephole, double state) {
+          if (of.peepholes) sums[place(gate)] += static_cast<double>(peepholes[place(peephole)]) * state;
+        };
+        const auto gate = [&](Gate which, const ActivationSpec& activation) {
+          return activated(activation, bounded(of, sums[place(which)]));
+        };
         const double before = static_cast<double>(c[at(r * size.units + unit)]);
-        cells.push_back(gate(forget_gate) * before + gate(input_gate) * gate(cell_candidate));
-        hidden.push_back(gate(output_gate) * std::tanh(cells.back()));
+        add_peephole(input_gate, input_peephole, before);
+        add_peephole(forget_gate, forget_peephole, before);
+        const double i = gate(input_gate, of.gates);
+        const bool coupled = of.input_forget || of.kind == CellKind::coupled;
+        const double f = coupled ? 1.0 - i : gate(forget_gate, of.gates);
+        const double g = gate(cell_candidate, of.candidate);
+        states.push_back(f * before + i * g);
+        add_peephole(output_gate, output_peephole, states.back());
+        const double o = gate(output_gate, of.gates);
+        hidden.push_back(o * activated(of.output, states.back()));
+        const bool keeps_sums = of.kind == CellKind::general;
+        const double gates[] = {i, f, g, o};
+        for (index_t k = 0; k < gate_count; ++k) on_tape[place(k)] = keeps_sums ? sums[place(k)] : gates[k];
       }
-      gates.insert(gates.end(), activated.begin(), activated.end());
+      kept.insert(kept.end(), on_tape.begin(), on_tape.end());
     }
-    const std::string label = cell_name(cell_kind) + ", " + Weight::name + ", " + way + ", " +
+    const std::string label = std::string(named_cell.name) + ", " + Weight::name + ", " + way + ", " +
                               std::to_string(size.rows) + " rows, " + std::to_string(size.units) + " units";
     checks.close(next, hidden, "h, " + label);
-    checks.close(cell, cells, "c, " + label);
-    checks.close(cell_tape, cells, "c on the tape, " + label);
-    checks.close(gates_tape, gates, "gates, " + label);
+    checks.close(cell, states, "c, " + label);
+    checks.close(cell_tape, states, "c on the tape, " + label);
+    checks.close(gates_tape, kept, "gates, " + label);
   }
 };
 
 template <class Real, class Weight>
-void check_weight(const kernels::KernelTable& table, CellKind cell, Checks& checks) {
+void check_weight(const kernels::KernelTable& table, const NamedCell& cell, Checks& checks) {
   const auto& step_kernels = Weight::kernels(kernels_of<Real>(table));
   for (const Size& size : sizes) {
     for (const bool backwards : {false, true}) {
@@ -290,7 +308,7 @@ void check_weight(const kernels::KernelTable& table, CellKind cell, Checks& chec
 
 // Only the gates, as where all states are known.
 template <class Real>
-void check_gates_only(const kernels::KernelTable& table, CellKind cell, Checks& checks) {
+void check_gates_only(const kernels::KernelTable& table, const NamedCell& cell, Checks& checks) {
   for (const Size& size : sizes) {
     Trial<Real, Native<Real>> states{table, size, cell};
     const auto rows = states.rows();
@@ -298,7 +316,12 @@ void check_gates_only(const kernels::KernelTable& table, CellKind cell, Checks& 
     Trial<Real, Native<Real>> gates = states;
     std::fill(gates.gates_tape.begin(), gates.gates_tape.end(), Real{});
     auto gate_rows = gates.rows();
-    for (auto& row : gate_rows) row.next_hidden = row.cell = row.cell_tape = nullptr;
+    // What is read of both states, by some cells: c_(t-1) and c_t.
+    Values<Real> before = gates.c;
+    for (std::size_t r = 0; r < gate_rows.size(); ++r) {
+      gate_rows[r].next_hidden = nullptr;
+      gate_rows[r].cell = &before[r * at(size.units)];
+    }
     kernels_of<Real>(table).native.step(gates.step(gate_rows));
     gates.compare(checks, "gates only");
   }
@@ -306,7 +329,7 @@ void check_gates_only(const kernels::KernelTable& table, CellKind cell, Checks& 
 
 // Both products by product_in_place(), the gates by step().
 template <class Real>
-void check_in_place(const kernels::KernelTable& table, CellKind cell, Checks& checks) {
+void check_in_place(const kernels::KernelTable& table, const NamedCell& cell, Checks& checks) {
   const auto& kernels = kernels_of<Real>(table);
   for (const Size& size : sizes) {
     Trial<Real, Native<Real>> trial{table, size, cell};
@@ -340,7 +363,7 @@ void check_in_place(const kernels::KernelTable& table, CellKind cell, Checks& ch
 
 template <class Real>
 void check_forward(const kernels::KernelTable& table, Checks& checks) {
-  for (const CellKind cell : cells) {
+  for (const NamedCell& cell : cells()) {
     check_weight<Real, Native<Real>>(table, cell, checks);
     check_in_place<Real>(table, cell, checks);
     check_gates_only<Real>(table, cell, checks);

@@ -55,6 +55,22 @@ void check_sums(const kernels::KernelsOf<Real>& kernels, Checks& checks) {
 }
 
 template <class Real>
+void check_sums_of_products(const kernels::KernelsOf<Real>& kernels, Checks& checks) {
+  for (const index_t columns : {1, 19, 300}) {
+    constexpr index_t rows = 7;
+    const Values<Real> left = draw<Real>(rows * columns);
+    const Values<Real> right = draw<Real>(rows * columns);
+    Values<Real> to = draw<Real>(columns);
+    Reference expected(to.begin(), to.end());
+    kernels.backward.sum_of_products({rows, columns, left.data(), columns, right.data(), columns, to.data()});
+    for (std::size_t k = 0; k < left.size(); ++k) {
+      expected[k % to.size()] += static_cast<double>(left[k]) * static_cast<double>(right[k]);
+    }
+    checks.close(to, expected, sized("sum of products", columns));
+  }
+}
+
+template <class Real>
 void check_products(const kernels::KernelsOf<Real>& kernels, Checks& checks) {
   for (const index_t rows : {1, 300}) {
     for (const index_t columns : {1, 13, 50}) {
@@ -84,13 +100,18 @@ void check_hidden_states(const kernels::KernelsOf<Real>& kernels, Checks& checks
     constexpr index_t rows = 3;
     const Values<Real> o = draw<Real>(rows * units);
     const Values<Real> c = draw<Real>(rows * units);
-    Values<Real> to(o.size());
-    kernels.backward.hidden_states({o.data(), c.data(), to.data(), rows, units, units, units, units});
-    Reference expected;
-    for (std::size_t k = 0; k < o.size(); ++k) {
-      expected.push_back(static_cast<double>(o[k]) * std::tanh(static_cast<double>(c[k])));
+    for (const NamedCell& cell : cells()) {
+      Values<Real> to(o.size());
+      kernels.backward.hidden_states({o.data(), c.data(), to.data(), rows, units, units, units, units, cell.spec});
+      Reference expected;
+      for (std::size_t k = 0; k < o.size(); ++k) {
+        const double kept = static_cast<double>(o[k]);
+        const bool general = cell.spec.kind == CellKind::general;
+        const double gate = general ? activated(cell.spec.gates, bounded(cell.spec, kept)) : kept;
+        expected.push_back(gate * activated(cell.spec.output, static_cast<double>(c[k])));
+      }
+      checks.close(to, expected, sized((std::string("hidden states, ") + cell.name).c_str(), units));
     }
-    checks.close(to, expected, sized("hidden states", units));
   }
 }
 
@@ -102,6 +123,7 @@ void check_passes(const kernels::KernelTable& table, Checks& checks) {
   check_activations(kernels, checks);
   check_packing(kernels, lanes_of<Real>(table), checks);
   check_sums(kernels, checks);
+  check_sums_of_products(kernels, checks);
   check_products(kernels, checks);
   check_hidden_states(kernels, checks);
 }

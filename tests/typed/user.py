@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import lstm_native
-from lstm_native import cuda
+from lstm_native import cuda, onnx
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -89,6 +89,18 @@ def operator(x: Floats, flat: Floats) -> Floats:
     return dx
 
 
+def cells(x: Floats) -> Floats:
+    cell = lstm_native.Cell(activations=("HardSigmoid", "Tanh", "Tanh"), alphas=[0.3], clip=3.0)
+    bound: float | None = cell.clip
+    weights = lstm_native.pack_weights(weights_of((8, 16)), 1, False, cell=cell)
+    lstm_native.lstm(x, None, weights, direction="reverse")
+    lstm_native.LSTM(8, 16, 1, True, False, 0.0, cell=lstm_native.Cell(peepholes=True))
+    w, r = (array[None] for array in weights_of((8, 16))[:2])
+    y, _, _ = onnx.lstm(x, w, r, activations=["Relu", "Tanh", "Tanh"], clip=bound, layout=1)
+    assert_type(y, Floats)
+    return y
+
+
 def on_a_device(x: Floats, there: cuda.DeviceArray) -> None:
     weights = weights_of((8, 16))
     output, _, _ = lstm_native.lstm(x, None, weights, 1, 0.0, False, False, device="cuda")
@@ -126,6 +138,7 @@ def main() -> None:
     packed(x)
     gradients(x)
     operator(x, np.zeros(lstm_native.LSTM(8, 16, 1, True, False, 0.0).weight_size, np.float32))
+    cells(x)
     explanations(x)
     settings()
     if cuda.is_available():

@@ -3,7 +3,7 @@
 import numpy as np
 
 import lstm_native
-from lstm_native import cuda
+from lstm_native import cuda, onnx
 
 x = np.zeros((5, 3, 8), np.float32)
 weights = [np.zeros((64, 8), np.float32), np.zeros((64, 16), np.float32)]
@@ -21,6 +21,8 @@ lstm_native.lstm(x, None, packed, lengths=5)  # type: ignore
 lstm_native.lstm(x, None, packed, batch_sizes=[0.5])  # type: ignore
 lstm_native.lstm(x, None, packed, device="gpu")  # type: ignore
 lstm_native.lstm(x, None, packed, device=0)  # type: ignore
+lstm_native.lstm(x, None, packed, cell="coupled")  # type: ignore
+lstm_native.lstm(x, None, packed, direction="both")  # type: ignore
 lstm_native.lstm(x, None, packed, dropuot=0.5)  # type: ignore
 lstm_native.lstm_vjp(x, None, packed, recompute="yes")  # type: ignore
 lstm_native.lstm_vjp(x, None, packed)[1](needs=["biases"])  # type: ignore
@@ -41,6 +43,10 @@ lstm_native.Stream(weights)  # type: ignore
 lstm_native.Stream(packed, initial_states=x)  # type: ignore
 lstm_native.Stream(packed).step(x, out=[0.0])  # type: ignore
 lstm_native.Stream(packed).step("x")  # type: ignore
+lstm_native.Cell(activations="tanh", clip="3")  # type: ignore
+lstm_native.Cell(clip=1.0).clip = 2.0  # type: ignore
+onnx.lstm(x, weights[0], weights[1], direction="both")  # type: ignore
+onnx.lstm(x, weights[0], weights[1], layout=2)  # type: ignore
 packed.num_layers = 2  # type: ignore
 cuda.Device("cuda:0")  # type: ignore
 cuda.Device(0).tf32 = True  # type: ignore

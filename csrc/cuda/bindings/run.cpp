@@ -77,8 +77,10 @@ Call call_of(py::handle call) {
   about.problem.threads = 1;  // of no account here, so that it keeps no plans apart
   about.problem.forced_split = {0, 0, 0};
   plan::check(about.problem);
-  if (about.problem.cell.kind != CellKind::standard)
-    throw std::invalid_argument("cell: only the standard one is there");
+  for (const CellSpec& cell : about.problem.cells) {
+    if (cell.kind != CellKind::standard) throw std::invalid_argument("cell: only the standard one is there");
+  }
+  if (about.problem.reverse) throw std::invalid_argument("direction: only forward, or both, are there");
   const py::object where = target.of(call);
   const std::optional<plan::TapeForm> tape = tape_form_of(call);
   Options options;

@@ -29,3 +29,12 @@ template <class Real, class Access>
   access.write(to + cell_candidate * units + unit, gates.of[cell_candidate]);
   access.write(to + output_gate * units + unit, gates.of[output_gate]);
 }
+
+// The same of (3, units); zeros where there are none.
+template <class Real, class Access>
+[[gnu::always_inline]] inline Vectors<Real, peephole_count> read_peepholes(const Real* from, index_t units,
+                                                                           index_t unit, Access access) {
+  if (from == nullptr) return {};
+  return {{access.read(from + input_peephole * units + unit), access.read(from + forget_peephole * units + unit),
+           access.read(from + output_peephole * units + unit)}};
+}

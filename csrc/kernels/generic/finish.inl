@@ -75,27 +75,41 @@ template <class Cell, class Real, int rows, int blocks>
   }
 }
 
-// The same of any tile and any cell, with loops instead of a copy for each height; or only the gates, where all states
-// are known.
+// The same of any tile and any cell, with loops instead of a copy for each height; or only what the tape keeps of the
+// gates, where all states are known.
 template <class Cell, class Real>
-[[gnu::noinline]] void finish_tile(const StepForward<Real>& step, const MultipliedTile<Real>& tile) {
+[[gnu::noinline]] void finish_tile(const Cell& cell, const StepForward<Real>& step, const MultipliedTile<Real>& tile) {
   for (int v = 0; v < tile.rows * tile.blocks; ++v) {
     const StepRow<Real>& row = tile.row[v / tile.blocks];
     const index_t unit = (tile.block + v % tile.blocks) * lanes<Real>;
     const index_t left = step.units - unit;
-    Real* pre_activations = tile.products + v * gate_count * lanes<Real>;
+    const Real* from = tile.products + v * gate_count * lanes<Real>;
+    const Vectors<Real, gate_count> pre_activations{
+        {load(from + input_gate * lanes<Real>), load(from + forget_gate * lanes<Real>),
+         load(from + cell_candidate * lanes<Real>), load(from + output_gate * lanes<Real>)}};
     const auto run = [&](auto access) {
+      Vectors<Real, peephole_count> peepholes{};
+      if constexpr (Cell::reads_peepholes) peepholes = read_peepholes(step.peepholes, step.units, unit, access);
       if (row.next_hidden == nullptr) {
-        write_gates(gates_of<Cell>(pre_activations), row.gates_tape, step.units, unit, access);
-      } else {
-        update_cell<Cell>(row, step.units, unit, pre_activations, access);
+        Vector<Real> states[2]{};
+        if (Cell::reads_peepholes && step.peepholes != nullptr) {
+          states[0] = access.read(row.cell + unit);
+          states[1] = access.read(row.cell_tape + unit);
+        }
+        write_gates(cell.kept(pre_activations, states[0], states[1], peepholes), row.gates_tape, step.units, unit,
+                    access);
+        return;
       }
+      const auto next = cell.advance(pre_activations, access.read(row.cell + unit), peepholes);
+      access.write(row.cell + unit, next.cell);
+      access.write(row.next_hidden + unit, next.hidden);
+      if (row.gates_tape != nullptr) write_gates(next.kept, row.gates_tape, step.units, unit, access);
+      if (row.cell_tape != nullptr) access.write(row.cell_tape + unit, next.cell);
     };
     if (left >= lanes<Real>) {
       run(WholeVector<Real>{});
     } else {
       run(PartialVector<Real>{left});
     }
-    if (row.next_hidden != nullptr) write_hidden<Cell, Real, 1, 1>(&row, unit, left, 0, pre_activations);
   }
 }

@@ -122,7 +122,7 @@ void add_following_in_place(const StepBackward<Real>& step) {
 
 // The gradients of a group's units, from their sums.
 template <class Cell, class Real>
-void finish_gates(const StepBackward<Real>& step, index_t group) {
+void finish_gates(const Cell& cell, const StepBackward<Real>& step, index_t group) {
   const index_t unit = group * group_units<Real>;
   for (index_t r = 0; r < step.row_count; ++r) {
     const BackwardRow<Real>& row = step.rows[r];
@@ -130,10 +130,9 @@ void finish_gates(const StepBackward<Real>& step, index_t group) {
     for_each_vector<Real>(step.units - unit, [&](auto access, index_t offset) {
       cells.of[offset / lanes<Real>] = access.read(row.cell + unit + offset);
     });
-    const Vectors<Real, backward_group_vectors> activated = Cell::activate_cell(cells);
+    const Vectors<Real, backward_group_vectors> activated = cell.activate_cell(cells);
     for_each_vector<Real>(step.units - unit, [&](auto access, index_t offset) {
-      gradients_of_cell<Cell>(row, step.units, unit + offset, load(row.sums + unit + offset),
-                              activated.of[offset / lanes<Real>], access);
+      gradients_of_cell(cell, step, row, unit + offset, activated.of[offset / lanes<Real>], access);
     });
   }
 }
@@ -181,8 +180,9 @@ void run_backward(const StepBackward<Real>& step, const Finish& finish) {
 
 template <class Real>
 void step_backward(const StepBackward<Real>& step) {
-  with_cell<VectorArithmetic<Real>>(step.cell,
-                                    [&](auto cell) { run_backward(step, finish_gates<decltype(cell), Real>); });
+  with_cell<VectorArithmetic<Real>>(step.cell, [&](const auto& cell) {
+    run_backward(step, [&cell](const StepBackward<Real>& of, index_t group) { finish_gates(cell, of, group); });
+  });
 }
 
 template <class Real>

@@ -78,6 +78,7 @@ struct BackwardUnit {
   static void state(const StepBackward<Real>& step);
   static void hidden(const HiddenStates<Real>& states);
   static void sum(const SumOfRows<Real>& sum);
+  static void sum_products(const SumOfProducts<Real>& sum);
   static void over_rows(const ProductOverRows<Real>& product);
   static void panels(const PanelProduct<Real>& product);
 };
@@ -91,6 +92,7 @@ namespace {
 #include "kernels/generic/activations.inl"
 #include "kernels/generic/arithmetic.inl"
 #define LSTM_NATIVE_CELL_CODE [[gnu::always_inline]] inline
+#define LSTM_NATIVE_CELL_BRANCHES [[gnu::noinline]]
 #include "kernels/generic/cells/table.inl"
 #include "kernels/generic/access.inl"
 #include "kernels/generic/tiling.inl"

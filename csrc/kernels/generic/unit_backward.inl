@@ -29,6 +29,10 @@ void BackwardUnit<Real>::sum(const SumOfRows<Real>& sum) {
   sum_of_rows(sum);
 }
 template <class Real>
+void BackwardUnit<Real>::sum_products(const SumOfProducts<Real>& sum) {
+  sum_of_products(sum);
+}
+template <class Real>
 void BackwardUnit<Real>::over_rows(const ProductOverRows<Real>& product) {
   product_over_rows(product);
 }

@@ -8,7 +8,7 @@ namespace {
 
 template <class Real>
 void CellUnit<Real>::finish(const StepForward<Real>& step, const MultipliedTile<Real>& tile) {
-  with_cell<VectorArithmetic<Real>>(step.cell, [&](auto cell) { finish_tile<decltype(cell)>(step, tile); });
+  with_cell<VectorArithmetic<Real>>(step.cell, [&](const auto& cell) { finish_tile(cell, step, tile); });
 }
 
 template struct CellUnit<float>;

@@ -14,9 +14,10 @@ constexpr StepKernels<Real> forward_kernels = {format_of<Weight>, ForwardUnit<Re
                                                ForwardUnit<Real, Weight>::step};
 
 template <class Real>
-constexpr BackwardKernels<Real> backward_kernels = {BackwardUnit<Real>::step,      BackwardUnit<Real>::state,
-                                                    BackwardUnit<Real>::hidden,    BackwardUnit<Real>::sum,
-                                                    BackwardUnit<Real>::over_rows, BackwardUnit<Real>::panels};
+constexpr BackwardKernels<Real> backward_kernels = {BackwardUnit<Real>::step,         BackwardUnit<Real>::state,
+                                                    BackwardUnit<Real>::hidden,       BackwardUnit<Real>::sum,
+                                                    BackwardUnit<Real>::sum_products, BackwardUnit<Real>::over_rows,
+                                                    BackwardUnit<Real>::panels};
 
 // Of an ISA, or of one of its variants: CPUs that have an instruction for some products.
 template <class Products, template <int> class Integers>

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, get_args
 
 import numpy.typing as npt
 
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._gate_order import IFGO
 from lstm_native._types import HalfDtype
 
@@ -37,20 +38,6 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What a step computes, beyond the arrays."""
-
-    activations: tuple[str, str, str] = ("sigmoid", "tanh", "tanh")
-    """Of the gates i, f and o; of the candidate g; of the cell state in the output. Lower case."""
-    alphas: tuple[float, ...] = ()
-    betas: tuple[float, ...] = ()
-    clip: float | None = None
-    """The bound of every pre-activation's magnitude."""
-    input_forget: bool = False
-    """Whether f is 1 - i."""
-
-
-@dataclass(frozen=True)
 class Description:
     """A stack of layers with its weights."""
 
@@ -62,7 +49,7 @@ class Description:
     batch_first: bool = False
     reverse: bool = False
     """Whether the one direction begins with the end of a sequence."""
-    cells: tuple[Cell, ...] = (Cell(),)
+    cells: tuple[Cell, ...] = (STANDARD,)
     """For each layer, or one for all."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What the file calls an unusual property: {"clip": "attribute clip of node 'lstm'"}."""
@@ -72,27 +59,30 @@ class Description:
 
 # What the core has no code for yet; a Model of one would compute something else.
 _UNSUPPORTED = {
-    "activations": "other activations than sigmoid, tanh, tanh",
-    "clip": "a bound of the pre-activations",
+    "activations": "activations that differ from layer to layer",
+    "clip": "a bound of the pre-activations that differs from layer to layer",
     "input_forget": "a forget gate of 1 - i in some layers, not in others",
-    "peephole": "peepholes",
+    "peephole": "peepholes in some layers, not in others",
     "projection": "a projection of the output",
-    "reverse": "one direction that begins with the end of a sequence",
+    "backwards": "a sequence in the reversed order as output",
 }
 
 
 def unsupported(description: Description) -> tuple[str, ...]:
     """Return what keeps a description from being run, one reason per property."""
-    usual = Cell()
     cells = description.cells
     every = [weights for layer in description.layers for weights in layer]
+
+    def differ(*attributes: str) -> bool:
+        return len({tuple(getattr(cell, name) for name in attributes) for cell in cells}) > 1
+
     present = {
-        "activations": any(cell.activations != usual.activations for cell in cells),
-        "clip": any(cell.clip is not None for cell in cells),
-        "input_forget": len({cell.input_forget for cell in cells}) > 1,
-        "peephole": any(weights.peephole is not None for weights in every),
+        "activations": differ("activations", "alphas", "betas"),
+        "clip": differ("clip"),
+        "input_forget": differ("input_forget"),
+        "peephole": len({weights.peephole is None for weights in every}) > 1,
         "projection": any(weights.projection is not None for weights in every),
-        "reverse": description.reverse,
+        "backwards": "backwards" in description.keys,
     }
     return tuple(
         f"{description.keys.get(name, name)}: not supported yet: {_UNSUPPORTED[name]}"

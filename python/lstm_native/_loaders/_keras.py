@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 from zipfile import ZipFile
 
 import numpy as np
 
 from lstm_native import _validate
+from lstm_native._cell import Cell
 from lstm_native._loaders import _keras_config as keras_config
-from lstm_native._loaders._description import Array, Cell, Description, Weights
+from lstm_native._loaders._description import Array, Description, Weights
 from lstm_native._loaders._found import Found, choose, library, refuse, sizes_text
 from lstm_native._loaders._keras_config import Layer
 
@@ -23,6 +24,23 @@ _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
 # Before Keras 3 hard_sigmoid was 0.2 * x + 0.5; since then it is x / 6 + 0.5.
 _HARD_SIGMOID_SLOPES = {"2": 0.2, "3": 1 / 6}
+
+
+class _Function(NamedTuple):
+    """An activation as `Cell` takes it; None where it takes no such value."""
+
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+
+# By Keras' names without underscores; hard_sigmoid depends on the version.
+_FUNCTIONS = {
+    **{name: _Function(name) for name in ("sigmoid", "tanh", "relu", "softsign", "softplus")},
+    "linear": _Function("affine", 1.0, 0.0),
+    "elu": _Function("elu", 1.0),
+    "leakyrelu": _Function("leakyrelu", 0.2),
+}
 
 
 @dataclass(frozen=True)
@@ -176,14 +194,14 @@ def _description(source: _Source, chain: Sequence[Layer]) -> Description:
         directions = 2 if layer.wrapped else 1
         inputs = directions * layer.inner["units"] if layers else None
         layers.append(reader.weights(inputs))
-        cells += reader.cells()
-        keys |= reader.keys()
+        cells.append(reader.cell())
+        keys |= reader.keys(alone=len(chain) == 1)
     names = ", ".join(repr(layer.label) for layer in chain)
     return Description(
         source=f"{source.file}: {names}",
         layers=tuple(layers),
         batch_first=not chain[0].inner.get("time_major", False),
-        reverse=any(layer.inner.get("go_backwards") for layer in chain),
+        reverse=bool(chain[0].inner.get("go_backwards")),
         cells=tuple(cells),
         keys=keys,
     )
@@ -196,7 +214,7 @@ class _Reader:
     source: _Source
     layer: Layer
 
-    def _refuse(self, what: str, expected: str, found: str) -> None:
+    def _refuse(self, what: str, expected: str, found: str) -> NoReturn:
         refuse(self.source.file, f"layer {self.layer.label!r}, {what}", expected, found)
 
     def weights(self, inputs: int | None) -> tuple[Weights, ...]:
@@ -250,39 +268,48 @@ class _Reader:
             input_bias=bias[0] if bias else None,
         )
 
-    def cells(self) -> list[Cell]:
+    def cell(self) -> Cell:
         """Return what the configuration says of each direction."""
         configs = [self.layer.inner]
         if self.layer.wrapped:
             configs.append(self.layer.backward or self.layer.inner)
-        return [self._cell(config) for config in configs]
-
-    def _cell(self, config: Mapping[str, Any]) -> Cell:
-        gates = _function(config.get("recurrent_activation", "sigmoid"))
-        candidate = _function(config.get("activation", "tanh"))
-        slope = _HARD_SIGMOID_SLOPES.get(self.source.version, 1 / 6)
-        hard = "hardsigmoid" in (gates, candidate)
+        functions: list[_Function] = []
+        for config in configs:
+            gates = self._function(config, "recurrent_activation", "sigmoid")
+            candidate = self._function(config, "activation", "tanh")
+            functions += [gates, candidate, candidate]
         return Cell(
-            activations=(gates, candidate, candidate),
-            alphas=(slope,) if hard else (),
-            betas=(0.5,) if hard else (),
+            activations=[function.name for function in functions],
+            alphas=[f.alpha for f in functions if f.alpha is not None],
+            betas=[f.beta for f in functions if f.beta is not None],
         )
 
-    def keys(self) -> dict[str, str]:
+    def _function(self, config: Mapping[str, Any], argument: str, usual: str) -> _Function:
+        given = _name(config.get(argument, usual))
+        slope = _HARD_SIGMOID_SLOPES.get(self.source.version, 1 / 6)
+        known = {**_FUNCTIONS, "hardsigmoid": _Function("hardsigmoid", slope, 0.5)}
+        if given not in known:
+            self._refuse(argument, f"one of {', '.join(known)}", given)
+        return known[given]
+
+    def keys(self, alone: bool) -> dict[str, str]:
         """Return what the configuration calls the properties that may be unusual."""
         unusual = [
             name
             for name, usual in (("activation", "tanh"), ("recurrent_activation", "sigmoid"))
-            if _function(self.layer.inner.get(name, usual)) != usual
+            if _name(self.layer.inner.get(name, usual)) != usual
         ]
+        inner = self.layer.inner
         where = f"of layer {self.layer.label!r}"
         keys = {"activations": f"{' and '.join(unusual)} {where}"} if unusual else {}
-        if self.layer.inner.get("go_backwards"):
-            keys["reverse"] = f"go_backwards {where}"
+        # Keras returns the steps of such a layer in the order in which it took them.
+        ends_there = alone and not (inner.get("return_sequences") or self.layer.wrapped)
+        if inner.get("go_backwards") and not ends_there:
+            keys["backwards"] = f"go_backwards {where}"
         return keys
 
 
-def _function(value: Any) -> str:
+def _name(value: Any) -> str:
     """Return an activation's name as ONNX spells it, in lower case."""
     if isinstance(value, Mapping):
         value = value.get("config", value.get("class_name"))

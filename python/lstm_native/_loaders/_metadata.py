@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._gate_order import IFGO, check_gate_order
 from lstm_native._loaders._description import HALVES
 from lstm_native._loaders._found import refuse
@@ -12,7 +13,9 @@ from lstm_native._types import HalfDtype
 
 KEY = "lstm_native"
 _VERSION = 1
-_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
+# Every file says these two of its cell; the others, and the direction, where they are unusual.
+_ALWAYS = ("activations", "input_forget")
+_CELL = (*_ALWAYS, "alphas", "betas", "clip", "peepholes")
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,20 @@ class Metadata:
     has_ih_bias: bool
     has_hh_bias: bool
     gate_order: str = IFGO
-    input_forget: bool = False
+    cell: Cell = STANDARD
+    reverse: bool = False
 
     def text(self) -> str:
         """Return it as a file holds it."""
         values = dict(vars(self))
-        cell = {"activations": _ACTIVATIONS, "input_forget": values.pop("input_forget")}
-        return json.dumps({"version": _VERSION, **values, "cell": cell}, sort_keys=True)
+        if not values["reverse"]:
+            del values["reverse"]
+        cell = {
+            name: getattr(self.cell, name)
+            for name in _CELL
+            if name in _ALWAYS or getattr(self.cell, name) != getattr(STANDARD, name)
+        }
+        return json.dumps({**values, "version": _VERSION, "cell": cell}, sort_keys=True)
 
 
 def read(text: str | None, file: str) -> Metadata | None:
@@ -54,19 +64,25 @@ def read(text: str | None, file: str) -> Metadata | None:
         order = check_gate_order(value.get("gate_order"))
     except (TypeError, ValueError) as reason:
         raise ValueError(f"{file}: {key}: {reason}") from reason
-    cell = value.get("cell")
-    input_forget = cell.get("input_forget") if isinstance(cell, Mapping) else None
-    if not isinstance(input_forget, bool) or cell != {
-        "activations": _ACTIVATIONS,
-        "input_forget": input_forget,
-    }:
-        expected = f"{{'activations': {_ACTIVATIONS}, 'input_forget': a bool}}"
-        refuse(file, f"{key}, 'cell'", expected, repr(cell))
+    reverse = value.get("reverse", False)
+    if not isinstance(reverse, bool):
+        refuse(file, f"{key}, 'reverse'", "a bool", repr(reverse))
     return Metadata(
         value["batch_first"],
         weight_dtype,
         value["has_ih_bias"],
         value["has_hh_bias"],
         order,
-        input_forget,
+        _cell(value.get("cell"), file, f"{key}, 'cell'"),
+        reverse,
     )
+
+
+def _cell(value: Any, file: str, key: str) -> Cell:
+    names = set(value) if isinstance(value, Mapping) else set()
+    if not names.issuperset(_ALWAYS) or not names.issubset(_CELL):
+        refuse(file, key, f"an object of {', '.join(_CELL)}", repr(value))
+    try:
+        return Cell(**value)
+    except (TypeError, ValueError) as reason:
+        raise ValueError(f"{file}: {key}: {reason}") from reason

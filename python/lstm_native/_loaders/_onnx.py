@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lstm_native import _validate
+from lstm_native._cell import Cell
 from lstm_native._loaders._description import (
     HALVES,
     Array,
-    Cell,
     Description,
     Weights,
     stored_dtype,
@@ -33,7 +33,7 @@ from lstm_native._loaders._onnx_graph import (
 GATE_ORDER = "iofg"
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
-_DEFAULTS = ["sigmoid", "tanh", "tanh"]
+_DEFAULTS = ("sigmoid", "tanh", "tanh")
 
 
 def find_in_file(path: Path) -> list[Found]:
@@ -104,7 +104,7 @@ def _description(model: Any, file: str, scope: Scope, chain: Sequence[Any]) -> D
         gate_order=GATE_ORDER,
         batch_first=bool(first.given.get("layout", 0)),
         reverse=first.direction == "reverse",
-        cells=tuple(cell for node in nodes for cell in node.cells()),
+        cells=tuple(node.cell() for node in nodes),
         keys={key: value for node in nodes for key, value in node.keys().items()},
         weight_dtype=stored_dtype(stored),
     )
@@ -196,11 +196,10 @@ class _Node:
             for direction in range(directions)
         )
 
-    def cells(self) -> tuple[Cell, ...]:
-        """Return what the attributes say, for each direction."""
+    def cell(self) -> Cell:
+        """Return what the attributes say."""
         directions = _DIRECTIONS[self.direction]
-        functions = [str(name).lower() for name in self.given.get("activations", ())]
-        functions = functions or _DEFAULTS * directions
+        functions = self.given.get("activations") or _DEFAULTS * directions
         if len(functions) != 3 * directions:
             refuse(
                 self.file,
@@ -208,16 +207,17 @@ class _Node:
                 f"{3 * directions} functions",
                 f"{len(functions)}",
             )
-        return tuple(
-            Cell(
-                activations=(functions[k], functions[k + 1], functions[k + 2]),
-                alphas=tuple(self.given.get("activation_alpha", ())),
-                betas=tuple(self.given.get("activation_beta", ())),
+        try:
+            return Cell(
+                activations=functions,
+                alphas=self.given.get("activation_alpha", ()),
+                betas=self.given.get("activation_beta", ()),
                 clip=self.given.get("clip"),
                 input_forget=bool(self.given.get("input_forget", 0)),
+                peepholes=bool(input_name(self.node, 7)),
             )
-            for k in range(0, 3 * directions, 3)
-        )
+        except ValueError as reason:
+            raise ValueError(f"{self.file}: attributes of {self.name}: {reason}") from reason
 
     def keys(self) -> dict[str, str]:
         """Return what the node calls the properties that it has."""
@@ -227,8 +227,6 @@ class _Node:
             for name, attribute in names.items()
             if attribute in self.given
         }
-        if self.direction == "reverse":
-            keys["reverse"] = f"attribute direction of {self.name}"
         if input_name(self.node, 7):
             keys["peephole"] = f"input P of {self.name}"
         return keys

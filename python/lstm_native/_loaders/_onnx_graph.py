@@ -137,7 +137,8 @@ def chains(scope: Scope) -> list[list[Any]]:
 def _next_layer(scope: Scope, node: Any) -> Any:
     """Return the only LSTM node that reads this one's output, as a next layer of its kind does."""
     kind = _kind(scope, node)
-    directions, hidden_size, layout = kind
+    direction, hidden_size, layout = kind
+    directions = 2 if direction == "bidirectional" else 1
     if not node.output or not node.output[0] or not hidden_size:
         return None
     axes = "NTDH" if layout else "TDNH"
@@ -159,15 +160,14 @@ def _next_layer(scope: Scope, node: Any) -> Any:
     return readers[0] if len(readers) == 1 else None
 
 
-def _kind(scope: Scope, node: Any) -> tuple[int, int, int]:
-    """Return directions, hidden_size and layout, which are the same in all layers of a stack."""
+def _kind(scope: Scope, node: Any) -> tuple[str, int, int]:
+    """Return direction, hidden_size and layout, which are the same in all layers of a stack."""
     given = attributes(node)
     recurrent = scope.constant(input_name(node, 2))
     hidden_size: int = given.get("hidden_size") or (
         recurrent.shape[-1] if recurrent is not None and recurrent.ndim else 0
     )
-    directions = 2 if given.get("direction") == "bidirectional" else 1
-    return directions, hidden_size, given.get("layout", 0)
+    return given.get("direction", "forward"), hidden_size, given.get("layout", 0)
 
 
 def _moved(  # noqa: PLR0911  # one line per operator

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_native._cell import STANDARD, Cell
 from lstm_native._gate_order import IFGO, reordered
 from lstm_native._loaders._description import Array, Description, Weights
 from lstm_native._loaders._found import library
@@ -94,16 +95,17 @@ class _Graph:
         }
         names = [self._constant(f"{k}_{number}", _stacked(each)) for k, each in stacked.items()]
         names.append(self._biases(number, layer))
+        peepholes = self._peepholes(number, layer)
         only = len(self._description.layers) == 1
         finals = [name if only else f"{name}_{number}" for name in ("h_n", "c_n")]
         self._add(
             "LSTM",
-            [steps, *names, "", *initial],
+            [steps, *names, "", *initial, *peepholes],
             [f"Y_{number}", *finals],
             name=f"lstm_{number}",
             hidden_size=hidden,
-            direction="bidirectional" if directions == 2 else "forward",
-            input_forget=int(self._description.cells[0].input_forget),
+            direction="bidirectional" if directions == 2 else self._one_direction,
+            **_attributes(self._description.cells[0], directions),
         )
         if directions == 1:
             axes = self._integers("axis_of_directions", [1])
@@ -127,6 +129,20 @@ class _Graph:
             )
         return self._constant(f"B_{number}", np.stack(both))
 
+    @property
+    def _one_direction(self) -> str:
+        return "reverse" if self._description.reverse else "forward"
+
+    def _peepholes(self, number: int, layer: tuple[Weights, ...]) -> list[str]:
+        """Return the name of P, in ONNX's order i, o, f, where there are peepholes."""
+        found = []
+        for weights in layer:
+            if weights.peephole is None:
+                return []
+            i, f, o = np.split(weights.peephole, 3)
+            found.append(np.concatenate([i, o, f]))
+        return [self._constant(f"P_{number}", np.stack(found))]
+
     def _split(self, name: str) -> list[str]:
         """Return the names of each layer's rows of a state."""
         count = len(self._description.layers)
@@ -149,6 +165,21 @@ class _Graph:
 
     def _integers(self, name: str, values: list[int]) -> str:
         return self._constant(name, np.array(values, np.int64))
+
+
+def _attributes(cell: Cell, directions: int) -> dict[str, Any]:
+    """Return a node's attributes of a cell; onnxruntime knows the values that they leave out."""
+    attributes: dict[str, Any] = {"input_forget": int(cell.input_forget)}
+    times = directions // cell.triples
+    if cell.activations != STANDARD.activations:
+        attributes["activations"] = list(cell.activations) * times
+    if cell.alphas:
+        attributes["activation_alpha"] = list(cell.alphas) * times
+    if cell.betas:
+        attributes["activation_beta"] = list(cell.betas) * times
+    if cell.clip is not None:
+        attributes["clip"] = cell.clip
+    return attributes
 
 
 def _stacked(matrices: list[Array]) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_native._loaders._description import HALVES, Array, Cell, Description
+from lstm_native._loaders._description import HALVES, Array, Description
 from lstm_native._loaders._found import Found, library, refuse
 from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._metadata import read as read_metadata
@@ -39,6 +39,13 @@ def from_file(path: Path, prefix: str | None) -> Description:
                 f"{name}={getattr(metadata, name)}, as the metadata say",
                 f"{bias is not None}",
             )
+    if metadata.cell.peepholes != (first.peephole is not None):
+        refuse(
+            str(path),
+            f"key '{found.names[0]}peephole_l0'",
+            f"peepholes={metadata.cell.peepholes}, as the metadata say",
+            f"{first.peephole is not None}",
+        )
     if metadata.weight_dtype != description.weight_dtype:
         refuse(
             str(path),
@@ -50,7 +57,8 @@ def from_file(path: Path, prefix: str | None) -> Description:
         description,
         batch_first=metadata.batch_first,
         gate_order=metadata.gate_order,
-        cells=(Cell(input_forget=metadata.input_forget),),
+        cells=(metadata.cell,),
+        reverse=metadata.reverse,
     )
 
 

@@ -1,4 +1,7 @@
-"""LSTMs among named tensors, by the names that PyTorch gives them: `encoder.weight_ih_l0`."""
+"""LSTMs among named tensors, by the names that PyTorch gives them: `encoder.weight_ih_l0`.
+
+PyTorch has no peepholes: `Model.save` calls them `peephole_l0`.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,11 +10,12 @@ from functools import partial
 
 import numpy as np
 
+from lstm_native._cell import Cell
 from lstm_native._loaders._description import HALVES, Array, Description, Weights, stored_dtype
 from lstm_native._loaders._found import Found, choose, refuse, sizes_text
 
 _KEY = re.compile(
-    r"(?P<prefix>(?:.*\.)?)(?P<role>(?:weight|bias)_(?:ih|hh)|weight_hr)"
+    r"(?P<prefix>(?:.*\.)?)(?P<role>(?:weight|bias)_(?:ih|hh)|weight_hr|peephole)"
     r"(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -152,10 +156,12 @@ def _description(tensors: Tensors, group: _Group) -> Description:
         for layer in range(group.num_layers)
     )
     projected = group.keys.get(("weight_hr", 0, 0))
+    has_peepholes = layers[0][0].peephole is not None
     dtype = tensors.dtypes[hidden_key]
     return Description(
         source=f"{tensors.file}: {group.prefix!r}" if group.prefix else tensors.file,
         layers=layers,
+        cells=(Cell(peepholes=has_peepholes),),
         keys={} if projected is None else {"projection": f"key {projected!r}"},
         weight_dtype=stored_dtype(dtype),
     )
@@ -188,6 +194,9 @@ class _Reader:
             hidden=read(("weight_hh", layer, direction), (gates, self.output_size)),
             input_bias=bias("bias_ih"),
             hidden_bias=bias("bias_hh"),
+            peephole=read(("peephole", layer, direction), (3 * self.hidden_size,))
+            if "peephole" in roles
+            else None,
             projection=read(("weight_hr", layer, direction), (self.output_size, self.hidden_size))
             if projects
             else None,

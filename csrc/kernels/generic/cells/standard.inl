@@ -5,6 +5,8 @@ template <class Arithmetic>
 struct StandardCell {
   using Value = typename Arithmetic::Value;
   using Gates = typename Arithmetic::template Values<gate_count>;
+  using Peepholes = typename Arithmetic::template Values<peephole_count>;
+  static constexpr bool reads_peepholes = false;
 
   // The gates, from their pre-activations.
   LSTM_NATIVE_CELL_CODE static Gates activate(const Gates& pre_activations) {
@@ -26,6 +28,32 @@ struct StandardCell {
   // h_t. `activated` is what activate_cell() gives.
   LSTM_NATIVE_CELL_CODE static Value hidden(Value output, Value activated) { return output * activated; }
 
+  // A step of one unit: what the tape keeps of its gates, c_t and h_t.
+  struct Unit {
+    Gates kept;
+    Value cell, hidden;
+  };
+
+  LSTM_NATIVE_CELL_CODE static Unit advance_by(const Gates& gates, Value previous_cell) {
+    const Value cell = next_cell(gates, previous_cell);
+    const auto activated = activate_cell(typename Arithmetic::template Values<1>{{cell}});
+    return {gates, cell, hidden(gates.of[output_gate], activated.of[0])};
+  }
+
+  LSTM_NATIVE_CELL_CODE static Unit advance(const Gates& pre_activations, Value previous_cell, const Peepholes&) {
+    return advance_by(activate(pre_activations), previous_cell);
+  }
+
+  // What the tape keeps of a step's gates, if both cell states are known.
+  LSTM_NATIVE_CELL_CODE static Gates kept(const Gates& pre_activations, Value, Value, const Peepholes&) {
+    return activate(pre_activations);
+  }
+
+  // h_t from the tape. kept_output: what it keeps of the output gate.
+  LSTM_NATIVE_CELL_CODE static Value recorded_hidden(Value kept_output, Value activated) {
+    return hidden(kept_output, activated);
+  }
+
   struct Gradients {
     Gates pre_activations;
     Value previous_cell;
@@ -33,8 +61,10 @@ struct StandardCell {
 
   // What a step backward reads. `hidden` and `cell` are gradients of h_t and c_t, without each other's share.
   struct Step {
-    Gates gates;
+    Gates gates;  // as the tape keeps them
     Value activated, previous_cell;
+    Value cell{};
+    Peepholes peepholes{};
   };
 
   // Of c_t, with h_t's share.

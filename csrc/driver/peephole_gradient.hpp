@@ -1,0 +1,15 @@
+// driver: the gradient of a direction's peepholes.
+#pragma once
+
+#include "common/interruption.hpp"
+#include "driver/gradient_products.hpp"
+
+namespace lstm_native::driver {
+
+// Of some units, over all rows in storage order. accumulate: it is added to what is there. Not finished where the call
+// is cancelled.
+template <class Real>
+void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<Real>& direction, plan::Span units,
+                       bool accumulate, Watch& watch);
+
+}  // namespace lstm_native::driver
