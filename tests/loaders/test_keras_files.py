@@ -201,12 +201,39 @@ def test_states_are_those_of_a_call():
     assert_close(Model.from_keras(layer)(x, state=(h[None], c[None]))[0], expected)
 
 
+ACTIVATIONS = ("hard_sigmoid", "relu", "softsign", "softplus", "linear", "elu", "leaky_relu")
+
+
+@both_files
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_other_activations(name, ending, tmp_path):
+    x = drawn(N, T, I)
+    for layer in (
+        lstm("rnn", activation=name),
+        lstm("rnn", recurrent_activation=name),
+        layers.Bidirectional(
+            lstm(recurrent_activation=name), backward_layer=lstm("back", go_backwards=True)
+        ),
+    ):
+        theirs = sequential(layer)
+        for model in (Model.from_keras(theirs), load(saved(theirs, tmp_path / f"a{ending}"))):
+            assert_close(model(x)[0], predicted(theirs, x))
+
+
+@both_files
+def test_a_layer_that_goes_backwards_to_one_step(ending, tmp_path):
+    theirs = sequential(lstm("rnn", sequences=False, go_backwards=True))
+    x = drawn(N, T, I)
+    for model in (Model.from_keras(theirs), load(saved(theirs, tmp_path / f"a{ending}"))):
+        assert model.direction == "reverse"
+        assert_close(model(x)[1][0][0], predicted(theirs, x))
+
+
 REFUSED = [
     (lambda: lstm("rnn", go_backwards=True), "go_backwards of layer 'rnn': not supported yet"),
-    (lambda: lstm("rnn", activation="relu"), "activation of layer 'rnn': not supported yet: other"),
     (
-        lambda: lstm("rnn", recurrent_activation="hard_sigmoid"),
-        "recurrent_activation of layer 'rnn': not supported yet: other activations",
+        lambda: lstm("rnn", activation="gelu"),
+        "layer 'rnn', activation: expected one of sigmoid, tanh, relu,",
     ),
     *(
         (

@@ -283,20 +283,26 @@ def test_there_and_back_in_other_numbers(stored):
 
 
 @pytest.mark.parametrize(
-    ("options", "inputs", "message"),
+    ("options", "message"),
     [
-        ({"clip": 0.5}, (), "attribute clip of node 'lstm': not supported yet: a bound"),
-        ({"activations": ["HardSigmoid", "Tanh", "Tanh"]}, (), "attribute activations of node"),
-        ({"direction": "reverse"}, (), "attribute direction of node 'lstm': not supported yet"),
-        ({}, ("", "", "", "P"), "input P of node 'lstm': not supported yet: peepholes"),
+        ({"clip": 0.0}, "clip: expected a finite float above 0, or None, got 0.0"),
+        ({"activations": ["Gelu", "Tanh", "Tanh"]}, "activations: expected names among sigmoid"),
+        ({"activation_alpha": [0.5]}, "alphas: expected at most 0 values"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(options, inputs, message):
-    names = ("X", "W", "R", "B", *inputs)
-    proto = model_of([lstm_node(names, **options)], constants(peepholes=True))
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+def test_attributes_that_no_cell_has(options, message):
+    proto = model_of([lstm_node(**options)], constants())
+    with pytest.raises(ValueError, match=re.escape(f"attributes of node 'lstm': {message}")):
         Model.from_onnx(proto)
-    assert str(caught.value).startswith("model: 'lstm': ")
+
+
+def test_cells_that_differ_from_layer_to_layer():
+    for attribute, value in (("clip", 0.5), ("activations", ["Relu", "Tanh", "Tanh"])):
+        proto = two_layers("squeeze")
+        proto.graph.node[0].attribute.append(helper.make_attribute(attribute, value))
+        message = f"model: 'lstm', 'second': attribute {attribute} of node 'lstm': not supported"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            Model.from_onnx(proto)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

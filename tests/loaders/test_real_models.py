@@ -14,7 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from lstm_native import load
+from lstm_native import Cell, load
 
 os.environ["KERAS_BACKEND"] = "torch"
 import keras
@@ -128,10 +128,22 @@ def test_a_classifier_of_keras():
     assert_close(h_n[0], lstm(embedded).detach())
 
 
-def test_a_classifier_that_is_not_supported_yet():
-    """An older one of them has the former default of Keras, hard_sigmoid."""
+def test_a_classifier_of_an_older_keras():
+    """An older one of them has the former default of Keras, a hard_sigmoid of slope 0.2."""
     path = file_of("ethnicolr", "models", "nc_voter_reg", "lstm", "nc_voter_name_lstm.h5")
+    model = load(path)
+    assert model.cell == Cell(activations=("hardsigmoid", "tanh", "tanh"), alphas=[0.2])
     with h5py.File(path) as file:
         assert "hard_sigmoid" in str(file.attrs["model_config"])
-    with pytest.raises(ValueError, match="recurrent_activation of layer 'lstm_1': not supported"):
-        load(path)
+        group = file["model_weights"]["lstm_1"]
+        names = [name.decode() for name in group.attrs["weight_names"]]
+        weights = [np.asarray(group[name], np.float64) for name in names]
+    kernel, recurrent, bias = weights
+    x = np.random.default_rng(2).uniform(-0.5, 0.5, (2, 7, len(kernel))).astype(np.float32)
+    h = c = np.zeros((2, len(recurrent)))
+    for step in x.swapaxes(0, 1):
+        i, f, g, o = np.split(step @ kernel + h @ recurrent + bias, 4, axis=1)
+        i, f, o = (np.clip(0.2 * gate + 0.5, 0, 1) for gate in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+    assert_close(model(x)[1][0][0], h)

@@ -208,9 +208,12 @@ def says(old, new):
         (says('"ifgo"', '"ifg"'), "gate_order: expected the letters"),
         (says('"weight_dtype": null', '"weight_dtype": 8'), "'weight_dtype': expected 'float16'"),
         (says('"weight_dtype": null', '"weight_dtype": "float16"'), "expected dtype float16"),
-        (says('"sigmoid"', '"relu"'), "'cell': expected {'activations'"),
+        (says('"sigmoid"', '"gelu"'), "'cell': activations: expected names among sigmoid, tanh"),
         (says('["sigmoid", "tanh", "tanh"], "input_forget": false', "3"), "'cell'"),
-        (says('"input_forget": false', '"input_forget": 0'), "'input_forget': a bool}"),
+        (says('"input_forget": false', '"input_forget": 0'), "'cell': input_forget: expected a bo"),
+        (says('"input_forget": false', '"clip": 3.0'), "'cell': expected an object of activations"),
+        (says('"input_forget": false', '"input_forget": false, "peepholes": true'),
+         "'peephole_l0': expected peepholes=True, as the metadata say, found False"),
     ],
 )  # fmt: skip
 def test_wrong_files(change, message, tmp_path):
