@@ -17,13 +17,14 @@ limits streams sessions ragged splits subnormals memory-pool concurrency estimat
 ## training: forward and backward beside PyTorch (4 minutes)
 ## latency: percentiles of steps and calls, quiet and beside busy processes (5 minutes)
 ## precision: times and errors with fewer bits, beside those of others (10 minutes)
+## cells: cells other than the standard one beside ONNX Runtime (2 minutes)
 ## alternating: calls between those of PyTorch beside ours alone
-training alternating latency precision: $(BENCH_VENV)/.installed
+training alternating latency precision cells: $(BENCH_VENV)/.installed
 
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := latency sessions limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating adapter
+BENCHMARKS := latency sessions limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells adapter
 .PHONY: bench bench-quick $(BENCHMARKS)
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)
