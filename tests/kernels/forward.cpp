@@ -246,8 +246,8 @@ struct Trial {
       Reference on_tape = sums;
       for (index_t unit = 0; unit < size.units; ++unit) {
         const auto place = [&](index_t gate) { return at(gate * size.units + unit); };
-        const auto add_peephole = [&](Gate gate, Peephole peephole, double state) {
-          if (of.peepholes) sums[place(gate)] += static_cast<double>(peepholes[place(peephole)]) * state;
+        const auto add_peephole = [&](Gate gate, Peephole peephole, double seen) {
+          if (of.peepholes) sums[place(gate)] += static_cast<double>(peepholes[place(peephole)]) * seen;
         };
         const auto gate = [&](Gate which, const ActivationSpec& activation) {
           return activated(activation, bounded(of, sums[place(which)]));
