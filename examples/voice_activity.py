@@ -37,7 +37,7 @@ from vad.head import speech_probability
 from vad.model import HIDDEN_SIZE, cut_graph, head_weights, load_model, model_path
 from vad.options import parse_arguments
 from vad.picture import draw
-from vad.report import print_recording, print_segments, print_times
+from vad.report import print_precision, print_recording, print_segments, print_times
 from vad.runtime import onnxruntime_function, onnxruntime_step
 from vad.segments import find_segments
 from vad.signatures import Array, Function, Step
@@ -64,12 +64,15 @@ def run_stream(step: Step, inputs: Array) -> Array:
     return np.concatenate(outputs)
 
 
-def lstm_step(threads: int) -> Step:
-    """Return lstm_native's step: features (T, 1, H) to hidden states (T, 1, H)."""
+def lstm_step(threads: int, dtype: str = "float32") -> Step:
+    """Return lstm_native's step: features (T, 1, H) to hidden states (T, 1, H).
+
+    dtype: what the weights are stored in.
+    """
     # Imported here, so that its absence can be reported.
     from lstm_native import load  # noqa: PLC0415
 
-    model = load(model_path())
+    model = load(model_path()).astype(dtype)
 
     def step(features: Array, h: Array, c: Array) -> Sequence[Array]:
         output, state = model(features, state=(h, c), num_threads=threads)
@@ -78,9 +81,11 @@ def lstm_step(threads: int) -> Step:
     return step
 
 
-def detector_step(model: ModelProto, encode: Function, threads: int) -> Step:
+def detector_step(
+    model: ModelProto, encode: Function, threads: int, dtype: str = "float32"
+) -> Step:
     """Return the step of the whole detector: frames (T, 576) to probabilities (T,)."""
-    lstm = lstm_step(threads)
+    lstm = lstm_step(threads, dtype)
     weight, bias = head_weights(model)
 
     def step(frames: Array, h: Array, c: Array) -> Sequence[Array]:
@@ -113,6 +118,12 @@ def detect(audio: Path, recording: Recording, out: Path, threads: int) -> int:
             file=sys.stderr,
         )
         return 1
+    in_8_bits = run_stream(detector_step(model, encode, threads, "int8"), frames)
+    print_precision(
+        "int8",
+        float(np.abs(in_8_bits - probabilities).max()),
+        find_segments(in_8_bits, len(recording.samples)) == segments,
+    )
 
     timed = frames[:TIMED_FRAMES]
     print(
@@ -124,6 +135,7 @@ def detect(audio: Path, recording: Recording, out: Path, threads: int) -> int:
     lstms = {
         "onnxruntime": partial(run_stream, onnxruntime_step(lstm_graph, threads)),
         "lstm_native": partial(run_stream, lstm_step(threads)),
+        "lstm_native, weights in int8": partial(run_stream, lstm_step(threads, "int8")),
     }
     print_times("LSTM alone, same features in", times_per_frame(lstms, encode(timed)))
     draw(out, f"Voice activity in {audio.name}", recording.samples, probabilities, segments)

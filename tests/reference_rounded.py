@@ -32,17 +32,17 @@ def weights_in_8_bits(matrix: Any) -> tuple[Any, Any]:
     return np.rint(quotients), scales
 
 
-def rows_in_integers(rows: Any, most: int, least: float) -> tuple[Any, Any]:
+def rows_in_integers(rows: Any, most: int) -> tuple[Any, Any]:
     """Integers of at most `most`, and the scale of each row, computed in float32."""
     rows = np.asarray(rows, np.float32)
-    bounds = np.maximum(np.abs(rows).max(axis=-1), np.float32(least))
+    bounds = np.maximum(np.abs(rows).max(axis=-1), np.float32(2.0**-100))
     inverse = np.float32(most) / bounds
     return np.rint(rows * inverse[..., None]).astype(np.float64), bounds / np.float32(most)
 
 
-def products_of_integers(rows: Any, weights: Any, most: int, least: float) -> Any:
+def products_of_integers(rows: Any, weights: Any, most: int) -> Any:
     """rows (N, K) times weights (M, K), as the formats in 8 bits multiply them, in float64."""
-    integers, row_scales = rows_in_integers(rows, most, least)
+    integers, row_scales = rows_in_integers(rows, most)
     weight_integers, weight_scales = weights_in_8_bits(weights)
     sums = integers @ weight_integers.T
     return sums * row_scales[..., None].astype(np.float64) * weight_scales
@@ -57,12 +57,12 @@ class Rounding:
     def of_input(self, rows: Any, weights: Any) -> Any:
         if not self.input_most:
             return to_bfloat16(rows) @ to_bfloat16(weights).T
-        return products_of_integers(rows, weights, self.input_most, 2.0**-100)
+        return products_of_integers(rows, weights, self.input_most)
 
     def of_hidden(self, rows: Any, weights: Any) -> Any:
         if not self.input_most:
             return to_bfloat16(rows) @ to_bfloat16(weights).T
-        return products_of_integers(rows, weights, 127, 1.0)
+        return products_of_integers(rows, weights, 127)
 
 
 # By weight_dtype and compute.

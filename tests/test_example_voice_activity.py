@@ -254,4 +254,6 @@ def test_run_on_the_bundled_recording(tmp_path):
     expected = [0.226, 2.878, 3.234, 8.190, 8.546, 14.174, 14.594, 17.406]
     np.testing.assert_allclose(seconds, expected, atol=0.033)
     assert float(re.search(r"probabilities: (\S+)\n", run.stdout)[1]) < 1e-5
+    in_int8 = r"in int8: the same segments, probabilities differ by at most (\S+)\n"
+    assert float(re.search(in_int8, run.stdout)[1]) < 0.0125
     assert picture.read_bytes().startswith(b"\x89PNG")

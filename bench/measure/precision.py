@@ -2,7 +2,8 @@
 
 python -m bench.measure.precision [--quick] [--threads N ...] [--shapes NAME ...] [--out FILE]
 
-Writes FILE.md, FILE.json and FILE.png, for each shape the error over the time.
+Writes FILE.md, FILE.json and FILE.png, for each shape the error over the time. What FILE.json has
+of other shapes and numbers of threads stays.
 """
 
 from __future__ import annotations
@@ -45,6 +46,20 @@ def rows_of(result: ShapeResult) -> list[Row]:
         for name, outcome in result.outcomes.items()
         if outcome.status is Status.OK
     ]
+
+
+def with_earlier(rows: Sequence[Row], path: Path) -> list[Row]:
+    """The rows with those in a file whose shapes or numbers of threads they lack."""
+    earlier = json.loads(path.read_text())["rows"] if path.exists() else []
+    places = {(row["shape"], row["threads"]) for row in rows}
+    kept = [row for row in earlier if (row["shape"], row["threads"]) not in places]
+    order = [shapes_by_name()[name].label for name in SHAPES]
+
+    def place(row: Row) -> tuple[int, int]:
+        shape = row["shape"]
+        return row["threads"], order.index(shape) if shape in order else len(order)
+
+    return sorted([*kept, *rows], key=place)
 
 
 def report_table(rows: Sequence[Row]) -> str:
@@ -148,6 +163,7 @@ def main() -> None:
                         print(f"{name}: {outcome.status.value}: {outcome.detail}", flush=True)
     finally:
         crew.close()
+    rows = with_earlier(rows, out.with_suffix(".json"))
     text = "\n\n".join((report_table(rows), means(rows)))
     out.with_suffix(".md").write_text(f"# Fewer bits\n\n{text}\n")
     machine = describe_machine()

@@ -27,6 +27,12 @@ def print_segments(segments: Sequence[Segment]) -> None:
         print(f"  {start / SAMPLE_RATE:8.3f} to {end / SAMPLE_RATE:8.3f} s")
 
 
+def print_precision(name: str, difference: float, same_segments: bool) -> None:
+    """Print what weights with fewer bits change in the probabilities and in the segments."""
+    segments = "the same segments" if same_segments else "other segments"
+    print(f"With weights in {name}: {segments}, probabilities differ by at most {difference:.1e}")
+
+
 def print_times(what: str, times: Mapping[str, float]) -> None:
     """Print what was timed, then each contender's time and its speed relative to the first one."""
     print(f"  {what}")

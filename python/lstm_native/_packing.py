@@ -160,10 +160,10 @@ def pack_weights(
         Store the matrices in 16 bits, or in 8 with a scale for each gate of each unit: a half or a
         quarter of the memory to read, which is what bounds a step of one sequence with a large
         hidden_size. Biases, gates, states and results stay float32. With 16 bits, so do all
-        products. With "int8", products are integers: hidden states are rounded to multiples of
-        1 / 127 (of their row's largest, where that is above 1), inputs to 15 bits of their row's
-        largest at each step; the sums are exact. A row with an input or a hidden state that is
-        not finite gives NaN. `docs/precision.md` has errors and times.
+        products. With "int8", products are integers: hidden states are rounded to 8 bits of their
+        row's largest magnitude, inputs to 15 bits, anew at each step; the sums are exact. A row
+        with an input or a hidden state that is not finite gives NaN. `docs/precision.md` has
+        errors and times.
     compute : {"bfloat16", "int8"}, optional
         The same as `weight_dtype`: round inputs and hidden states to it, too. That is faster
         where many rows share the weights. "bfloat16": sums are float32. "int8": inputs have 8

@@ -105,7 +105,7 @@ struct Int8 {
   static double scale(index_t row) { return std::ldexp(static_cast<double>(row % 3 + 1), -8); }
   static Reference vector(const float* from, index_t size, bool of_hidden) {
     const float most = terms == 1 || of_hidden ? 127.0F : 127.0F * 128.0F;
-    float bound = of_hidden ? 1.0F : 0.0F;
+    float bound = 0.0F;
     for (index_t k = 0; k < size; ++k) bound = std::max(bound, std::abs(from[k]));
     const float inverse = most / bound;
     Reference rounded;

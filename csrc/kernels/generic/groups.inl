@@ -157,8 +157,12 @@ template <class Weight, int vectors, int blocks, int gates>
   }
 }
 
-// to[r] += what the integer products with a matrix stand for, for `gates` gates from first_gate on.
-template <class Weight, int rows, int blocks, int gates, bool of_hidden>
+// What integer products are added to.
+enum class Onto { start, products };
+
+// to[r] = (what a tile begins with, or to[r]) + what the integer products with a matrix stand for, for `gates` gates
+// from first_gate on.
+template <class Weight, int rows, int blocks, int gates, bool of_hidden, Onto onto, Start start>
 [[gnu::noinline]] void add_integer_products(const StepForward<float>& step, index_t row, index_t block,
                                             index_t first_gate, float* const (&to)[rows]) {
   constexpr int terms = of_hidden ? 1 : static_cast<int>(format_of<Weight>.input_terms);
@@ -191,19 +195,25 @@ template <class Weight, int rows, int blocks, int gates, bool of_hidden>
           sum = sum * 128.0F + __builtin_convertvector(sums.of[r * terms + 1][b][gate], Vector<float>);
         }
         float* at = to[r] + (b * gate_count + first_gate + gate) * lanes<float>;
-        store(at, load(at) + sum * scales[r] * scale);
+        Vector<float> before;
+        if constexpr (onto == Onto::start) {
+          before = first_value<float, start>(step, step.rows[row + r], block + b, first_gate + gate);
+        } else {
+          before = load(at);
+        }
+        store(at, before + sum * scales[r] * scale);
       }
     }
   }
 }
 
-template <class Weight, int rows, int blocks, bool of_hidden>
+template <class Weight, int rows, int blocks, bool of_hidden, Onto onto, Start start>
 inline void add_integer_products_of_tile(const StepForward<float>& step, index_t row, index_t block,
                                          float* const (&to)[rows]) {
   constexpr int vectors = of_hidden ? rows : rows * static_cast<int>(format_of<Weight>.input_terms);
   constexpr int gates = gates_at_once<vectors>;
   for (index_t gate = 0; gate < gate_count; gate += gates) {
-    add_integer_products<Weight, rows, blocks, gates, of_hidden>(step, row, block, gate, to);
+    add_integer_products<Weight, rows, blocks, gates, of_hidden, onto, start>(step, row, block, gate, to);
   }
 }
 

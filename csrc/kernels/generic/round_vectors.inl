@@ -102,13 +102,16 @@ inline void store_integers(Int8Dot<1>, Bits<float> integers, std::byte* to, inde
   __builtin_memcpy(to + k, &bytes, sizeof(bytes));
 }
 
+// What the largest magnitude counts as at least: below, the inverse of a scale would be beyond all numbers.
+constexpr float least_magnitude = 0x1p-100F;
+
 // Rounds to integers of at most 127 (one term), or 127 * 128 (two: multiples of 128, and the rest), times the scale
-// that it returns. least: what the largest magnitude counts as at least.
+// that it returns: parts of the largest magnitude.
 template <int terms, class Stored>
-inline float round_to_integers(Stored stored, const float* from, index_t size, float least, std::byte* const* to) {
+inline float round_to_integers(Stored stored, const float* from, index_t size, std::byte* const* to) {
   constexpr float most = terms == 1 ? 127.0F : 127.0F * 128.0F;
   const float largest = largest_magnitude(from, size);
-  const float bound = largest > least ? largest : least;
+  const float bound = largest > least_magnitude ? largest : least_magnitude;
   const float inverse = most / bound;
   for_each_vector_of_row(from, size, [&](Vector<float> x, index_t k) {
     const Bits<float> integers = nearest_integers(x * inverse);
@@ -125,11 +128,6 @@ inline float round_to_integers(Stored stored, const float* from, index_t size, f
 
 // --- rows -----------------------------------------------------------------------------------------------------------
 
-// Below it an input's integers would have an inverse scale beyond all numbers.
-constexpr float least_input = 0x1p-100F;
-// Of a hidden state that only a caller or a cell without bounds makes larger.
-constexpr float least_hidden = 1.0F;
-
 template <class Weight>
 struct RowRounding {
   static void input(const float* from, index_t size, const RowVectors<Weight>& to) {
@@ -145,11 +143,11 @@ struct IntegerRowRounding {
   static void input(const float* from, index_t size, const RowVectors<Weight>& to) {
     std::byte* vectors[terms];
     for (int term = 0; term < terms; ++term) vectors[term] = to.input(term);
-    to.scales().input = round_to_integers<terms>(Stored{}, from, size, least_input, vectors);
+    to.scales().input = round_to_integers<terms>(Stored{}, from, size, vectors);
   }
   static void hidden(const float* from, index_t size, const RowVectors<Weight>& to) {
     std::byte* const vector = to.hidden();
-    to.scales().hidden = round_to_integers<1>(Stored{}, from, size, least_hidden, &vector);
+    to.scales().hidden = round_to_integers<1>(Stored{}, from, size, &vector);
   }
 };
 template <int terms>
