@@ -61,6 +61,12 @@ def packed(x: Floats) -> None:
     stream.state = (np.zeros((1, 3, 16), np.float32), np.zeros((1, 3, 16), np.float32))
     hidden, cell = stream.state
     weight_dtype: str | None = weights.weight_dtype
+    assert_type(weights.weight_error, float)
+    fast = lstm_native.pack_weights(
+        weights_of((8, 16)), 1, False, weight_dtype="int8", compute="int8"
+    )
+    compute: str | None = fast.compute
+    print(compute, lstm_native.explain(x, None, fast).instructions)
     print(hidden.shape, cell.shape, weight_dtype, [w.shape for w in weights.unpack()])
 
 

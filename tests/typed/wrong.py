@@ -33,6 +33,7 @@ lstm_native.explain(seq_len=3, batch=1, input_size=8)  # type: ignore
 lstm_native.explain(seq_len=3, batch=1, input_size=8, hidden_size=16, dtype="float16")  # type: ignore
 lstm_native.explain(x)  # type: ignore
 lstm_native.pack_weights(weights, 1, False, weight_dtype="int4")  # type: ignore
+lstm_native.pack_weights(weights, 1, False, weight_dtype="int8", compute="fast")  # type: ignore
 lstm_native.pack_weights(packed, 1, False)  # type: ignore
 lstm_native.LSTM(8, 16, 1, True, False, "0.5")  # type: ignore
 lstm_native.LSTM(8, 16, 1, True, False, 0.5, weight_layout="cudnn")  # type: ignore
