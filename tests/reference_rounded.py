@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from reference_lstm import by_cell, sigmoid
+from reference_cell import sigmoid
+from reference_lstm import by_cell
 from shapes import Case
 
 
