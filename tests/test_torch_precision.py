@@ -1,5 +1,6 @@
 """`lstm_native.torch.LSTM` in 16 bits: parameters, and torch.autocast (make parity)."""
 
+import numpy as np
 import pytest
 
 from tolerances import assert_close
@@ -59,3 +60,67 @@ def test_a_module_in_16_bits_is_made_and_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def autocast_results(module, dtype, *arguments):
+    with torch.autocast("cpu", dtype=dtype):
+        return flat(module(*arguments))
+
+
+STATE = draw(2, 4, HIDDEN_SIZE, dtype=torch.float32, seed=5)
+SIXTEEN = draw(9, 4, INPUT_SIZE, dtype=torch.float32).bfloat16()
+
+
+@pytest.mark.parametrize("module_dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("x", [SIXTEEN, SIXTEEN.float()], ids=lambda t: str(t.dtype))
+@pytest.mark.parametrize("hx", [None, (STATE, STATE)], ids=["zeros", "states"])
+def test_autocast_has_their_dtypes(module_dtype, x, hx):
+    ours, theirs = make_pair(dtype=module_dtype, num_layers=2)
+    got, expected = (autocast_results(m, torch.bfloat16, x, hx) for m in (ours, theirs))
+    assert [t.dtype for t in got] == [t.dtype for t in expected] == [torch.bfloat16] * 3
+    exact = flat(ours.float()(x.float(), hx))
+    assert_rounded(got, exact, torch.bfloat16)
+    for result, their, whole in zip(got, expected, exact, strict=True):
+        error, their_error = ((t.float() - whole).abs().max() for t in (result, their))
+        assert error <= their_error + 1e-3
+    ours.to(module_dtype).eval()
+    with torch.no_grad():
+        assert_rounded(autocast_results(ours, torch.bfloat16, x, hx), exact, torch.bfloat16)
+
+
+def test_autocast_leaves_float64_and_packed_sequences_work():
+    ours, theirs = make_pair()
+    x = draw(9, 4, INPUT_SIZE)
+    for mine, their in zip(
+        *(autocast_results(m, torch.bfloat16, x) for m in (ours, theirs)), strict=True
+    ):
+        assert mine.dtype == their.dtype == torch.float64
+    packed = torch.nn.utils.rnn.pack_sequence([x[:, 0].float(), x[:3, 1].float()])
+    results = autocast_results(ours.float(), torch.bfloat16, packed)
+    assert_rounded(results, flat(ours(packed)), torch.bfloat16)
+    with torch.autocast("cpu", enabled=False):
+        assert ours(x.float())[0].dtype == torch.float32
+
+
+def losses_under_autocast(kind):
+    torch.manual_seed(3)
+    module, head = kind(2, 16), torch.nn.Linear(16, 1)
+    optimizer = torch.optim.Adam([*module.parameters(), *head.parameters()], lr=0.02)
+    x = draw(12, 16, 2, dtype=torch.float32)
+    target = (x.prod(-1, keepdim=True) > 0).float()
+    found = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = torch.nn.functional.mse_loss(head(module(x)[0]).float(), target)
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    assert all(p.grad.dtype == torch.float32 for p in module.parameters())
+    return found
+
+
+def test_training_under_autocast_converges_as_theirs():
+    ours, theirs = (losses_under_autocast(kind) for kind in (LSTM, torch.nn.LSTM))
+    assert theirs[-1] < 0.8 * theirs[0]
+    np.testing.assert_allclose(ours[-1], theirs[-1], rtol=0.1)

@@ -153,3 +153,53 @@ def test_one_layer_with_dropout_warns_as_theirs():
     before = torch.get_rng_state()
     ours(draw(4, 3, INPUT_SIZE, dtype=torch.float32))  # no second warning, nothing drawn
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_errors_are_of_their_classes_too():
+    ours, theirs = make_pair()
+    packed = torch.nn.utils.rnn.PackedSequence
+    calls = [
+        (X.float(),),
+        (X, (STATE.float(), STATE)),
+        (X, (STATE[:, :2], STATE)),
+        (X[:, 0], (STATE, STATE)),
+        (X[:, 0], (STATE[:, 0], STATE[:, 0, :2])),
+        (zeros(4, 3, 6),),
+        (zeros(4),),
+        (zeros(0, 3, INPUT_SIZE),),
+        (packed(X[:, 0], torch.tensor([2, 1, 1])), (STATE, STATE)),
+        (packed(X, torch.tensor([2, 1, 1])),),
+    ]
+    for arguments in calls:
+        with pytest.raises((ValueError, RuntimeError)) as their:
+            theirs(*arguments)
+        with pytest.raises(their.type):
+            ours(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([2**40], "batch_sizes: expected"),
+        ([], "batch_sizes: expected a sequence of at least one int"),
+        ([2, 0, 2], "batch_sizes: expected positive sizes, got 0 at step 1"),
+        ([1, 3], "batch_sizes: expected sizes that do not increase, got 1 and then 3 at step 1"),
+        ([3, 2], r"input: expected shape .*\(5, 5\), got torch.Size\(\[4, 5\]\)"),
+    ],
+)
+@pytest.mark.parametrize("hx", [None, (STATE, STATE)], ids=["zeros", "states"])
+def test_impossible_batch_sizes(sizes, message, hx):
+    ours, _ = make_pair()
+    packed = torch.nn.utils.rnn.PackedSequence(X[:, 0], torch.tensor(sizes, dtype=torch.int64))
+    with pytest.raises(ValueError, match=message) as refused:
+        ours(packed, hx)
+    assert isinstance(refused.value, RuntimeError)
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_nested_tensors(layout):
+    ours, _ = make_pair()
+    nested = torch.nested.nested_tensor([X[:, 0], X[:2, 1]], layout=layout)
+    with pytest.raises(TypeError, match="got a nested tensor; pad it by"):
+        ours(nested)

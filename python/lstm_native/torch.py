@@ -64,7 +64,7 @@ class LSTM(torch.nn.LSTM):
     dtype : torch.dtype, optional
         torch.float32 or torch.float64; or torch.bfloat16 or torch.float16, whose values are
         computed in float32 and rounded at the end.
-    weight_dtype : {"float16", "bfloat16"}, optional
+    weight_dtype : {"float16", "bfloat16", "int8"}, optional
         How calls without gradients in evaluation mode store the weights, as `pack_weights` has it.
 
     Raises
@@ -306,7 +306,7 @@ class LSTM(torch.nn.LSTM):
         self.__dict__["qconfig"] = value
         warnings.warn(
             "torch.ao.quantization does not quantize an lstm_native.torch.LSTM; "
-            "lstm_native.torch.replace(model, weight_dtype=...) makes its weights smaller",
+            "lstm_native.torch.replace(model, weight_dtype='int8') does",
             UserWarning,
             stacklevel=2,
         )
@@ -338,7 +338,7 @@ def replace(model: Model, weight_dtype: WeightDtype | None = None) -> Model:
     ----------
     model : torch.nn.Module
         A model, or a `torch.nn.LSTM` itself.
-    weight_dtype : {"float16", "bfloat16"}, optional
+    weight_dtype : {"float16", "bfloat16", "int8"}, optional
         As for `LSTM`; it also holds for each `LSTM` that is in the model already.
 
     Returns
