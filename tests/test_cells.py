@@ -329,14 +329,28 @@ def test_streams_give_the_bits_of_the_whole_sequence(batch, name, dtype):
 
 
 @every_cell
-def test_weights_in_16_bits(name):
+def test_weights_in_fewer_bits(name):
     cell, of_reference = both_cells(name, bidirectional=True)
     case = case_for(cell, SHAPES[1], np.float32, seed=6)
     weights = (case.x, case.h0, case.c0, case.all_weights, True)
     expected = values_of(reference(*weights, cell=of_reference))
-    for stored in ("float16", "bfloat16"):
-        packed = pack(case, cell=cell, weight_dtype=stored)
-        assert_values_close(call_lstm(case, all_weights=packed), expected, f"{stored} weights")
+    for stored, compute, quantity in (
+        ("float16", None, "float16 weights"),
+        ("bfloat16", None, "bfloat16 weights"),
+        ("bfloat16", "bfloat16", "bfloat16_products format"),
+        ("int8", None, "int8 format"),
+        ("int8", "int8", "int8_products format"),
+    ):
+        packed = pack(case, cell=cell, weight_dtype=stored, compute=compute)
+        got = call_lstm(case, all_weights=packed)
+        assert_values_close(got, expected, quantity)
+        alone = call_lstm(
+            case,
+            input=case.x[:, 1:2],
+            initial_states=(case.h0[:, 1:2], case.c0[:, 1:2]),
+            all_weights=packed,
+        )
+        assert_same_bits(alone, [array[:, 1:2] for array in got])
 
 
 @every_shape
