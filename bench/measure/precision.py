@@ -144,9 +144,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=default_threads(), metavar="N")
     parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="NAME")
     parser.add_argument("--names", nargs="+", default=NAMES, metavar="NAME")
-    parser.add_argument("--out", type=Path, help="else bench/results/CPU-precision")
+    parser.add_argument("--out", type=Path, help="else bench/results/precision/CPU")
     given = parser.parse_args()
-    out = given.out or ROOT / "bench" / "results" / f"{cpu_slug()}-precision"
+    out = given.out or ROOT / "bench" / "results" / "precision" / cpu_slug()
     settings = Settings(rounds=3 if given.quick else 10)
     by_name = shapes_by_name()
     shapes: list[Shape] = [by_name[name] for name in given.shapes]
