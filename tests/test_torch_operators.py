@@ -195,6 +195,7 @@ def test_exported_with_any_batch_and_length(one_graph, strict):
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.*is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torch_script_traces_operators():
     ours, theirs = make_pair(num_layers=2)
     file = io.BytesIO()
@@ -202,3 +203,44 @@ def test_torch_script_traces_operators():
     file.seek(0)
     x = draw(6, 2, INPUT_SIZE)
     assert_same_results(torch.jit.load(file)(x), theirs(x))
+
+
+class OfPacked(torch.nn.Module):
+    def __init__(self, lstm):
+        super().__init__()
+        self.lstm = lstm
+
+    def forward(self, rows, batch_sizes):
+        output, (h_n, _) = self.lstm(torch.nn.utils.rnn.PackedSequence(rows, batch_sizes))
+        return output.data, h_n
+
+
+SEQUENCES = [
+    (draw(8, INPUT_SIZE), torch.tensor([3, 3, 2])),
+    (draw(5, INPUT_SIZE), torch.tensor([2, 2, 1])),
+]
+
+
+def test_packed_sequences_are_compiled_in_one_graph(one_graph):
+    ours, theirs = make_pair(num_layers=2)
+    compiled = torch.compile(OfPacked(ours), fullgraph=True, backend="aot_eager")
+    for arguments in SEQUENCES:
+        results = [model(*arguments) for model in (compiled, OfPacked(theirs))]
+        assert_same_gradients(*([r.detach() for r in each] for each in results))
+        gradients_of_both = [
+            torch.autograd.grad(sum(r.sum() for r in each), list(module.parameters()))
+            for each, module in zip(results, (ours, theirs), strict=True)
+        ]
+        assert_same_gradients(*gradients_of_both)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_packed_sequences_are_exported(one_graph, strict):
+    ours, theirs = make_pair(num_layers=2, bidirectional=True)
+    dims = {0: torch.export.Dim("rows")}, {0: torch.export.Dim("steps")}
+    program = torch.export.export(
+        OfPacked(ours.eval()), SEQUENCES[0], dynamic_shapes=dims, strict=strict
+    )
+    for arguments in SEQUENCES:
+        got, expected = program.module()(*arguments), OfPacked(theirs)(*arguments)
+        assert_same_gradients(*([r.detach() for r in each] for each in (got, expected)))

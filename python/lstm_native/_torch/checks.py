@@ -118,4 +118,6 @@ _STATE = ("num_layers * num_directions", "batch", "hidden_size")
 def first_batch_size(sizes: Any, rows: Any) -> int:
     """Return the batch of a packed sequence, before memory for its states is asked for."""
     with as_torch_errors:
-        return _validate.batch_sizes(sizes.numpy(force=True), rows)[0]
+        listed = _validate.batch_sizes(sizes.numpy(force=True), rows)
+    _shape(rows, "input", (sum(listed), rows.shape[-1]), ("sum(batch_sizes)", "input_size"))
+    return listed[0]

@@ -99,7 +99,8 @@ def zero_states(x: Any, weights: Sequence[Any], options: Options) -> tuple[Any, 
     """Return h_0 and c_0 of a call that was given none."""
     cells = options.num_layers * (2 if options.bidirectional else 1)
     if options.batch_sizes is not None:
-        batch = int(options.batch_sizes[0])
+        batch = options.batch_sizes[0].item()  # an exported program reads it when it runs
+        torch._check(batch >= 1)
     else:
         batch = x.shape[0 if options.batch_first else 1]
     gates, hidden_size = weights[1].shape
