@@ -46,18 +46,19 @@ def maybe_spoilt(reader: Reader, value: Any) -> Any:
     return value if other is None else other
 
 
-def cells(
-    reader: Reader, sizes: tuple[int, int, int, int], dtype: Any, cell: Cell = CELLS[0]
-) -> list[Any]:
+def cells(reader: Reader, sizes: Sizes, dtype: Any, cell: Cell = CELLS[0]) -> list[Any]:
     """Return weights, or places for their gradients."""
-    features, hidden, layers, directions = sizes
+    hidden, outputs = sizes.hidden_size, sizes.output_size
     listed = []
     has_peepholes = cell.peepholes != reader.once_in(8)
-    for layer in range(layers):
-        width = features if layer == 0 else hidden * directions
-        for _ in range(directions):
+    for layer in range(sizes.num_layers):
+        width = sizes.layer_input_size(layer)
+        for _ in range(sizes.directions):
             w_ih = array(reader, 4 * hidden, width, dtype=dtype)
-            w_hh = array(reader, 4 * hidden, hidden, dtype=dtype)
+            w_hh = array(reader, 4 * hidden, outputs, dtype=dtype)
+            w_hr = None
+            if sizes.proj_size:
+                w_hr = maybe_spoilt(reader, array(reader, outputs, hidden, dtype=dtype))
             if reader.once_in(4):
                 w_ih, w_hh = np.asfortranarray(w_ih), np.asfortranarray(w_hh)
             b = [array(reader, 4 * hidden, dtype=dtype) for _ in range(2)]
@@ -66,7 +67,7 @@ def cells(
             peephole = None
             if has_peepholes:
                 peephole = maybe_spoilt(reader, array(reader, 3 * hidden, dtype=dtype))
-            listed.append(CellWeights(*matrices, *both, peephole))
+            listed.append(CellWeights(*matrices, *both, peephole, w_hr))
     if reader.once_in(8):
         listed = listed[:-1] if reader.once_in(2) else listed * 2
     return listed
@@ -81,6 +82,7 @@ class Drawn:
         self.features, self.hidden = reader.choose(SIZES[1:]), reader.choose(SIZES[1:])
         self.layers, self.directions = reader.integer(1, 3), reader.integer(1, 2)
         self.cell = reader.choose(CELLS)
+        proj_size = self.hidden // 2 if reader.once_in(3) else 0
         self.batch_sizes: list[int] = []
         self.lengths: list[int] = []
         kind = reader.integer(0, 2)
@@ -94,30 +96,32 @@ class Drawn:
             broken = self.batch_sizes if kind == 2 else self.lengths
             broken.append(reader.choose([0, -1, 1, 100, 2**62]))
         self.rows = rows
-        self.sizes = (self.features, self.hidden, self.layers, self.directions)
-        state = (self.layers * self.directions, self.batch, self.hidden)
+        self.sizes = Sizes(self.features, self.hidden, self.layers, self.directions == 2, proj_size)
+        states = (self.layers * self.directions, self.batch)
+        self.hidden_state = (*states, self.sizes.output_size)
+        self.cell_state = (*states, self.hidden)
         x = array(reader, *rows, self.features, dtype=self.dtype)
         self.x = maybe_spoilt(reader, x)
         if self.lengths and self.x.size > LARGEST:
             self.x = x  # for each step of such a batch the core takes 8 bytes
-        self.h = maybe_spoilt(reader, array(reader, *state, dtype=self.dtype))
-        self.c = maybe_spoilt(reader, array(reader, *state, dtype=self.dtype))
-        self.state = state
+        self.h = maybe_spoilt(reader, array(reader, *self.hidden_state, dtype=self.dtype))
+        self.c = maybe_spoilt(reader, array(reader, *self.cell_state, dtype=self.dtype))
 
     def output(self, reader: Reader) -> Any:
-        width = self.hidden * self.directions
+        width = self.sizes.output_size * self.directions
         return maybe_spoilt(reader, np.zeros((*self.rows, width), self.dtype))
 
-    def states(self, reader: Reader) -> Any:
-        return maybe_spoilt(reader, np.zeros(self.state, self.dtype))
+    def states(self, reader: Reader) -> tuple[Any, Any]:
+        """Return a hidden and a cell state."""
+        shapes = (self.hidden_state, self.cell_state)
+        first, second = (maybe_spoilt(reader, np.zeros(shape, self.dtype)) for shape in shapes)
+        return first, second
 
     def problem(self, reader: Reader) -> Problem:
         return Problem(
-            Sizes(
-                self.features,
-                reader.choose([self.hidden] * 7 + [self.hidden + 1]),
-                reader.choose([self.layers] * 7 + [reader.choose(ODD_SIZES)]),
-                self.directions == 2,
+            self.sizes._replace(
+                hidden_size=reader.choose([self.hidden] * 7 + [self.hidden + 1]),
+                num_layers=reader.choose([self.layers] * 7 + [reader.choose(ODD_SIZES)]),
             ),
             reader.choose([self.steps] * 7 + [reader.choose(ODD_SIZES)]),
             reader.choose([self.batch] * 7 + [reader.choose(ODD_SIZES)]),
@@ -180,9 +184,7 @@ def of_backward(reader: Reader, drawn: Drawn, call: ForwardCall) -> None:
 
     tape = drawn.tape(reader, call.problem, call.tape == "hidden")
     workspace = drawn.tape(reader, call.problem, False)
-    given = OutputGradients(
-        maybe(drawn.output(reader)), maybe(drawn.states(reader)), maybe(drawn.states(reader))
-    )
+    given = OutputGradients(maybe(drawn.output(reader)), *map(maybe, drawn.states(reader)))
     gradients = cells(reader, drawn.sizes, drawn.dtype, drawn.cell)
     wanted = Wanted(
         input=reader.once_in(2),
@@ -210,13 +212,13 @@ def of_plain(reader: Reader) -> None:
         core.lstm_if_plain(drawn.x, states, flat, form, ragged, reader.choose([0, 1, 3, -1]))
     with contextlib.suppress(*EXPECTED):
         offsets = [
-            tuple(reader.choose([-1, 0, 3, *ODD_SIZES]) for _ in range(5))
+            tuple(reader.choose([-1, 0, 3, *ODD_SIZES]) for _ in range(6))
             for _ in range(drawn.layers * drawn.directions)
         ]
         weight = array(reader, reader.choose(SIZES) ** 2, dtype=drawn.dtype)
-        sizes = Sizes(drawn.features, drawn.hidden, drawn.layers, drawn.directions == 2)
         described = (form[2], drawn.cell, reader.once_in(4))
-        operator = core.Operator(sizes, described, reader.choose([weight.size, 3]), offsets)
+        size = reader.choose([weight.size, 3])
+        operator = core.Operator(drawn.sizes, described, size, offsets)
         operator.run_if_plain(drawn.x, states, weight, masks(reader), reader.once_in(2), 2)
 
 
@@ -224,7 +226,7 @@ def of_sizes(reader: Reader) -> None:
     """Ask for sizes that arithmetic may wrap."""
     features, hidden, layers, steps, batch = (reader.choose(ODD_SIZES) for _ in range(5))
     problem = Problem(
-        Sizes(features, hidden, layers, reader.once_in(2)),
+        Sizes(features, hidden, layers, reader.once_in(2), reader.choose([0, *ODD_SIZES])),
         steps,
         batch,
         batch_sizes=[reader.choose(ODD_SIZES) for _ in range(reader.integer(0, 3))],
@@ -242,14 +244,15 @@ def of_stream(reader: Reader) -> None:
     """Use a core stream with arrays that do not fit."""
     drawn = Drawn(reader)
     with contextlib.suppress(*EXPECTED):
-        sizes = (drawn.features, drawn.hidden, drawn.layers, 1)
+        sizes = drawn.sizes._replace(bidirectional=False)
         weights = cells(reader, sizes, drawn.dtype, drawn.cell)
         packed = core.PackedWeights(weights, reader.once_in(8), "native", drawn.cell)
         batch, threads = reader.choose(ODD_SIZES), reader.choose([1, 2, 0])
         stream = core.Stream(packed, batch, threads, drawn.cell)
         for _ in range(reader.integer(0, 3)):
             x = maybe_spoilt(reader, array(reader, 2, 1, drawn.features, dtype=drawn.dtype))
-            out = maybe_spoilt(reader, array(reader, 2, 1, drawn.hidden, dtype=drawn.dtype))
+            width = drawn.sizes.output_size
+            out = maybe_spoilt(reader, array(reader, 2, 1, width, dtype=drawn.dtype))
             stream.run(x, reader.choose([None, out]), True)
             stream.set_state(drawn.h, drawn.c)
             form = (drawn.layers, False, False)

@@ -29,17 +29,18 @@ def direction_backward(
 ):
     """One sequence through one direction.
 
-    Returns the gradients of x, h_0, c_0, w_ih, w_hh, the bias and the peepholes. recorded: gates,
-    cells, hidden states and sums, as `Answer` has them.
+    Returns the gradients of x, h_0, c_0, w_ih, w_hh, the bias, the peepholes and w_hr. recorded:
+    gates, cells, hidden states and sums, as `Answer` has them.
     """
-    w_ih, w_hh, _, _, peephole = weights
+    w_ih, w_hh, _, _, peephole, w_hr = weights
     gates, cells, hidden, sums = recorded
-    p_i, p_f, p_o = np.split(np.zeros(3 * len(h_0)) if peephole is None else peephole, 3)
+    p_i, p_f, p_o = np.split(np.zeros(3 * len(c_0)) if peephole is None else peephole, 3)
     f_of_gates, f_of_g, f_of_h = cell.functions(direction)
     order = range(len(x))[:: -1 if reverse else 1]
     d_pre = np.zeros((len(x), len(w_ih)))  # gradients of the four gates' pre-activations
     h_before = np.zeros(d_hidden.shape)
-    c_before = np.zeros(d_hidden.shape)
+    c_before = np.zeros(cells.shape)
+    d_w_hr = np.zeros((len(h_0), len(c_0)))
 
     def through(function, s, gradient):
         return cell.through_bound(s, gradient * function.derivative(cell.bounded(s)))
@@ -51,6 +52,9 @@ def direction_backward(
         c_before[t] = cells[order[place - 1]] if place else c_0
         h_before[t] = hidden[order[place - 1]] if place else h_0
         d_h = d_h + d_hidden[t]
+        if w_hr is not None:
+            d_w_hr += np.outer(d_h, o * f_of_h(cells[t]))
+            d_h = w_hr.T @ d_h
         d_o = through(f_of_gates, s_o, d_h * f_of_h(cells[t]))
         d_c = d_c + d_h * o * f_of_h.derivative(cells[t]) + p_o * d_o
         d_i, d_f = d_c * g, d_c * c_before[t]
@@ -61,7 +65,8 @@ def direction_backward(
         d_h, d_c = w_hh.T @ d_pre[t], d_c * f + p_i * d_i + p_f * d_f
     d_i, d_f, _, d_o = np.split(d_pre, 4, axis=1)
     d_peephole = [(d_i * c_before).sum(0), (d_f * c_before).sum(0), (d_o * cells).sum(0)]
-    of_weights = (d_pre.T @ x, d_pre.T @ h_before, d_pre.sum(axis=0), np.concatenate(d_peephole))
+    of_matrices = (d_pre.T @ x, d_pre.T @ h_before)
+    of_weights = (*of_matrices, d_pre.sum(axis=0), np.concatenate(d_peephole), d_w_hr)
     return d_pre @ w_ih, d_h, d_c, *of_weights
 
 
@@ -82,11 +87,11 @@ def backward_packed(
 ) -> GradientsOf:
     """x is (sum(batch_sizes), I); drop multiplies each element by a factor of its own."""
     directions = 2 if bidirectional else 1
-    hidden = h_0.shape[2]
+    outputs, hidden = h_0.shape[2], c_0.shape[2]
     answer = reference_packed(
         x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop, cell, reverse
     )
-    weights = by_cell(all_weights, biases, cell.peepholes)
+    weights = by_cell(all_weights, biases, cell.peepholes, outputs != hidden)
     sequences = rows_of_sequences(batch_sizes)
     layers = len(weights) // directions
     d_h_0, d_c_0 = np.zeros(h_0.shape), np.zeros(c_0.shape)
@@ -103,9 +108,9 @@ def backward_packed(
         d_below = np.zeros(features.shape)
         for direction in range(directions):
             state = layer * directions + direction
-            own = slice(direction * hidden, (direction + 1) * hidden)
-            w_ih, w_hh, b_ih, b_hh, peephole = weights[state]
-            shapes = (w_ih.shape, w_hh.shape, 4 * hidden, 3 * hidden)
+            own = slice(direction * outputs, (direction + 1) * outputs)
+            w_ih, w_hh, b_ih, b_hh, peephole, w_hr = weights[state]
+            shapes = (w_ih.shape, w_hh.shape, 4 * hidden, 3 * hidden, (outputs, hidden))
             sums = [np.zeros(shape) for shape in shapes]
             kept = (answer.gates, answer.cells, answer.hidden, answer.sums)
             for n, rows in enumerate(sequences):
@@ -127,6 +132,7 @@ def backward_packed(
             biases_here = sum(bias is not None for bias in (b_ih, b_hh))
             d_weights[state] = [*sums[:2], *[sums[2]] * biases_here]
             d_weights[state] += [] if peephole is None else [sums[3]]
+            d_weights[state] += [] if w_hr is None else [sums[4]]
         if layer > 0 and drop is not None:
             d_below = d_below * drop(layer - 1, np.ones(d_below.shape))
         d_features = d_below

@@ -25,7 +25,7 @@ class Answer:
     c_n: Array
     gates: list[Array]  # (rows, 4, H): activated i, f, g, o
     cells: list[Array]  # (rows, H)
-    hidden: list[Array]  # (rows, H)
+    hidden: list[Array]  # (rows, H), or (rows, P) with a projection
     sums: list[Array]  # (rows, 4, H): the gates' pre-activations with peepholes, before a bound
 
 
@@ -40,13 +40,13 @@ def run_direction(
 ) -> tuple[Array, Array, Array, Array]:
     """One sequence (T, I) through one direction.
 
-    Returns hidden (T, H), cells (T, H), gates and their pre-activations (T, 4, H).
+    Returns hidden (T, H) or (T, P), cells (T, H), gates and their pre-activations (T, 4, H).
     """
-    w_ih, w_hh, b_ih, b_hh, peephole = weights
-    p_i, p_f, p_o = np.split(np.zeros(3 * len(h)) if peephole is None else peephole, 3)
+    w_ih, w_hh, b_ih, b_hh, peephole, w_hr = weights
+    p_i, p_f, p_o = np.split(np.zeros(3 * len(c)) if peephole is None else peephole, 3)
     f_of_gates, f_of_g, f_of_h = cell.functions(direction)
-    steps, hidden_size = len(x), len(h)
-    hidden = np.zeros((steps, hidden_size))
+    steps, hidden_size = len(x), len(c)
+    hidden = np.zeros((steps, len(h)))
     cells = np.zeros((steps, hidden_size))
     gates = np.zeros((steps, 4, hidden_size))
     sums = np.zeros((steps, 4, hidden_size))
@@ -65,6 +65,8 @@ def run_direction(
         s_o = s_o + p_o * c
         o = f_of_gates(cell.bounded(s_o))
         h = o * f_of_h(c)
+        if w_hr is not None:
+            h = w_hr @ h
         hidden[t], cells[t], gates[t], sums[t] = h, c, (i, f, g, o), (s_i, s_f, s_g, s_o)
     return hidden, cells, gates, sums
 
@@ -81,9 +83,12 @@ def rows_of_sequences(batch_sizes: Sequence[int]) -> list[list[int]]:
 
 
 def by_cell(
-    all_weights: Sequence[Array], biases: tuple[bool, bool], peepholes: bool = False
-) -> list[tuple[Array, Array, Array | None, Array | None, Array | None]]:
-    """The flat weights as w_ih, w_hh, b_ih, b_hh, peephole of each layer and direction."""
+    all_weights: Sequence[Array],
+    biases: tuple[bool, bool],
+    peepholes: bool = False,
+    projects: bool = False,
+) -> list[tuple[Array, Array, Array | None, Array | None, Array | None, Array | None]]:
+    """The flat weights as w_ih, w_hh, b_ih, b_hh, peephole, w_hr of each layer and direction."""
     queue = [np.asarray(w, np.float64) for w in all_weights]
     cells = []
     while queue:
@@ -91,7 +96,8 @@ def by_cell(
         b_ih = queue.pop(0) if biases[0] else None
         b_hh = queue.pop(0) if biases[1] else None
         peephole = queue.pop(0) if peepholes else None
-        cells.append((w_ih, w_hh, b_ih, b_hh, peephole))
+        w_hr = queue.pop(0) if projects else None
+        cells.append((w_ih, w_hh, b_ih, b_hh, peephole, w_hr))
     return cells
 
 
@@ -107,12 +113,15 @@ def reference_packed(
     cell: ReferenceCell = STANDARD,
     reverse: bool = False,
 ) -> Answer:
-    """x is (sum(batch_sizes), I); so is the output. reverse: of one direction, where it begins."""
+    """x is (sum(batch_sizes), I); so is the output. reverse: of one direction, where it begins.
+
+    A projection's states differ in their width.
+    """
     directions = 2 if bidirectional else 1
-    cells_weights = by_cell(all_weights, biases, cell.peepholes)
+    output_size, hidden_size = h0.shape[2], c0.shape[2]
+    cells_weights = by_cell(all_weights, biases, cell.peepholes, output_size != hidden_size)
     num_layers = len(cells_weights) // directions
     sequences = rows_of_sequences(batch_sizes)
-    hidden_size = h0.shape[2]
     layer_input = np.asarray(x, np.float64)
     h_n = np.array(h0, np.float64)
     c_n = np.array(c0, np.float64)
@@ -121,7 +130,7 @@ def reference_packed(
         outputs = []
         for direction in range(directions):
             state = layer * directions + direction
-            output = np.zeros((len(layer_input), hidden_size))
+            output = np.zeros((len(layer_input), output_size))
             cells = np.zeros((len(layer_input), hidden_size))
             gates = np.zeros((len(layer_input), 4, hidden_size))
             sums = np.zeros((len(layer_input), 4, hidden_size))

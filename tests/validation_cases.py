@@ -134,6 +134,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "clip": SCALAR,
         "input_forget": ("type",),
         "peepholes": ("type",),
+        "proj_size": SCALAR,
     },
     ONNX: {
         **dict.fromkeys(("X", "W", "R", "B"), ARRAY),
@@ -163,6 +164,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "batch_first": ("type",),
         "lengths": KINDS,
         "num_threads": SCALAR,
+        "cell": SCALAR,
     },
 }
 
@@ -493,6 +495,8 @@ W_HH_SHAPE = (
 W_IH_SHAPE = W_HH_SHAPE.replace(", hidden_size)", ", input_size)")
 FLAGS = "num_layers=1, bidirectional=False, has_ih_bias=True, has_hh_bias=True"
 ALL_ROLES = "w_ih, w_hh, b_ih, b_hh for each layer and direction"
+# w_hh has one column less than it has units, and w_hr is there.
+PROJECTED = (WEIGHTS[0], zeros(8, 1), *WEIGHTS[2:], zeros(1, 2))
 FOUR_ARRAYS = f"all_weights: expected 4 arrays ({ALL_ROLES}; {FLAGS}), got"
 AT_LEAST_1 = "an int of at least 1"
 LAYERS = "an int from 1 to 65536"
@@ -648,6 +652,13 @@ LSTM_ARRAYS = [
         ("size", "a list of arrays per layer", ValueError, f"{FOUR_ARRAYS} 1",
          {"all_weights": [list(WEIGHTS)]}),
         ("size", "nothing", ValueError, f"{FOUR_ARRAYS} 0", {"all_weights": []}),
+        ("size", "a projection's arrays, without `cell=`", ValueError,
+         f"{FOUR_ARRAYS} 5; for a projection of the hidden state, whose w_hr (proj_size, "
+         "hidden_size) is the last array of each layer and direction, write "
+         "cell=lstm_native.Cell(proj_size=1)", {"all_weights": PROJECTED}),
+        ("size", "a projection's w_hh, without `cell=`", ValueError,
+         f"{W_HH} {W_HH_SHAPE} (8, 1); for a projection of the hidden state write "
+         "cell=lstm_native.Cell(proj_size=1) and add its w_hr (1, 2)", weights(1, zeros(8, 1))),
         ("size", "a matrix of hidden_size by hidden_size", ValueError,
          f"{W_HH} {W_HH_SHAPE} (2, 2)", weights(1, zeros(2, 2))),
         ("size", "transposed, without `weights_transposed=True`", ValueError,
@@ -1472,6 +1483,15 @@ CELL = [
             ("type", "None", TypeError, "None", None),
         )
     ),
+    *scalar("Cell", "proj_size", "an int of at least 0",
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+    ),
+    *scalar("Cell", "proj_size", "an int from 0 to 9223372036854775807",
+        ("value", "a negative size", ValueError, "-1", -1),
+        ("value", "a size beyond an index", ValueError, "9223372036854775808", 2**63),
+    ),
 ]
 
 
@@ -1798,6 +1818,7 @@ EXPLAIN = [
         ("type", "a layout's name", TypeError, "str 'NTC'", "NTC"),
     ),
     *lengths_of("explain"),
+    *cells_of("explain"),
     *scalar("explain", "num_threads", THREADS,
         ("type", "a float", TypeError, "float 2.0", 2.0),
         ("type", "a bool", TypeError, "bool True", True),

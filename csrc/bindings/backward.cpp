@@ -59,14 +59,20 @@ class GradientsOfWeights {
     if (cells.size() != states()) throw std::invalid_argument("d_weights: one entry per layer and direction");
     for (const CellArrays& cell : cells) {
       const index_t columns = next_columns();
-      views.push_back({written_matrix<Real>(array_of(cell.input, "d_w_ih"), rows_, columns, "d_w_ih"),
-                       written_matrix<Real>(array_of(cell.hidden, "d_w_hh"), rows_, problem_.output_size, "d_w_hh"),
-                       written_vector<Real>(cell.input_bias, rows_, "d_b_ih"),
-                       written_vector<Real>(cell.hidden_bias, rows_, "d_b_hh"),
-                       written_vector<Real>(cell.peephole, peephole_count * problem_.cell_size, "d_peephole")});
+      driver::WeightGradients<Real> view;
+      view.input = written_matrix<Real>(array_of(cell.input, "d_w_ih"), rows_, columns, "d_w_ih");
+      view.hidden = written_matrix<Real>(array_of(cell.hidden, "d_w_hh"), rows_, problem_.output_size, "d_w_hh");
+      view.input_bias = written_vector<Real>(cell.input_bias, rows_, "d_b_ih");
+      view.hidden_bias = written_vector<Real>(cell.hidden_bias, rows_, "d_b_hh");
+      view.peephole = written_vector<Real>(cell.peephole, peephole_count * problem_.cell_size, "d_peephole");
       if (cell.peephole.is_none() == problem_.has_peepholes()) {
         throw std::invalid_argument("d_peephole: not as the cell says");
       }
+      if (problem_.projects()) {
+        view.projection = written_matrix<Real>(array_of(cell.projection, "d_w_hr"), problem_.output_size,
+                                               problem_.cell_size, "d_w_hr");
+      }
+      views.push_back(view);
     }
   }
   // For each of the weights that there are.
@@ -74,9 +80,14 @@ class GradientsOfWeights {
     created = py::list();
     for (const driver::CellWeights<Real>& cell : weights) {
       const index_t columns = next_columns();
-      views.push_back({matrix(columns, transposed), matrix(problem_.output_size, transposed),
-                       vector(cell.input_bias.data != nullptr, rows_), vector(cell.hidden_bias.data != nullptr, rows_),
-                       vector(cell.peephole != nullptr, peephole_count * problem_.cell_size)});
+      driver::WeightGradients<Real> view;
+      view.input = matrix(rows_, columns, transposed);
+      view.hidden = matrix(rows_, problem_.output_size, transposed);
+      view.input_bias = vector(cell.input_bias.data != nullptr, rows_);
+      view.hidden_bias = vector(cell.hidden_bias.data != nullptr, rows_);
+      view.peephole = vector(cell.peephole != nullptr, peephole_count * problem_.cell_size);
+      if (problem_.projects()) view.projection = matrix(problem_.output_size, problem_.cell_size, transposed);
+      views.push_back(view);
     }
     created = py::tuple(created);
   }
@@ -95,9 +106,9 @@ class GradientsOfWeights {
     py::reinterpret_borrow<py::list>(created).append(std::move(array));
     return data;
   }
-  MatrixView<Real> matrix(index_t columns, bool transposed) {
-    if (transposed) return {add({columns, rows_}), rows_, columns, 1, rows_};
-    return {add({rows_, columns}), rows_, columns, columns, 1};
+  MatrixView<Real> matrix(index_t rows, index_t columns, bool transposed) {
+    if (transposed) return {add({columns, rows}), rows, columns, 1, rows};
+    return {add({rows, columns}), rows, columns, columns, 1};
   }
   VectorView<Real> vector(bool exists, index_t count) {
     return exists ? VectorView<Real>{add({count}), 1} : VectorView<Real>{};
@@ -160,6 +171,7 @@ std::vector<driver::CellWeights<Real>> weights_backward(const plan::Problem& pro
       cell.input = matrix_view<Real>(array_of(from.input, "w_ih"), rows, columns, "w_ih");
     }
     cell.hidden = matrix_view<Real>(array_of(from.hidden, "w_hh"), rows, problem.output_size, "w_hh");
+    cell.projection = projection_of<Real>(problem, from.projection);
     cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
     cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
     cell.peephole = peephole_of<Real>(problem, from.peephole);

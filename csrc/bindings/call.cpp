@@ -8,6 +8,13 @@
 #include "common/default_threads.hpp"
 
 namespace lstm_native::bindings {
+template <class Real>
+MatrixView<const Real> projection_of(const plan::Problem& problem, const py::object& array) {
+  if (array.is_none() == problem.projects()) throw std::invalid_argument("w_hr: not as the sizes say");
+  if (array.is_none()) return {};
+  return matrix_view<Real>(array_of(array, "w_hr"), problem.output_size, problem.cell_size, "w_hr");
+}
+
 namespace {
 
 // How far apart elements of the time axis and of the batch axis are: 0 for the time axis of a packed sequence.
@@ -38,7 +45,8 @@ const std::vector<driver::CellWeights<Real>>& packed_cells(const plan::Plan& pla
   const plan::Problem& problem = plan.problem;
   if (packed.dtype() != dtype_of<Real>) throw std::invalid_argument("input: not of the packed weights' dtype");
   if (sizes.input_size != problem.input_size || sizes.cell_size != problem.cell_size ||
-      sizes.num_layers != problem.num_layers || sizes.num_directions != problem.num_directions) {
+      sizes.output_size != problem.output_size || sizes.num_layers != problem.num_layers ||
+      sizes.num_directions != problem.num_directions) {
     throw std::invalid_argument("input, states: not of the packed weights' sizes");
   }
   if (packed.has_peepholes() != problem.has_peepholes()) throw std::invalid_argument("peephole: not as the cell says");
@@ -62,17 +70,18 @@ std::vector<driver::CellWeights<Real>> flat_cells(const plan::Plan& plan, const 
       throw std::invalid_argument("w: too short");
     return data + offset;
   };
-  const auto matrix = [&](index_t offset, index_t columns) -> MatrixView<const Real> {
-    return {vector_at(offset, checked_product({rows, columns})), rows, columns, columns, 1};
+  const auto matrix = [&](index_t offset, index_t height, index_t columns) -> MatrixView<const Real> {
+    return {vector_at(offset, checked_product({height, columns})), height, columns, columns, 1};
   };
   const auto vector = [&](index_t offset) -> VectorView<const Real> {
-    return offset < 0 ? VectorView<const Real>{} : VectorView<const Real>{matrix(offset, 1).data, 1};
+    return offset < 0 ? VectorView<const Real>{} : VectorView<const Real>{matrix(offset, rows, 1).data, 1};
   };
-  for (const auto& [input, hidden, input_bias, hidden_bias, peephole] : *weights.offsets) {
+  for (const auto& [input, hidden, input_bias, hidden_bias, peephole, projection] : *weights.offsets) {
     const index_t columns = problem.layer_input_size(static_cast<index_t>(cells.size()) / problem.num_directions);
     driver::CellWeights<Real> cell;
-    cell.input = matrix(input, columns);
-    cell.hidden = matrix(hidden, problem.output_size);
+    cell.input = matrix(input, rows, columns);
+    cell.hidden = matrix(hidden, rows, problem.output_size);
+    if (problem.projects()) cell.projection = matrix(projection, problem.output_size, problem.cell_size);
     cell.input_bias = vector(input_bias);
     cell.hidden_bias = vector(hidden_bias);
     if (peephole >= 0) cell.peephole = vector_at(peephole, peephole_count * problem.cell_size);
@@ -105,6 +114,11 @@ std::vector<driver::CellWeights<Real>> plain_cells(const plan::Plan& plan, std::
     cell.input = readable_matrix<Real>(from.input, layer.work.input_size, layer.input_path, "w_ih");
     cell.hidden = readable_matrix<Real>(from.hidden, problem.output_size, layer.hidden_path, "w_hh");
     if (cell.input.rows != rows || cell.hidden.rows != rows) throw std::invalid_argument("weights: unexpected rows");
+    cell.projection = projection_of<Real>(problem, from.projection);
+    if (problem.projects() && !driver::reads_in_place(layer.projection_path, cell.projection)) {
+      from.projection = py::array_t<Real, py::array::c_style | py::array::forcecast>(from.projection);
+      cell.projection = projection_of<Real>(problem, from.projection);
+    }
     cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
     cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
     cell.peephole = peephole_of<Real>(problem, from.peephole);
@@ -126,6 +140,9 @@ index_t copied_elements(const plan::Plan& plan, const std::vector<CellArrays>& c
     };
     count(cell.input, layer.work.input_size, layer.input_path);
     count(cell.hidden, plan.problem.output_size, layer.hidden_path);
+    if (!plan.problem.projects()) continue;
+    const auto view = projection_of<Real>(plan.problem, cell.projection);
+    if (!driver::reads_in_place(layer.projection_path, view)) copied += view.rows * view.columns;
   }
   return copied;
 }
@@ -238,6 +255,7 @@ index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights) {
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                        \
   template const Real* peephole_of<Real>(const plan::Problem&, py::object&);                                 \
+  template MatrixView<const Real> projection_of<Real>(const plan::Problem&, const py::object&);              \
   template struct NewSequence<Real>;                                                                         \
   template SequenceView<const Real> sequence_of<Real>(const SequenceShape&, const py::array&, const char*);  \
   template StateView<const Real> states_of<Real>(const plan::Plan&, const py::array&, index_t, const char*); \

@@ -15,8 +15,8 @@
 
 namespace lstm_native::bindings {
 
-// Where in a flat weight each array of a cell begins (w_ih, w_hh, b_ih, b_hh, peephole); -1: there is none.
-using CellOffsets = std::array<index_t, 5>;
+// Where in a flat weight each array of a cell begins (w_ih, w_hh, b_ih, b_hh, peephole, w_hr); -1: there is none.
+using CellOffsets = std::array<index_t, 6>;
 
 // Packed, or an array each, or all in one flat array in C order.
 struct CallWeights {
@@ -58,6 +58,10 @@ StateView<const Real> states_of(const plan::Plan& plan, const py::array& array, 
 // is there if the problem's cell has them.
 template <class Real>
 const Real* peephole_of(const plan::Problem& problem, py::object& array);
+
+// A cell's W_hr, absent where there is no projection. std::invalid_argument unless it is there if the problem projects.
+template <class Real>
+MatrixView<const Real> projection_of(const plan::Problem& problem, const py::object& array);
 
 // A new array for a sequence, and its view. Not initialised.
 template <class Real>

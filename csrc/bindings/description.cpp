@@ -45,11 +45,10 @@ std::array<CellSpec, 2> cells_of_directions(py::handle cell) {
 }
 
 plan::StackSizes stack_sizes_of(py::handle sizes) {
-  static const Field input_size("input_size"), hidden_size("hidden_size"), num_layers("num_layers"),
-      bidirectional("bidirectional");
-  const auto units = hidden_size.of<index_t>(sizes);
-  return {input_size.of<index_t>(sizes), units, units, num_layers.of<index_t>(sizes),
-          bidirectional.of<bool>(sizes) ? 2 : 1};
+  static const Field input_size("input_size"), hidden_size("hidden_size"), output_size("output_size"),
+      num_layers("num_layers"), bidirectional("bidirectional");
+  return {input_size.of<index_t>(sizes), hidden_size.of<index_t>(sizes), output_size.of<index_t>(sizes),
+          num_layers.of<index_t>(sizes), bidirectional.of<bool>(sizes) ? 2 : 1};
 }
 
 Field::Field(const char* name) : name_(PyUnicode_InternFromString(name)) {
@@ -125,10 +124,11 @@ std::optional<plan::TapeForm> tape_form_of(py::handle call) {
 
 std::vector<CellArrays> cells_of(py::handle listed) {
   static const Field input("input"), hidden("hidden"), input_bias("input_bias"), hidden_bias("hidden_bias"),
-      peephole("peephole");
+      peephole("peephole"), projection("projection");
   std::vector<CellArrays> cells;
   for (const py::handle cell : listed) {
-    cells.push_back({input.of(cell), hidden.of(cell), input_bias.of(cell), hidden_bias.of(cell), peephole.of(cell)});
+    cells.push_back({input.of(cell), hidden.of(cell), input_bias.of(cell), hidden_bias.of(cell), peephole.of(cell),
+                     projection.of(cell)});
   }
   return cells;
 }

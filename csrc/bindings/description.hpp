@@ -57,7 +57,9 @@ std::optional<plan::TapeForm> tape_form_of(py::handle call);
 
 // The arrays of a `_run.CellWeights`: None where there is none.
 struct CellArrays {
-  py::object input, hidden, input_bias, hidden_bias, peephole;
+  py::object input, hidden, input_bias, hidden_bias;
+  py::object peephole = py::none();
+  py::object projection = py::none();
 };
 std::vector<CellArrays> cells_of(py::handle listed);
 

@@ -38,6 +38,8 @@ py::dict describe(const plan::Plan& plan, index_t copied) {
     described["input_size"] = decided.work.input_size;
     described["input_weights"] = name_of(decided.input_path);
     described["recurrent_weights"] = name_of(decided.hidden_path);
+    described["projection_weights"] = py::none();
+    if (problem.projects()) described["projection_weights"] = name_of(decided.projection_path);
     described["direction_groups"] = decided.split.directions;
     described["row_groups"] = decided.split.rows;
     described["unit_groups"] = decided.split.units;

@@ -26,7 +26,10 @@ plan::StackSizes sizes_of(const std::vector<CellArrays>& weights, bool bidirecti
   const auto cells = static_cast<index_t>(weights.size());
   if (cells % directions != 0) throw std::invalid_argument("weights: one entry is needed per layer and direction");
   if (w_ih.shape(1) < 1 || w_hh.shape(1) < 1) throw std::invalid_argument("weights: sizes of at least 1 are needed");
-  return {w_ih.shape(1), w_hh.shape(1), w_hh.shape(1), cells / directions, directions};
+  const bool projects = !weights.front().projection.is_none();
+  const index_t units = projects ? w_hh.shape(0) / gate_count : w_hh.shape(1);
+  if (projects && w_hh.shape(1) >= units) throw std::invalid_argument("w_hr: fewer units are needed than there are");
+  return {w_ih.shape(1), units, w_hh.shape(1), cells / directions, directions};
 }
 
 // 16-bit matrices compute in float32.
@@ -37,7 +40,7 @@ Dtype dtype_of_cells(const std::vector<CellArrays>& weights, plan::WeightDtype w
 
 template <class Real, class Element>
 struct GivenCell {
-  MatrixView<const Element> input, hidden;
+  MatrixView<const Element> input, hidden, projection;
   VectorView<const Real> input_bias, hidden_bias;
 };
 
@@ -48,9 +51,8 @@ bool is_in_8_bits(plan::WeightDtype weight_dtype) {
 // Matrices of floats are packed in 8 bits where the form says so.
 template <class Element>
 void pack_matrix(const MatrixView<const Element>& matrix, const plan::PackedForm& form, std::byte* to, Watch& watch) {
-  const index_t units = matrix.rows / gate_count;
   const index_t block_bytes = plan::block_bytes(form, matrix.columns);
-  for (index_t block = 0; block < (units + form.lanes - 1) / form.lanes; ++block, to += block_bytes) {
+  for (index_t block = 0; block < form.blocks(matrix.rows); ++block, to += block_bytes) {
     if (watch.stops(gate_count * form.lanes * matrix.columns)) return;
     if constexpr (std::is_same_v<Element, float>) {
       if (form.format.bytes == 1) {
@@ -82,6 +84,7 @@ PackedWeights::PackedWeights(const std::vector<CellArrays>& weights, bool bidire
       format_(format),
       layout_(sizes_, form_of(dtype_, weight_dtype_), static_cast<index_t>(dtype_)),
       memory_(layout_.bytes()) {
+  plan::require_projectable(sizes_, layout_.form().format);
   if (dtype_ == Dtype::float64) {
     fill<double, double>(weights, float64_cells_);
   } else if (weight_dtype_ == plan::WeightDtype::native || is_in_8_bits(weight_dtype_)) {
@@ -100,6 +103,9 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
     const CellArrays& arrays = weights[static_cast<std::size_t>(cell)];
     given.push_back({matrix_view<Element>(array_of(arrays.input, "w_ih"), rows, layout_.cell_input_size(cell), "w_ih"),
                      matrix_view<Element>(array_of(arrays.hidden, "w_hh"), rows, sizes_.output_size, "w_hh"),
+                     sizes_.projects() ? matrix_view<Element>(array_of(arrays.projection, "w_hr"), sizes_.output_size,
+                                                              sizes_.cell_size, "w_hr")
+                                       : MatrixView<const Element>{},
                      optional_vector_view<Real>(arrays.input_bias, rows, "b_ih"),
                      optional_vector_view<Real>(arrays.hidden_bias, rows, "b_hh")});
     driver::CellWeights<Real> packed;
@@ -107,6 +113,10 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
     packed.hidden_panels = memory_.data() + layout_.hidden(cell);
     packed.bias_panel = reinterpret_cast<const Real*>(memory_.data() + layout_.bias(cell));
     packed.peephole = kept_peephole<Real>(arrays.peephole);
+    if (sizes_.projects()) {
+      packed.projection_panels = memory_.data() + layout_.projection(cell);
+      packed.projection_bias = reinterpret_cast<const Real*>(memory_.data() + layout_.projection_bias(cell));
+    }
     cells.push_back(packed);
   }
   without_gil([&](Interruption& interruption) {
@@ -115,7 +125,8 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
     for (index_t cell = 0; cell < static_cast<index_t>(given.size()) && !watch.stops(0); ++cell) {
       const GivenCell<Real, Element>& from = given[static_cast<std::size_t>(cell)];
       std::byte* place = memory_.data() + layout_.input(cell);
-      for (const index_t end : {layout_.hidden(cell), layout_.bias(cell), layout_.input(cell + 1)}) {  // gaps, too
+      for (const index_t end : {layout_.hidden(cell), layout_.bias(cell), layout_.projection(cell),
+                                layout_.projection_bias(cell), layout_.input(cell + 1)}) {  // gaps, too
         constexpr auto line = static_cast<index_t>(cache_line_bytes);
         std::memset(memory_.data() + end - line, 0, cache_line_bytes);
       }
@@ -123,6 +134,11 @@ void PackedWeights::fill(const std::vector<CellArrays>& weights, std::vector<dri
       pack_matrix(from.hidden, form, memory_.data() + layout_.hidden(cell), watch);
       plan::pack_bias(from.input_bias, from.hidden_bias, sizes_.cell_size, form.lanes,
                       reinterpret_cast<Real*>(memory_.data() + layout_.bias(cell)));
+      if (!sizes_.projects()) continue;
+      pack_matrix(from.projection, form.with(plan::RowOrder::consecutive), memory_.data() + layout_.projection(cell),
+                  watch);
+      std::memset(memory_.data() + layout_.projection_bias(cell), 0,
+                  static_cast<std::size_t>(layout_.input(cell + 1) - layout_.projection_bias(cell)));
     }
   });
 }
@@ -153,24 +169,23 @@ const std::vector<driver::CellWeights<double>>& PackedWeights::cells<double>() c
 }
 
 template <class Element>
-py::array PackedWeights::unpacked(index_t offset, index_t size) const {
+py::array PackedWeights::unpacked(index_t offset, index_t rows, index_t columns, plan::RowOrder order) const {
+  const plan::PackedForm form = layout_.form().with(order);
   const auto unpack = [&](const std::byte* packed, const plan::MatrixRow& row, Element* to) {
     if constexpr (std::is_same_v<Element, float>) {
-      if (is_in_8_bits(weight_dtype_)) return plan::unpack_row_of_8_bits(packed, layout_.form(), row, to);
+      if (is_in_8_bits(weight_dtype_)) return plan::unpack_row_of_8_bits(packed, form, row, to);
     }
-    plan::unpack_row(packed, layout_.form(), row, to);
+    plan::unpack_row(packed, form, row, to);
   };
-  py::array_t<Element> matrix({gate_count * sizes_.cell_size, size});
+  py::array_t<Element> matrix({rows, columns});
   const std::byte* from = memory_.data() + offset;
   Element* to = matrix.mutable_data();
-  const index_t work = size * layout_.form().lanes;  // each element is on a cache line of its own
+  const index_t work = columns * form.lanes;  // each element is on a cache line of its own
   without_gil([&](Interruption& interruption) {
     Watch watch(interruption, /*asks=*/true);
-    for (index_t gate = 0; gate < gate_count; ++gate) {
-      for (index_t unit = 0; unit < sizes_.cell_size; ++unit, to += size) {
-        unpack(from, {gate, unit, size}, to);
-        if (watch.stops(work)) return;
-      }
+    for (index_t row = 0; row < rows; ++row, to += columns) {
+      unpack(from, {row, rows, columns}, to);
+      if (watch.stops(work)) return;
     }
   });
   return std::move(matrix);
@@ -178,17 +193,19 @@ py::array PackedWeights::unpacked(index_t offset, index_t size) const {
 
 py::tuple PackedWeights::matrices(index_t cell) const {
   if (cell < 0 || cell >= sizes_.num_layers * sizes_.num_directions) throw std::out_of_range("cell");
-  const auto both = [&](auto unpack) {
-    return py::make_tuple(unpack(layout_.input(cell), layout_.cell_input_size(cell)),
-                          unpack(layout_.hidden(cell), sizes_.cell_size));
+  const auto all = [&](auto element) -> py::tuple {
+    using Element = decltype(element);
+    const index_t gates = gate_count * sizes_.cell_size;
+    py::array input =
+        unpacked<Element>(layout_.input(cell), gates, layout_.cell_input_size(cell), plan::RowOrder::gates);
+    py::array hidden = unpacked<Element>(layout_.hidden(cell), gates, sizes_.output_size, plan::RowOrder::gates);
+    if (!sizes_.projects()) return py::make_tuple(std::move(input), std::move(hidden));
+    return py::make_tuple(
+        std::move(input), std::move(hidden),
+        unpacked<Element>(layout_.projection(cell), sizes_.output_size, sizes_.cell_size, plan::RowOrder::consecutive));
   };
-  if (weight_dtype_ != plan::WeightDtype::native && !is_in_8_bits(weight_dtype_)) {
-    return both([&](index_t offset, index_t size) { return unpacked<std::uint16_t>(offset, size); });
-  }
-  if (dtype_ == Dtype::float64) {
-    return both([&](index_t offset, index_t size) { return unpacked<double>(offset, size); });
-  }
-  return both([&](index_t offset, index_t size) { return unpacked<float>(offset, size); });
+  if (weight_dtype_ != plan::WeightDtype::native && !is_in_8_bits(weight_dtype_)) return all(std::uint16_t{});
+  return dtype_ == Dtype::float64 ? all(double{}) : all(float{});
 }
 
 void register_weights(py::module_& module) {
@@ -199,7 +216,8 @@ void register_weights(py::module_& module) {
   Construction::apply(type);
   type.def(Construction::factory<const py::object&, bool, const std::string&, const py::object&>(), "weights"_a,
            "bidirectional"_a, "format"_a, "cell"_a)
-      .def("matrices", &PackedWeights::matrices, "cell"_a, "w_ih and w_hh of a cell (layer * directions + direction).")
+      .def("matrices", &PackedWeights::matrices, "cell"_a,
+           "w_ih, w_hh, and w_hr if there is one, of a cell (layer * directions + direction).")
       .def_property_readonly("nbytes", &PackedWeights::bytes)
       .def_property_readonly("format", [](const PackedWeights& packed) { return packed.format(); });
 }

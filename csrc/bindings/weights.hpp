@@ -33,7 +33,7 @@ class PackedWeights {
   // What calls compute that say nothing else.
   const std::array<CellSpec, 2>& cell() const { return cell_; }
   index_t bytes() const;
-  // The matrices of a cell as they were given, or rounded to 8 bits: w_ih, w_hh.
+  // The matrices of a cell as they were given, or rounded to 8 bits: w_ih, w_hh, and w_hr where there is a projection.
   py::tuple matrices(index_t cell) const;
 
   template <class Real>
@@ -50,7 +50,7 @@ class PackedWeights {
   template <class Real>
   const Real* kept_peephole(py::object peephole);
   template <class Element>
-  py::array unpacked(index_t offset, index_t size) const;
+  py::array unpacked(index_t offset, index_t rows, index_t columns, plan::RowOrder order) const;
 
   plan::StackSizes sizes_;
   Dtype dtype_;

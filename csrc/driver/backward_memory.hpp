@@ -27,7 +27,7 @@ struct BackwardMemory {
   const plan::Problem& problem() const { return plan.problem(); }
   // Of a layer's direction among the states and weights of all.
   index_t state(index_t layer, index_t direction) const { return layer * problem().num_directions + direction; }
-  // What the forward call kept; which of the first two is there says its form.
+  // What the forward call kept. A tape of gates has the hidden states of a projection only.
   StoredRows<const Real> recorded_gates(index_t layer, index_t direction) const {
     return {forward.tape + tape.gates(layer, direction), plan.gate_columns()};
   }
@@ -53,6 +53,20 @@ struct BackwardMemory {
     const index_t width = problem().output_size;
     if (workspace != nullptr) return {workspace + workspace_layout.cells(layer, direction), width};
     return {plan.wants.weights ? scratch.at(at.hidden_before + direction * at.hidden_before_size) : nullptr, width};
+  }
+  // Of every h_t, where a projection makes it; absent otherwise.
+  StoredRows<Real> hidden_gradients(index_t layer, index_t direction) const {
+    if (!problem().projects()) return {};
+    const auto& at = scratch.layout();
+    const index_t width = problem().output_size;
+    if (workspace != nullptr) return {workspace + workspace_layout.hidden(layer, direction), width};
+    return {scratch.at(at.hidden_gradients + direction * at.hidden_gradients_size), width};
+  }
+  // What a projection multiplies; absent where there is none, or its gradient is not wanted.
+  StoredRows<Real> cell_outputs(index_t direction) const {
+    if (!problem().projects() || !plan.wants.weights) return {};
+    const auto& at = scratch.layout();
+    return {scratch.at(at.cell_outputs + direction * at.cell_outputs_size), problem().cell_size};
   }
   // What a layer read, where a thread stores it.
   Real* layer_input() const { return scratch.at(scratch.layout().layer_input); }

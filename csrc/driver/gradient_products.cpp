@@ -26,17 +26,24 @@ Span rows_of_task(index_t rows, index_t task) {
   return {task * rows_per_task, std::min((task + 1) * rows_per_task, rows)};
 }
 
-// One of a direction's two matrices: its gradient is a sum over rows of those of the gates times these vectors.
+// One vector of each row.
 template <class Real>
-struct Matrix {
+struct Factor {
   const Real* vectors;
   index_t stride;
   index_t columns;
   const PackedRows<Real>& packed;
+};
+
+// One of a direction's matrices: its gradient is a sum over rows of left^T right.
+template <class Real>
+struct Matrix {
+  Factor<Real> left;   // gradients of what the matrix's product gave: of the pre-activations, for example
+  Factor<Real> right;  // what it multiplied
   const MatrixView<Real>& gradient;
 
-  bool by_gates() const { return gradient.column_stride == 1; }
-  bool is_packed() const { return (by_gates() ? packed.panels : packed.transposed) != nullptr; }
+  bool by_rows() const { return gradient.column_stride == 1; }
+  bool is_packed() const { return (by_rows() ? right.packed.panels : right.packed.transposed) != nullptr; }
 };
 
 // One block of rows of a layer.
@@ -52,33 +59,41 @@ struct Block {
   const DirectionProducts<Real>& direction(index_t d) const { return layer.directions[d]; }
   const Real* gates(index_t d) const { return direction(d).gate_gradients.row(rows.begin); }
   Matrix<Real> input(index_t d) const {
-    return {layer.input + rows.begin * layer.input_stride, layer.input_stride, layer.input_size, layer.packed_input,
-            direction(d).gradients.input};
+    const Factor<Real> read{layer.input + rows.begin * layer.input_stride, layer.input_stride, layer.input_size,
+                            layer.packed_input};
+    return {of_gates(d), read, direction(d).gradients.input};
   }
   Matrix<Real> hidden(index_t d) const {
-    const StoredRows<const Real>& before = direction(d).hidden_before;
-    return {before.row(rows.begin), before.width, before.width, direction(d).packed_hidden,
-            direction(d).gradients.hidden};
+    return {of_gates(d), factor(direction(d).hidden_before, direction(d).packed_hidden), direction(d).gradients.hidden};
+  }
+  Matrix<Real> projection(index_t d) const {
+    return {factor(direction(d).hidden_gradients, direction(d).packed_hidden_gradients),
+            factor(direction(d).cell_outputs, direction(d).packed_cell_outputs), direction(d).gradients.projection};
+  }
+  bool projects() const { return direction(0).gradients.projection.data != nullptr; }
+  Factor<Real> of_gates(index_t d) const { return factor(direction(d).gate_gradients, direction(d).packed_gates); }
+  Factor<Real> factor(const StoredRows<const Real>& from, const PackedRows<Real>& packed) const {
+    return {from.row(rows.begin), from.width, from.width, packed};
   }
   const kernels::BackwardKernels<Real>& kernels() const { return plan::kernels_of<Real>(plan.forward).backward; }
 };
 
 template <class Real>
-void pack_rows(const Block<Real>& block, Span mine, const Real* from, index_t stride, index_t columns,
-               const PackedRows<Real>& to, Watch& watch) {
-  if (to.panels != nullptr) {
-    pack_panels<Real>({from, block.rows.size(), columns, stride, 1}, mine, block.plan.group_units, to.panels, watch);
+void pack_rows(const Block<Real>& block, Span mine, const Factor<Real>& from, Watch& watch) {
+  if (from.packed.panels != nullptr) {
+    pack_panels<Real>({from.vectors, block.rows.size(), from.columns, from.stride, 1}, mine, block.plan.group_units,
+                      from.packed.panels, watch);
   }
-  if (to.transposed == nullptr) return;
+  if (from.packed.transposed == nullptr) return;
   const index_t lanes = block.plan.forward.lanes;
   for (index_t r = mine.begin; r < mine.end; r += lanes) {
-    if (watch.stops(lanes * columns)) return;
+    if (watch.stops(lanes * from.columns)) return;
     kernels::PackRows<Real> rows;
-    rows.from = from + r * stride;
-    rows.row_stride = stride;
+    rows.from = from.vectors + r * from.stride;
+    rows.row_stride = from.stride;
     rows.row_count = std::min(lanes, mine.end - r);
-    rows.size = columns;
-    rows.to = to.transposed + r;
+    rows.size = from.columns;
+    rows.to = from.packed.transposed + r;
     rows.to_stride = block.transposed_stride();
     plan::kernels_of<Real>(block.plan.forward).pack_rows(rows);
   }
@@ -92,13 +107,14 @@ void pack_block(const Block<Real>& block, const Team& team, Watch& watch) {
   const Span mine{vectors.begin * lanes, std::min(vectors.end * lanes, block.rows.size())};
   for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
     const DirectionProducts<Real>& direction = block.direction(d);
-    if (d == 0) {
-      const Matrix<Real> input = block.input(d);
-      pack_rows(block, mine, input.vectors, input.stride, input.columns, input.packed, watch);
+    if (d == 0) pack_rows(block, mine, block.input(d).right, watch);
+    pack_rows(block, mine, block.hidden(d).right, watch);
+    pack_rows(block, mine, block.of_gates(d), watch);
+    if (block.projects()) {
+      const Matrix<Real> projection = block.projection(d);
+      pack_rows(block, mine, projection.left, watch);
+      pack_rows(block, mine, projection.right, watch);
     }
-    const Matrix<Real> hidden = block.hidden(d);
-    pack_rows(block, mine, hidden.vectors, hidden.stride, hidden.columns, hidden.packed, watch);
-    pack_rows(block, mine, block.gates(d), block.gate_columns(), block.gate_columns(), direction.packed_gates, watch);
     if (direction.packed_input_weights != nullptr && block.rows.begin == 0) {
       pack_panels(direction.input_weights, plan::part_of(block.gate_columns(), team.size, team.index),
                   block.plan.group_units, direction.packed_input_weights, watch);
@@ -161,30 +177,31 @@ void input_gradient(const Block<Real>& block, index_t task, Watch& watch) {
 }
 
 template <class Real>
-void packed_product(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, index_t task, Watch& watch) {
-  const PackedRows<Real>& gates = block.direction(d).packed_gates;
-  const bool by_gates = matrix.by_gates();
+void packed_product(const Block<Real>& block, const Matrix<Real>& matrix, index_t task, Watch& watch) {
+  const bool by_rows = matrix.by_rows();
+  const PackedRows<Real>& left = (by_rows ? matrix.left : matrix.right).packed;
+  const PackedRows<Real>& right = (by_rows ? matrix.right : matrix.left).packed;
   const MatrixView<Real>& gradient = matrix.gradient;
-  const Span rows = rows_of_task(by_gates ? gradient.rows : gradient.columns, task);
+  const Span rows = rows_of_task(by_rows ? gradient.rows : gradient.columns, task);
   kernels::PanelProduct<Real> product;
   product.rows = rows.size();
   product.size = block.rows.size();
   product.left_stride = block.transposed_stride();
-  product.left = (by_gates ? gates : matrix.packed).transposed + rows.begin * product.left_stride;
-  product.panels = (by_gates ? matrix.packed : gates).panels;
-  product.columns = by_gates ? gradient.columns : gradient.rows;
-  product.result_stride = by_gates ? gradient.row_stride : gradient.column_stride;
+  product.left = left.transposed + rows.begin * product.left_stride;
+  product.panels = right.panels;
+  product.columns = by_rows ? gradient.columns : gradient.rows;
+  product.result_stride = by_rows ? gradient.row_stride : gradient.column_stride;
   product.result = gradient.data + rows.begin * product.result_stride;
   product.accumulate = block.accumulate();
   multiply_panels(block, product, watch);
 }
 
-// The gradients of some gates' weights for some columns.
+// The gradients of some rows' weights for some columns.
 template <class Real>
-void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, Span gates, Span columns) {
+void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, Span columns) {
   MatrixView<Real> gradient = matrix.gradient;
-  gradient.data += gates.begin * gradient.row_stride + columns.begin * gradient.column_stride;
-  gradient.rows = gates.size();
+  gradient.data += rows.begin * gradient.row_stride + columns.begin * gradient.column_stride;
+  gradient.rows = rows.size();
   gradient.columns = columns.size();
   if (!block.accumulate()) {
     for (index_t r = 0; r < gradient.rows; ++r) {
@@ -195,14 +212,14 @@ void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& m
   }
   kernels::ProductOverRows<Real> product;
   product.rows = block.rows.size();
-  product.left = block.gates(d) + gates.begin;
-  product.left_stride = block.gate_columns();
-  product.left_columns = gates.size();
-  product.right = matrix.vectors + columns.begin;
-  product.right_stride = matrix.stride;
+  product.left = matrix.left.vectors + rows.begin;
+  product.left_stride = matrix.left.stride;
+  product.left_columns = rows.size();
+  product.right = matrix.right.vectors + columns.begin;
+  product.right_stride = matrix.right.stride;
   product.right_columns = gradient.columns;
   product.result_stride = gradient.row_stride;
-  if (!matrix.by_gates()) {  // what has contiguous columns is, read as rows, the transpose: right^T left
+  if (!matrix.by_rows()) {  // what has contiguous columns is, read as rows, the transpose: right^T left
     std::swap(product.left, product.right);
     std::swap(product.left_stride, product.right_stride);
     std::swap(product.left_columns, product.right_columns);
@@ -213,12 +230,12 @@ void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& m
 }
 
 template <class Real>
-void product_in_place(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, Span gates, Watch& watch) {
-  const index_t work_of_column = block.rows.size() * gates.size();
+void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, Watch& watch) {
+  const index_t work_of_column = block.rows.size() * rows.size();
   const index_t most = rows_at_once(work_of_column);
-  for (index_t first = 0; first < matrix.columns; first += most) {
-    const Span columns{first, std::min(first + most, matrix.columns)};
-    product_in_place(block, d, matrix, gates, columns);
+  for (index_t first = 0; first < matrix.right.columns; first += most) {
+    const Span columns{first, std::min(first + most, matrix.right.columns)};
+    product_in_place(block, matrix, rows, columns);
     if (watch.stops(columns.size() * work_of_column)) return;
   }
 }
@@ -247,14 +264,17 @@ struct Tasks {
     const index_t gates = block.gate_columns();
     if (block.layer.input_gradient != nullptr) of_input_gradient = tasks_of_rows(block.rows.size());
     if (block.direction(0).gradients.hidden.data == nullptr) return;
-    const int in_place =
-        std::max(plan::slices_of(gates, large_task), std::min(fewest_tasks, plan::slices_of(gates, gates_per_task)));
     const auto of = [&](const Matrix<Real>& matrix) {
-      if (!matrix.is_packed()) return in_place;
-      return tasks_of_rows(matrix.by_gates() ? matrix.gradient.rows : matrix.gradient.columns);
+      const index_t rows = matrix.left.columns;
+      if (!matrix.is_packed()) {
+        return std::max(plan::slices_of(rows, large_task),
+                        std::min(fewest_tasks, plan::slices_of(rows, gates_per_task)));
+      }
+      return tasks_of_rows(matrix.by_rows() ? matrix.gradient.rows : matrix.gradient.columns);
     };
     of_input_weights = of(block.input(0));
     of_hidden_weights = of(block.hidden(0));
+    if (block.projects()) of_projection = of(block.projection(0));
     of_biases = plan::slices_of(gates, large_task);
     // Over all rows, in the first block's tasks.
     const bool has_peepholes = block.direction(0).gradients.peephole.data != nullptr;
@@ -264,33 +284,38 @@ struct Tasks {
   int of_input_gradient = 0;
   int of_input_weights = 0;  // of a direction, as the others
   int of_hidden_weights = 0;
+  int of_projection = 0;
   int of_biases = 0;
   int of_peepholes = 0;
-  int of_direction() const { return of_input_weights + of_hidden_weights + of_biases + of_peepholes; }
+  int of_direction() const { return of_input_weights + of_hidden_weights + of_projection + of_biases + of_peepholes; }
 };
 
 template <class Real>
-void matrix_gradient(const Block<Real>& block, index_t d, const Matrix<Real>& matrix, int tasks, int task,
-                     Watch& watch) {
+void matrix_gradient(const Block<Real>& block, const Matrix<Real>& matrix, int tasks, int task, Watch& watch) {
   if (matrix.is_packed()) {
-    packed_product(block, d, matrix, task, watch);
+    packed_product(block, matrix, task, watch);
   } else {
-    product_in_place(block, d, matrix, plan::part_of(block.gate_columns(), tasks, task), watch);
+    product_in_place(block, matrix, plan::part_of(matrix.left.columns, tasks, task), watch);
   }
 }
 
 template <class Real>
 void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int task, Watch& watch) {
   if (task < tasks.of_input_weights) {
-    matrix_gradient(block, d, block.input(d), tasks.of_input_weights, task, watch);
+    matrix_gradient(block, block.input(d), tasks.of_input_weights, task, watch);
     return;
   }
   task -= tasks.of_input_weights;
   if (task < tasks.of_hidden_weights) {
-    matrix_gradient(block, d, block.hidden(d), tasks.of_hidden_weights, task, watch);
+    matrix_gradient(block, block.hidden(d), tasks.of_hidden_weights, task, watch);
     return;
   }
   task -= tasks.of_hidden_weights;
+  if (task < tasks.of_projection) {
+    matrix_gradient(block, block.projection(d), tasks.of_projection, task, watch);
+    return;
+  }
+  task -= tasks.of_projection;
   if (task >= tasks.of_biases) {
     const Span units = plan::part_of(block.plan.problem().cell_size, tasks.of_peepholes, task - tasks.of_biases);
     peephole_gradient(block.plan, block.direction(d), units, block.layer.accumulate, watch);
@@ -306,7 +331,7 @@ bool gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
                        Watch& watch, TaskCounter* counters) {
   const index_t total = plan.forward.rows.total();
   const index_t size = plan.product_rows();
-  const index_t widest = std::max(layer.input_size, plan.problem().output_size);
+  const index_t widest = std::max(layer.input_size, plan.problem().cell_size);
   for (index_t k = 0; k < plan.product_blocks(); ++k) {
     const Block<Real> block{plan, layer, {k * size, std::min((k + 1) * size, total)}};
     if (k > 0 && !barrier.wait(team.size, watch)) return false;  // until nobody reads the last block's packed rows

@@ -15,6 +15,7 @@ template <class Real>
 struct WeightGradients {
   MatrixView<Real> input;        // (4 * cell_size, layer's input size)
   MatrixView<Real> hidden;       // (4 * cell_size, output_size)
+  MatrixView<Real> projection;   // (output_size, cell_size)
   VectorView<Real> input_bias;   // (4 * cell_size)
   VectorView<Real> hidden_bias;  // (4 * cell_size), which gets the same values
   VectorView<Real> peephole;     // (3 * cell_size)
@@ -35,6 +36,11 @@ struct DirectionProducts {
   Real* packed_input_weights;             // scratch: panels; null: read as they lie
   PackedRows<Real> packed_gates;
   PackedRows<Real> packed_hidden;
+  // Of a projection, where weights are wanted.
+  StoredRows<const Real> hidden_gradients;  // (rows, output_size)
+  StoredRows<const Real> cell_outputs;      // (rows, cell_size)
+  PackedRows<Real> packed_hidden_gradients;
+  PackedRows<Real> packed_cell_outputs;
   bool reverse;
   StoredRows<const Real> cells;          // (rows, cell_size): c_t of each row
   StoredRows<const Real> initial_cells;  // (batch, cell_size); absent: the cell has no peepholes

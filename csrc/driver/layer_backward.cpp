@@ -19,17 +19,19 @@ struct BackwardShare {
   const DirectionBackward<Real>& direction;
   Span rows;    // of the batch
   Span groups;  // of units
+  Span output_groups;
   Barrier* barrier;
   int threads;  // that share the rows
   Watch& watch;
   BackwardRow<Real>* table;
 
   const plan::ActiveRows& active() const { return plan.forward.rows; }
-  Span own_units() const {
-    return {groups.begin * plan.group_units, std::min(groups.end * plan.group_units, plan.problem().cell_size)};
+  bool projects() const { return direction.projection_weights.data != nullptr; }
+  Span own_units() const { return units_of(groups, plan.problem().cell_size); }
+  Span own_outputs() const { return units_of(output_groups, plan.problem().output_size); }
+  Span units_of(Span of_groups, index_t units) const {
+    return {std::min(of_groups.begin * plan.group_units, units), std::min(of_groups.end * plan.group_units, units)};
   }
-  // Of the hidden state.
-  Span own_outputs() const { return own_units(); }
   index_t stored(index_t step, index_t row) const { return active().stored(step, row); }
   plan::TimeOrder order() const { return {active(), direction.reverse}; }
   const Real* state(const StateView<const Real>& states, index_t row) const {
@@ -63,19 +65,27 @@ void begin(const BackwardShare<Real>& share) {
   }
 }
 
+// packed: null where the weights are read as they are.
 template <class Real>
-kernels::StepBackward<Real> step_of(const BackwardShare<Real>& share) {
+kernels::StepBackward<Real> step_with(const BackwardShare<Real>& share, const MatrixView<const Real>& weights,
+                                      const Real* packed, Span groups) {
   kernels::StepBackward<Real> step;
-  step.units = share.plan.problem().cell_size;
+  step.units = weights.columns;
+  step.size = weights.rows;
   step.cell = share.direction.cell;
   step.peepholes = share.direction.peephole;
-  step.first_group = share.groups.begin;
-  step.end_group = share.groups.end;
-  const bool packed = share.direction.packed_hidden != nullptr;
-  step.weights = packed ? share.direction.packed_hidden : share.direction.hidden_weights.data;
-  step.weight_stride = packed ? share.plan.group_units : share.direction.hidden_weights.row_stride;
-  step.group_stride = share.plan.group_units * (packed ? share.plan.gate_columns() : 1);
+  step.first_group = groups.begin;
+  step.end_group = groups.end;
+  step.weights = packed != nullptr ? packed : weights.data;
+  step.weight_stride = packed != nullptr ? share.plan.group_units : weights.row_stride;
+  step.group_stride = share.plan.group_units * (packed != nullptr ? weights.rows : 1);
   return step;
+}
+
+// From the gradients of the pre-activations to those of the hidden states.
+template <class Real>
+kernels::StepBackward<Real> hidden_step(const BackwardShare<Real>& share) {
+  return step_with(share, share.direction.hidden_weights, share.direction.packed_hidden, share.output_groups);
 }
 
 // Where the operands of rows [begin, end) of a step lie.
@@ -117,7 +127,8 @@ Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
 template <class Real>
 bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
               kernels::StepBackward<Real>& arguments, Span rows) {
-  const index_t work_per_row = share.own_units().size() * share.plan.gate_columns();
+  const index_t groups = arguments.end_group - arguments.first_group;
+  const index_t work_per_row = groups * share.plan.group_units * arguments.size;
   const index_t most = rows_at_once(work_per_row);
   for (index_t first = rows.begin; first < rows.end; first += most) {
     arguments.rows = share.table + first;
@@ -128,21 +139,56 @@ bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::St
   return true;
 }
 
+// The rows of the table that have a following step, then the others.
+template <class Real>
+bool run_all_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
+                  kernels::StepBackward<Real> arguments, Span continuing, Span active) {
+  if (!run_rows(share, kernel, arguments, {0, continuing.size()})) return false;
+  arguments.weights = nullptr;
+  return run_rows(share, kernel, arguments, {continuing.size(), active.size()});
+}
+
+// One step where h_t is a projection: the gradients of h_t, of which the table's rows become readers.
+template <class Real>
+bool run_hidden_gradients(const BackwardShare<Real>& share, index_t step, Span continuing, Span active) {
+  const DirectionBackward<Real>& direction = share.direction;
+  const auto kernel = plan::kernels_of<Real>(share.plan.forward).backward.state;
+  const Span own = share.own_outputs();
+  for (index_t k = 0; k < active.size(); ++k) {
+    share.table[k].hidden = direction.hidden_gradients.row(share.stored(step, active.begin + k));
+  }
+  if (!run_all_rows(share, kernel, hidden_step(share), continuing, active)) return false;
+  for (index_t k = 0; k < active.size(); ++k) {
+    BackwardRow<Real>& row = share.table[k];
+    const index_t r = active.begin + k;
+    const index_t at = share.stored(step, r);
+    row.following = row.hidden;
+    row.output_gradient = row.final_gradient = nullptr;
+    row.hidden = direction.cell_outputs.data != nullptr ? direction.cell_outputs.row(at) : nullptr;
+    if (direction.hidden_before.data == nullptr || step == share.order().first(r)) continue;
+    copy_or_clear(direction.hidden.row(share.stored(share.order().before(step), r)), own,
+                  direction.hidden_before.row(at));
+  }
+  return share.barrier->wait(share.threads, share.watch);
+}
+
 template <class Real>
 void run_steps(const BackwardShare<Real>& share) {
   const index_t steps = share.plan.problem().seq_len;
   const auto kernel = plan::kernels_of<Real>(share.plan.forward).backward.step;
-  kernels::StepBackward<Real> arguments = step_of(share);
-  const Real* weights = arguments.weights;
   for (index_t k = 0; k < steps; ++k) {
     const index_t step = share.order().nth(0, steps, steps - 1 - k);
     const Span active{share.rows.begin, std::clamp(share.active().count(step), share.rows.begin, share.rows.end)};
     place_rows(share, step, active);
     const Span continuing = with_following(share, step, active);
-    arguments.weights = weights;
-    if (!run_rows(share, kernel, arguments, {0, continuing.size()})) return;
-    arguments.weights = nullptr;
-    if (!run_rows(share, kernel, arguments, {continuing.size(), active.size()})) return;
+    if (share.projects()) {
+      if (!run_hidden_gradients(share, step, continuing, active)) return;
+      auto arguments =
+          step_with(share, share.direction.projection_weights, share.direction.packed_projection, share.groups);
+      if (!run_rows(share, kernel, arguments, {0, active.size()})) return;
+    } else if (!run_all_rows(share, kernel, hidden_step(share), continuing, active)) {
+      return;
+    }
     if (!share.barrier->wait(share.threads, share.watch)) return;
   }
 }
@@ -167,7 +213,7 @@ void finish_hidden(const BackwardShare<Real>& share) {
     }
     copy_or_clear(share.state(direction.hidden_final_gradient, r), own, to);
   }
-  kernels::StepBackward<Real> arguments = step_of(share);
+  kernels::StepBackward<Real> arguments = hidden_step(share);
   run_rows(share, plan::kernels_of<Real>(share.plan.forward).backward.state, arguments, {0, count});
 }
 
@@ -177,9 +223,12 @@ template <class Real>
 void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team, Watch& watch) {
   for (index_t d = 0; d < plan.problem().num_directions; ++d) {
     const DirectionBackward<Real>& direction = layer.directions[d];
-    if (direction.packed_hidden == nullptr) continue;
-    pack_panels(direction.hidden_weights, plan::part_of(plan.gate_columns(), team.size, team.index), plan.group_units,
-                direction.packed_hidden, watch);
+    const auto pack = [&](const MatrixView<const Real>& weights, Real* to) {
+      if (to == nullptr) return;
+      pack_panels(weights, plan::part_of(weights.rows, team.size, team.index), plan.group_units, to, watch);
+    };
+    pack(direction.hidden_weights, direction.packed_hidden);
+    pack(direction.projection_weights, direction.packed_projection);
   }
 }
 
@@ -194,6 +243,7 @@ void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, 
                                     layer.directions[d],
                                     plan.forward.batch_rows(split.rows, place.rows),
                                     plan::part_of(plan.groups, split.units, place.units),
+                                    plan::part_of(plan.output_groups, split.units, place.units),
                                     &meeting.groups[place.group],
                                     split.units,
                                     watch,

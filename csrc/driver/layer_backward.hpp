@@ -13,23 +13,29 @@ namespace lstm_native::driver {
 template <class Real>
 struct DirectionBackward {
   CellSpec cell;
-  MatrixView<const Real> hidden_weights;  // (4 * cell_size, output_size)
-  const Real* peephole;                   // (3, cell_size); null: absent
-  Real* packed_hidden;                    // scratch; null: hidden_weights are read as they lie
+  MatrixView<const Real> hidden_weights;      // (4 * cell_size, output_size)
+  const Real* peephole;                       // (3, cell_size); null: absent
+  MatrixView<const Real> projection_weights;  // (output_size, cell_size); absent: h_t is what the cell gives
+  Real* packed_hidden;                        // scratch; null: hidden_weights are read as they are
+  Real* packed_projection;                    // the same
   bool reverse;
   StoredRows<const Real> gates;          // (rows, 4 * cell_size): as the tape keeps them
   StoredRows<const Real> cells;          // (rows, cell_size)
+  StoredRows<const Real> hidden;         // (rows, output_size), of a projection
   StateView<const Real> hidden_initial;  // of this direction alone, as the three below
   StateView<const Real> cell_initial;
   StateView<const Real> hidden_final_gradient;  // data null: zero
   StateView<const Real> cell_final_gradient;    // data null: zero
   Rows<const Real> output_gradient;             // this direction's features
   bool has_output_gradient;                     // otherwise zero
-  StoredRows<Real> hidden_gradient;  // (batch, output_size): overwritten with the initial state's; absent: not wanted
-  StoredRows<Real> cell_gradient;    // (batch, cell_size): overwritten with the initial state's, and with every step's
-  StoredRows<Real> gate_gradients;   // (rows, 4 * cell_size): overwritten; may be `gates` itself
-  StoredRows<Real> hidden_before;    // (rows, output_size): overwritten with h_(t-1) of each row; absent: not wanted
-  StoredRows<Real> sums;             // (batch, groups' units): scratch
+  StoredRows<Real> hidden_gradient;   // (batch, output_size): overwritten with the initial state's; absent: not wanted
+  StoredRows<Real> cell_gradient;     // (batch, cell_size): overwritten with the initial state's, and with every step's
+  StoredRows<Real> gate_gradients;    // (rows, 4 * cell_size): overwritten; may be `gates` itself
+  StoredRows<Real> hidden_before;     // (rows, output_size): overwritten with h_(t-1) of each row; absent: not wanted
+  StoredRows<Real> hidden_gradients;  // (rows, output_size), of a projection: overwritten with every h_t's
+  StoredRows<Real> cell_outputs;  // (rows, cell_size), of a projection: overwritten with what it multiplies; absent:
+                                  // not wanted
+  StoredRows<Real> sums;          // (batch, groups' units): scratch
 };
 
 template <class Real>
@@ -37,7 +43,7 @@ struct LayerBackward {
   DirectionBackward<Real> directions[2];
 };
 
-// Packs W_hh where it is to be packed; the threads share the work and must meet afterwards.
+// Packs W_hh and W_hr where they are to be packed; the threads share the work and must meet afterwards.
 template <class Real>
 void pack_for_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
                        Watch& watch);

@@ -1,7 +1,9 @@
 #include "driver/layer_forward.hpp"
 
 #include <algorithm>
+#include <optional>
 
+#include "driver/hidden_projection.hpp"
 #include "driver/input_projection.hpp"
 #include "driver/layer_share.hpp"
 #include "plan/packed_weights.hpp"
@@ -24,7 +26,8 @@ Span own_units(const Share<Real>& share) {
 // Of the hidden state.
 template <class Real>
 Span own_outputs(const Share<Real>& share) {
-  return own_units(share);
+  if (!share.projects_hidden()) return own_units(share);
+  return own_projected(share);
 }
 
 // Where a row's hidden state is before its first step.
@@ -50,18 +53,27 @@ template <class Real>
 void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
   index_t turn = 0;
   const auto mine = [&] { return turn++ % team.size == team.index; };
-  const auto pack = [&](const MatrixView<const Real>& matrix, Real* to) {
-    for (index_t block = 0; block < plan.blocks; ++block) {
+  const plan::PackedForm gates{plan.lanes, {static_cast<index_t>(sizeof(Real))}};
+  const auto pack = [&](const MatrixView<const Real>& matrix, const plan::PackedForm& form, Real* to) {
+    for (index_t block = 0; block < form.blocks(matrix.rows); ++block) {
       if (watch.stops(matrix.columns * plan.block_elements())) return;
-      if (mine()) plan::pack_block(matrix, plan.lanes, block, to + block * matrix.columns * plan.block_elements());
+      if (mine()) plan::pack_block(matrix, form, block, to + block * matrix.columns * plan.block_elements());
     }
   };
   for (index_t d = 0; d < plan.problem.num_directions; ++d) {
     const DirectionForward<Real>& direction = layer.directions[d];
     if (layer.plan->input_path == WeightPath::packed_per_call && !direction.input_block_by_block) {
-      pack(direction.weights.input, direction.packed_input);
+      pack(direction.weights.input, gates, direction.packed_input);
     }
-    if (layer.plan->hidden_path == WeightPath::packed_per_call) pack(direction.weights.hidden, direction.packed_hidden);
+    if (layer.plan->hidden_path == WeightPath::packed_per_call) {
+      pack(direction.weights.hidden, gates, direction.packed_hidden);
+    }
+    if (direction.cell_outputs.data != nullptr) {
+      if (layer.plan->projection_path == WeightPath::packed_per_call) {
+        pack(direction.weights.projection, gates.with(plan::RowOrder::consecutive), direction.packed_projection);
+      }
+      if (d == 0 && mine()) std::fill_n(direction.projection_bias, plan.projected_elements(), Real{0});
+    }
     if (mine()) {
       plan::pack_bias(direction.weights.input_bias, direction.weights.hidden_bias, plan.problem.cell_size, plan.lanes,
                       direction.bias_panel);
@@ -86,7 +98,8 @@ index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
     row->input = share.layer.input.at(plan.rows, step, r);
     row->pre_activations = share.pre_activations(chunk, step, r);
     row->hidden = first ? first_hidden(direction, state_row) : direction.output.at(plan.rows, order.before(step), r);
-    row->next_hidden = direction.output.at(plan.rows, step, r);
+    row->next_hidden =
+        share.projects_hidden() ? direction.cell_outputs.row(r) : direction.output.at(plan.rows, step, r);
     row->cell = direction.cell_final.row(state_row);
     row->gates_tape = row_if_kept(direction.gates_tape, stored);
     row->cell_tape = row_if_kept(direction.cell_tape, stored);
@@ -163,6 +176,8 @@ bool run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t 
 template <class Real>
 void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   StepArguments<Real> arguments = step_arguments(share);
+  std::optional<HiddenProjection<Real>> projection;
+  if (share.projects_hidden()) projection.emplace(share);
   index_t work = 0;  // since the watch was asked: some microseconds of it, which tiny steps take many of
   constexpr index_t work_between_questions = 100'000;
   for (index_t k = 0; k < chunk.size(); ++k) {
@@ -170,6 +185,7 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
     const index_t row_count = place_rows(share, chunk, at);
     arguments.step.backwards = arguments.product.backwards = share.layer.backwards != (at % 2 == 1);
     if (!run_rows(share, arguments, row_count)) return;
+    if (projection.has_value() && !projection->run(at, row_count, arguments.step.backwards)) return;
     keep_hidden(share, at, row_count);
     work += row_count * arguments.parts.work_per_row;
     if (work > work_between_questions) {
@@ -273,7 +289,8 @@ void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team
   const plan::SplitPlace place(split, team.index);
   for (index_t d = place.first_direction; d < plan.problem.num_directions; d += split.directions) {
     walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, place.rows),
-                     plan::part_of(plan.blocks, split.units, place.units), &meeting.directions[d],
+                     plan::part_of(plan.blocks, split.units, place.units),
+                     plan::part_of(plan.output_blocks, split.units, place.units), &meeting.directions[d],
                      split.per_direction(), place.in_direction, &meeting.groups[place.group], split.units, watch,
                      scratch.table, scratch.vectors, scratch.vector_stride, nullptr, nullptr});
   }
@@ -284,9 +301,9 @@ void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& laye
                                 const plan::ThreadScratch<Real>& scratch) {
   const Progress* below = layer.layer > 0 ? &meeting.layers[layer.layer - 1] : nullptr;
   Barrier alone;
-  walk(Share<Real>{plan, layer, layer.directions[0], Span{0, plan.problem.batch}, Span{0, plan.blocks}, &alone, 1, 0,
-                   &alone, 1, watch, scratch.table, scratch.vectors, scratch.vector_stride, below,
-                   &meeting.layers[layer.layer]});
+  walk(Share<Real>{plan, layer, layer.directions[0], Span{0, plan.problem.batch}, Span{0, plan.blocks},
+                   Span{0, plan.output_blocks}, &alone, 1, 0, &alone, 1, watch, scratch.table, scratch.vectors,
+                   scratch.vector_stride, below, &meeting.layers[layer.layer]});
 }
 
 template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Meeting&, Watch&,

@@ -29,13 +29,18 @@ struct DirectionForward {
   Real* packed_input;         // scratch for the panels, where the path says packed_per_call
   bool input_block_by_block;  // there each thread has a panel of its own, for one unit block at a time
   Real* packed_hidden;        // the same
-  Real* bias_panel;           // scratch, where the weights are not packed
+  Real* packed_projection;    // scratch, where the weights are not packed, as the two below
+  Real* projection_bias;      // zeros
+  Real* bias_panel;
   bool reverse;
   StateView<const Real> hidden_initial;  // of this direction alone: layer_stride unused; unit_stride 1
   StateView<const Real> cell_initial;
   StoredRows<Real> hidden_final;  // (batch, output_size): overwritten
   StoredRows<Real> cell_final;    // (batch, cell_size): overwritten, with every step's cell state on the way
   Rows<Real> output;              // this direction's features; overwritten
+  // Where the hidden states are a projection; absent otherwise, or where they are known.
+  StoredRows<Real> cell_outputs;  // (batch, cell_size): scratch: what W_hr is multiplied with
+  StoredRows<Real> projected;     // (batch, plan.projected_elements()): scratch
   Real* pre_activations;          // (chunk's rows, ...): scratch; null where each step includes the input projection
   StoredRows<Real> gates_tape;  // (rows, 4 * cell_size): overwritten with what the cell keeps of them; absent: not kept
   StoredRows<Real> hidden_tape;   // (rows, output_size): overwritten; absent: not kept

@@ -14,8 +14,9 @@ struct Share {
   const plan::Plan& plan;
   const LayerForward<Real>& layer;
   const DirectionForward<Real>& direction;
-  plan::Span rows;    // of the batch
-  plan::Span blocks;  // of units
+  plan::Span rows;           // of the batch
+  plan::Span blocks;         // of units
+  plan::Span output_blocks;  // of the projection
   Barrier* direction_barrier;
   int direction_threads;
   int index_in_direction;
@@ -29,6 +30,7 @@ struct Share {
   Progress* own;
 
   const plan::LayerPlan& decided() const { return *layer.plan; }
+  bool projects_hidden() const { return direction.cell_outputs.data != nullptr; }
   bool projects_with_blas() const { return decided().input_path == plan::WeightPath::blas; }
   // In memory, a row's pre-activations are packed, or as BLAS writes them.
   index_t pre_row_stride() const {

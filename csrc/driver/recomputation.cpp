@@ -21,6 +21,7 @@ bool computes_gates_in_one_go(const plan::Plan& plan, const plan::LayerPlan& lay
 plan::ScratchNeeds needs_of(const plan::Plan& plan) {
   plan::ScratchNeeds needs(plan);
   needs.steps_at_once = true;
+  needs.projection = false;            // the hidden states are known
   needs.input_block_by_block = false;  // panels are read with those of W_hh
   return needs;
 }

@@ -21,34 +21,37 @@ void store_recorded_hidden(const BackwardMemory<Real>& memory, index_t layer, Sp
   }
 }
 
-// From the gates and cell states.
+// What the cells of a direction gave, from the gates and cell states. to: of the first layer's row, which is
+// overwritten from `first` on.
 template <class Real>
-void compute_hidden(const BackwardMemory<Real>& memory, index_t layer, Span rows, Real* to) {
+void compute_cell_outputs(const BackwardMemory<Real>& memory, index_t layer, index_t direction, Span rows,
+                          const StoredRows<Real>& to, index_t first) {
   const plan::Problem& problem = memory.problem();
-  const index_t units = problem.cell_size;
-  for (index_t d = 0; d < problem.num_directions; ++d) {
-    const StoredRows<const Real> gates = memory.recorded_gates(layer, d);
-    const StoredRows<const Real> cells = memory.recorded_cells(layer, d);
-    kernels::HiddenStates<Real> states;
-    states.gate_stride = gates.width;
-    states.cell_stride = cells.width;
-    states.output_gates = gates.row(rows.begin) + static_cast<index_t>(output_gate) * units;
-    states.cells = cells.row(rows.begin);
-    states.stride = problem.layer_output_size();
-    states.to = to + rows.begin * states.stride + d * units;
-    states.rows = rows.size();
-    states.units = units;
-    states.cell = problem.cells[static_cast<std::size_t>(d)];
-    plan::kernels_of<Real>(memory.plan.forward).backward.hidden_states(states);
-  }
+  const StoredRows<const Real> gates = memory.recorded_gates(layer, direction);
+  const StoredRows<const Real> cells = memory.recorded_cells(layer, direction);
+  kernels::HiddenStates<Real> states;
+  states.gate_stride = gates.width;
+  states.cell_stride = cells.width;
+  states.output_gates = gates.row(rows.begin) + static_cast<index_t>(output_gate) * problem.cell_size;
+  states.cells = cells.row(rows.begin);
+  states.stride = to.width;
+  states.to = to.row(rows.begin) + first;
+  states.rows = rows.size();
+  states.units = problem.cell_size;
+  states.cell = problem.cells[static_cast<std::size_t>(direction)];
+  plan::kernels_of<Real>(memory.plan.forward).backward.hidden_states(states);
 }
 
 template <class Real>
 void store_outputs(const BackwardMemory<Real>& memory, index_t layer, Span rows, Real* to) {
-  if (memory.forward.tape_form == plan::TapeForm::hidden) {
+  const plan::Problem& problem = memory.problem();
+  if (memory.forward.tape_form == plan::TapeForm::hidden || problem.projects()) {
     store_recorded_hidden(memory, layer, rows, to);
   } else {
-    compute_hidden(memory, layer, rows, to);
+    const StoredRows<Real> outputs{to, problem.layer_output_size()};
+    for (index_t d = 0; d < problem.num_directions; ++d) {
+      compute_cell_outputs(memory, layer, d, rows, outputs, d * problem.output_size);
+    }
   }
   if (memory.forward.dropout.probability > 0.0) {
     mask_rows(memory.plan.forward, memory.forward.dropout, layer, rows, to);
@@ -83,6 +86,19 @@ void store_layer_input(const BackwardMemory<Real>& memory, index_t layer, const 
                [&](Span rows) { store_outputs(memory, layer - 1, rows, memory.layer_input()); });
 }
 
+template <class Real>
+void store_cell_outputs(const BackwardMemory<Real>& memory, index_t layer, const Team& team, Watch& watch) {
+  const plan::Problem& problem = memory.problem();
+  run_in_parts(memory.plan.forward.rows.total(), team, problem.num_directions * problem.cell_size * copy_work, watch,
+               [&](Span rows) {
+                 for (index_t d = 0; d < problem.num_directions; ++d) {
+                   compute_cell_outputs(memory, layer, d, rows, memory.cell_outputs(d), /*first=*/0);
+                 }
+               });
+}
+
+template void store_cell_outputs<float>(const BackwardMemory<float>&, index_t, const Team&, Watch&);
+template void store_cell_outputs<double>(const BackwardMemory<double>&, index_t, const Team&, Watch&);
 template void store_layer_input<float>(const BackwardMemory<float>&, index_t, const Team&, Watch&);
 template void store_layer_input<double>(const BackwardMemory<double>&, index_t, const Team&, Watch&);
 

@@ -10,4 +10,8 @@ namespace lstm_native::driver {
 template <class Real>
 void store_layer_input(const BackwardMemory<Real>& memory, index_t layer, const Team& team, Watch& watch);
 
+// What a layer's projections multiplied, from a tape of gates.
+template <class Real>
+void store_cell_outputs(const BackwardMemory<Real>& memory, index_t layer, const Team& team, Watch& watch);
+
 }  // namespace lstm_native::driver

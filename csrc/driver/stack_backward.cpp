@@ -41,6 +41,9 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
   const bool row_major = (packs_input || packs_hidden) && at.gates_transposed_size > 0;
   const bool column_major = (packs_input || packs_hidden) && at.gate_panels_size > 0;
   const auto place = [&](bool needed, index_t offset) { return needed ? memory.scratch.at(offset) : nullptr; };
+  const bool packs_projection = plan.wants.weights && problem.projects() && plan.packs_rows(problem.cell_size);
+  const bool projection_row_major = packs_projection && at.gradients_transposed_size > 0;
+  const bool projection_column_major = packs_projection && at.gradient_panels_size > 0;
   layer.packed_input = {place(packs_input && column_major, at.input_transposed),
                         place(packs_input && row_major, at.input_panels)};
   for (index_t d = 0; d < problem.num_directions; ++d) {
@@ -57,6 +60,16 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
     direction.reverse = problem.reversed(d);
     direction.cells = memory.recorded_cells(index, d);
     if (problem.has_peepholes()) direction.initial_cells = memory.recorded_initial_cells(index, d);
+    const StoredRows<Real> hidden_gradients = memory.hidden_gradients(index, d);
+    direction.hidden_gradients = {hidden_gradients.data, hidden_gradients.width};
+    const StoredRows<Real> cell_outputs = memory.cell_outputs(d);
+    direction.cell_outputs = {cell_outputs.data, cell_outputs.width};
+    direction.packed_hidden_gradients = {
+        place(projection_row_major, at.gradients_transposed + d * at.gradients_transposed_size),
+        place(projection_column_major, at.gradient_panels + d * at.gradient_panels_size)};
+    direction.packed_cell_outputs = {
+        place(projection_column_major, at.outputs_transposed + d * at.outputs_transposed_size),
+        place(projection_row_major, at.output_panels + d * at.output_panels_size)};
     if (plan.wants.weights) direction.gradients = wanted.cells[memory.state(index, d)];
   }
   return layer;
@@ -68,7 +81,9 @@ bool has_gradient(const StackWeightGradients<Real>& wanted, const plan::Problem&
   if (wanted.cells == nullptr) return false;
   const auto* end = wanted.cells + problem.num_layers * problem.num_directions;
   const auto is = [&](const MatrixView<Real>& matrix) { return (matrix.column_stride == 1) == row_major; };
-  return std::any_of(wanted.cells, end, [&](const auto& cell) { return is(cell.input) || is(cell.hidden); });
+  return std::any_of(wanted.cells, end, [&](const auto& cell) {
+    return is(cell.input) || is(cell.hidden) || (cell.projection.data != nullptr && is(cell.projection));
+  });
 }
 
 // Of both entry points.
@@ -139,12 +154,19 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
     direction.peephole = stack.weights[state].peephole;
     const bool in_place = call.plan().hidden_in_place && direction.hidden_weights.column_stride == 1;
     direction.packed_hidden = in_place ? nullptr : memory.scratch.at(at.packed_hidden + d * at.packed_hidden_size);
+    direction.projection_weights = stack.weights[state].projection;
+    direction.packed_projection =
+        direction.projection_weights.data == nullptr ||
+                (call.plan().projection_in_place && direction.projection_weights.column_stride == 1)
+            ? nullptr
+            : memory.scratch.at(at.packed_projection + d * at.packed_projection_size);
     direction.reverse = problem.reversed(d);
     direction.gate_gradients = memory.gate_gradients(index, d);
     direction.gates = call.recomputation != nullptr
                           ? StoredRows<const Real>{direction.gate_gradients.data, direction.gate_gradients.width}
                           : memory.recorded_gates(index, d);
     direction.cells = memory.recorded_cells(index, d);
+    direction.hidden = memory.recorded_hidden(index, d);
     direction.hidden_initial = state_of(stack.hidden_initial, state);
     direction.cell_initial = state_of(stack.cell_initial, state);
     direction.hidden_final_gradient = state_of(stack.hidden_final_gradient, state);
@@ -162,6 +184,8 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
         wants_states ? stack.cell_gradient + state * cells : memory.scratch.at(at.cell_gradient + d * cells),
         problem.cell_size};
     direction.hidden_before = memory.hidden_before(index, d);
+    direction.hidden_gradients = memory.hidden_gradients(index, d);
+    direction.cell_outputs = memory.cell_outputs(d);
     const index_t sums = call.plan().groups * call.plan().group_units;
     direction.sums = {memory.scratch.at(at.sums + d * problem.batch * sums), sums};
   }
@@ -255,10 +279,14 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
                                     stack.weight_gradients.cells != nullptr});
   plan::BackwardNeeds needs = common_needs(plan, stack.forward.input, stack.weight_gradients);
   needs.gate_gradients = stack.workspace == nullptr;
+  const auto* end = stack.weights + problem.num_layers * problem.num_directions;
   if (plan.hidden_in_place) {
-    const auto* end = stack.weights + problem.num_layers * problem.num_directions;
     needs.packed_hidden =
         std::any_of(stack.weights, end, [](const auto& cell) { return cell.hidden.column_stride != 1; });
+  }
+  if (plan.projection_in_place) {
+    needs.packed_projection =
+        std::any_of(stack.weights, end, [](const auto& cell) { return cell.projection.column_stride != 1; });
   }
   needs.scattered_input = plan.wants.input && forward.rows.even_stride(stack.input_gradient) < problem.input_size;
   const plan::BackwardScratch<Real> scratch(plan, needs, current_pool());
@@ -289,8 +317,9 @@ void stack_weight_gradients(const plan::Plan& forward, const RecordedForward<Rea
   // It is only read.
   const BackwardMemory<Real> memory(plan, recorded, scratch, const_cast<Real*>(workspace));
   for_layers_backward(plan, interruption, [&](index_t index, const Team& team, Watch& watch) {
-    if (plan.problem().batch > 0 && (index > 0 || memory.gathers_input())) {
-      store_layer_input(memory, index, team, watch);
+    if (plan.problem().batch > 0) {
+      if (index > 0 || memory.gathers_input()) store_layer_input(memory, index, team, watch);
+      if (plan.problem().projects()) store_cell_outputs(memory, index, team, watch);
     }
     return barrier.wait(team.size, watch) &&
            gradient_products(plan, describe_weight_products(memory, wanted, index), team, barrier, watch,

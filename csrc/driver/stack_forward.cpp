@@ -62,6 +62,8 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.input_block_by_block =
         at.input_block_by_block && layer.plan->input_path == plan::WeightPath::packed_per_call;
     direction.packed_hidden = scratch.at(at.hidden_panels + d * plan.row_elements() * problem.output_size);
+    direction.packed_projection = scratch.at(at.projection_panels + d * plan.projected_elements() * problem.cell_size);
+    direction.projection_bias = scratch.at(at.projection_bias);
     direction.bias_panel = scratch.at(at.bias + d * plan.row_elements());
     direction.reverse = problem.reversed(d);
     direction.cell = problem.cells[static_cast<std::size_t>(d)];
@@ -72,12 +74,14 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.output.view = stack.output;
     direction.output.storage = {last ? nullptr : scratch.layer_output(index), width};
     direction.output.first_feature = d * problem.output_size;
+    direction.cell_outputs = scratch.cell_outputs(plan, index, d);
+    direction.projected = scratch.projected(plan, index, d);
     direction.pre_activations = layer.plan->fuses_input ? nullptr : scratch.pre_activations(plan, index, d);
     if (stack.tape != nullptr) {
       const plan::TapeLayout tape(problem, plan.rows.total(), stack.tape_form);
-      if (stack.tape_form == plan::TapeForm::gates) {
-        direction.gates_tape = {stack.tape + tape.gates(index, d), gate_count * problem.cell_size};
-      } else {
+      const bool keeps_gates = stack.tape_form == plan::TapeForm::gates;
+      if (keeps_gates) direction.gates_tape = {stack.tape + tape.gates(index, d), gate_count * problem.cell_size};
+      if (!keeps_gates || problem.projects()) {
         direction.hidden_tape = {stack.tape + tape.hidden(index, d), problem.output_size};
       }
       direction.cell_tape = {stack.tape + tape.cells(index, d), problem.cell_size};

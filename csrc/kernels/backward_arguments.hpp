@@ -1,8 +1,8 @@
 // kernels: the arguments of the backward kernels, with their contracts. Plain data only, as kernel_table.hpp explains.
 //
-// Units come in groups of backward_group_vectors vectors. Recurrent weights are read as rows of units: W_hh (4 * units,
-// units) as it lies, or packed as [group][k][unit of the group], k counting its 4 * units rows. Units past the last one
-// hold zeros in a packed group; what lies as it was given must fill all its groups.
+// Units come in groups of backward_group_vectors vectors. Recurrent weights are read as rows of units: W_hh (4 *
+// cell_size, output_size) or W_hr (output_size, cell_size) as it is, or packed as [group][k][unit of the group], k
+// counting its rows. Units past the last one hold zeros in a packed group; what is not packed must fill all its groups.
 #pragma once
 
 #include "common/cell_spec.hpp"
@@ -15,7 +15,8 @@ inline constexpr index_t backward_group_vectors = 2;
 // One batch row at one step. No two pointers that are written may overlap anything else, except where it is said.
 template <class Real>
 struct BackwardRow {
-  const Real* following = nullptr;        // (4, units): gradient of the pre-activations of the row's following step
+  const Real* following = nullptr;        // (size): what the weights are multiplied with; usually the gradient of the
+                                          // pre-activations (4, units) of the row's following step
   const Real* output_gradient = nullptr;  // (units): of h_t, from the layer's output; null: zero
   const Real* final_gradient = nullptr;   // (units): of h_t, as a final state; null: zero
   const Real* gates = nullptr;            // (4, units): what the cell's tape keeps of them
@@ -28,7 +29,7 @@ struct BackwardRow {
 };
 
 // Some rows of one step, for groups of units [first_group, end_group):
-//   dh = output_gradient + final_gradient + W_hh^T following
+//   dh = output_gradient + final_gradient + weights^T following
 //   from dh and cell_gradient those of the pre-activations and of c_(t-1)
 // Each sum runs over k in order, whatever the rows and groups of a call.
 template <class Real>
@@ -36,6 +37,7 @@ struct StepBackward {
   const BackwardRow<Real>* rows = nullptr;
   index_t row_count = 0;
   index_t units = 0;  // of the whole layer
+  index_t size = 0;   // of k
   index_t first_group = 0;
   index_t end_group = 0;
   const Real* weights = nullptr;  // of the first group; null: the rows have no following step

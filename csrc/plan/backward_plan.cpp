@@ -30,7 +30,9 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
       wants(backward_wants),
       group_units(kernels::backward_group_vectors * forward.lanes),
       groups((problem().cell_size + group_units - 1) / group_units),
+      output_groups((problem().output_size + group_units - 1) / group_units),
       hidden_in_place(problem().batch <= few_rows && problem().output_size % group_units == 0),
+      projection_in_place(problem().batch <= few_rows && problem().cell_size % group_units == 0),
       threads(1) {
   for (const index_t size : {gate_columns(), problem().input_size, problem().layer_output_size()}) {
     if (size > INT_MAX) throw std::length_error("a size of this call is beyond what a BLAS can count");
@@ -63,6 +65,7 @@ Split BackwardPlan::split(int team) const {
   work.fused_input = false;
   work.blocks = groups;
   work.lanes = group_units;
+  work.output_blocks = 0;
   return choose_split(work, team);
 }
 

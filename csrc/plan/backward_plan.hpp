@@ -22,10 +22,12 @@ struct BackwardPlan {
 
   const Plan& forward;
   BackwardWants wants;
-  index_t group_units;   // units of a group, as kernels/backward_arguments.hpp says
-  index_t groups;        // of units, per direction
-  bool hidden_in_place;  // W_hh is read as it lies, where its rows are contiguous
-  int threads;           // at most problem.threads
+  index_t group_units;       // units of a group, as kernels/backward_arguments.hpp says
+  index_t groups;            // of units of the cell state, per direction
+  index_t output_groups;     // of the hidden state
+  bool hidden_in_place;      // W_hh is read as it is, where its rows are contiguous
+  bool projection_in_place;  // W_hr, too
+  int threads;               // at most problem.threads
 
   // The products over all steps take so many rows at a time, and as many blocks of them as it needs.
   index_t product_rows() const;

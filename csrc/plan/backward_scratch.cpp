@@ -14,8 +14,9 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
   const index_t directions = problem.num_directions;
   const index_t total = plan.forward.rows.total();
   const index_t units = problem.cell_size;
+  const bool projects = problem.projects();
   if (needs.packed_hidden) {
-    packed_hidden_size = checked_product({plan.groups, plan.gate_columns(), plan.group_units});
+    packed_hidden_size = checked_product({plan.output_groups, plan.gate_columns(), plan.group_units});
   }
   index_t widest_input = problem.input_size;
   if (problem.num_layers > 1) widest_input = std::max(widest_input, problem.layer_output_size());
@@ -29,14 +30,25 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
   // The steps are done when W_ih is packed.
   packed_hidden = packed_input_weights =
       take(checked_product({directions, std::max(packed_hidden_size, packed_input_weights_size)}));
+  if (needs.steps && needs.packed_projection && projects) {
+    packed_projection_size = checked_product({plan.groups, problem.output_size, plan.group_units});
+    packed_projection = take(checked_product({directions, packed_projection_size}));
+  }
+  const index_t hidden_size = whole_lines<Real>(checked_product({total, problem.output_size}));
   if (needs.gate_gradients) {
     gate_gradients_size = whole_lines<Real>(checked_product({total, plan.gate_columns()}));
     gate_gradients = take(checked_product({directions, gate_gradients_size}));
-    hidden_before_size = plan.wants.weights ? whole_lines<Real>(checked_product({total, units})) : 0;
+    hidden_before_size = plan.wants.weights ? hidden_size : 0;
     hidden_before = take(checked_product({directions, hidden_before_size}));
+    hidden_gradients_size = projects ? hidden_size : 0;
+    hidden_gradients = take(checked_product({directions, hidden_gradients_size}));
+  }
+  if (projects && plan.wants.weights) {
+    cell_outputs_size = whole_lines<Real>(checked_product({total, units}));
+    cell_outputs = take(checked_product({directions, cell_outputs_size}));
   }
   const bool packs_input = plan.packs_rows(widest_input);
-  const bool packs_hidden = plan.packs_rows(units);
+  const bool packs_hidden = plan.packs_rows(problem.output_size);
   if (plan.wants.weights && (packs_input || packs_hidden)) {
     const index_t stride = plan.transposed_stride<Real>();
     const index_t block = plan.product_rows();
@@ -44,15 +56,31 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
       gates_transposed_size = checked_product({plan.gate_columns(), stride});
       gates_transposed = take(checked_product({directions, gates_transposed_size}));
       input_panels = take(packs_input ? panels(block, widest_input) : 0);
-      hidden_panels_size = packs_hidden ? panels(block, units) : 0;
+      hidden_panels_size = packs_hidden ? panels(block, problem.output_size) : 0;
       hidden_panels = take(checked_product({directions, hidden_panels_size}));
     }
     if (needs.column_major_gradients) {
       gate_panels_size = panels(block, plan.gate_columns());
       gate_panels = take(checked_product({directions, gate_panels_size}));
       input_transposed = take(packs_input ? checked_product({widest_input, stride}) : 0);
-      hidden_transposed_size = packs_hidden ? checked_product({units, stride}) : 0;
+      hidden_transposed_size = packs_hidden ? checked_product({problem.output_size, stride}) : 0;
       hidden_transposed = take(checked_product({directions, hidden_transposed_size}));
+    }
+  }
+  if (plan.wants.weights && projects && plan.packs_rows(units)) {
+    const index_t stride = plan.transposed_stride<Real>();
+    const index_t block = plan.product_rows();
+    if (needs.row_major_gradients) {
+      gradients_transposed_size = checked_product({problem.output_size, stride});
+      gradients_transposed = take(checked_product({directions, gradients_transposed_size}));
+      output_panels_size = panels(block, units);
+      output_panels = take(checked_product({directions, output_panels_size}));
+    }
+    if (needs.column_major_gradients) {
+      gradient_panels_size = panels(block, problem.output_size);
+      gradient_panels = take(checked_product({directions, gradient_panels_size}));
+      outputs_transposed_size = checked_product({units, stride});
+      outputs_transposed = take(checked_product({directions, outputs_transposed_size}));
     }
   }
   const index_t between = problem.num_layers > 1 ? checked_product({total, problem.layer_output_size()}) : 0;

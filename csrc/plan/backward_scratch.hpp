@@ -15,6 +15,7 @@ struct BackwardNeeds {
   bool steps = true;                   // the recurrent part is computed
   bool gate_gradients = true;          // their memory is not given
   bool packed_hidden = true;           // W_hh is packed for the call
+  bool packed_projection = true;       // W_hr is, where there is one
   bool row_major_gradients = true;     // of some matrix: contiguous rows
   bool column_major_gradients = true;  // of some matrix: contiguous columns
   bool gathered_input = false;         // the caller's input rows are not evenly spaced
@@ -28,10 +29,16 @@ struct BackwardScratchLayout {
 
   index_t packed_hidden = 0;  // (directions, groups, 4 * units, group's units)
   index_t packed_hidden_size = 0;
+  index_t packed_projection = 0;  // (directions, groups, output_size, group's units)
+  index_t packed_projection_size = 0;
   index_t gate_gradients = 0;  // (directions, rows, 4, units)
   index_t gate_gradients_size = 0;
-  index_t hidden_before = 0;  // (directions, rows, units)
+  index_t hidden_before = 0;  // (directions, rows, output_size)
   index_t hidden_before_size = 0;
+  index_t hidden_gradients = 0;  // (directions, rows, output_size), with a projection
+  index_t hidden_gradients_size = 0;
+  index_t cell_outputs = 0;  // (directions, rows, units), with a projection
+  index_t cell_outputs_size = 0;
   index_t packed_input_weights = 0;  // (directions, groups, 4 * units, group's columns)
   index_t packed_input_weights_size = 0;
   // Both factors of the sums over rows, transposed and in panels.
@@ -45,8 +52,17 @@ struct BackwardScratchLayout {
   index_t hidden_transposed_size = 0;
   index_t hidden_panels = 0;
   index_t hidden_panels_size = 0;
-  index_t layer_input = 0;      // (rows, directions * units), or the gathered input
-  index_t output_gradient = 0;  // (rows, directions * units): of the layer at hand, then of the one below
+  // The factors of a projection's gradient, as the gates' and the hidden states'.
+  index_t gradients_transposed = 0;
+  index_t gradients_transposed_size = 0;
+  index_t gradient_panels = 0;
+  index_t gradient_panels_size = 0;
+  index_t outputs_transposed = 0;
+  index_t outputs_transposed_size = 0;
+  index_t output_panels = 0;
+  index_t output_panels_size = 0;
+  index_t layer_input = 0;      // (rows, directions * output_size), or the gathered input
+  index_t output_gradient = 0;  // (rows, directions * output_size): of the layer at hand, then of the one below
   index_t input_gradient = 0;   // (rows, input_size), to be scattered
   index_t cell_gradient = 0;    // (directions, batch, units)
   index_t sums = 0;             // (directions, batch, groups' units)

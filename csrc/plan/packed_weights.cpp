@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 
 #include "common/checked_size.hpp"
 #include "kernels/dispatch.hpp"
@@ -30,20 +31,34 @@ struct GatePlace {
   index_t group_stride;
 };
 
+struct Rows {
+  index_t first;
+  index_t count;  // at most a block's lanes
+};
+
+// Those of a matrix of so many rows that are in a block's lanes of a gate.
+Rows rows_of(const PackedForm& form, index_t matrix_rows, index_t block, index_t gate) {
+  if (form.order == RowOrder::consecutive) {
+    const index_t first = (block * gate_count + gate) * form.lanes;
+    return {first, std::clamp(matrix_rows - first, index_t{0}, form.lanes)};
+  }
+  const index_t units = matrix_rows / gate_count;
+  return {gate * units + block * form.lanes, std::min(form.lanes, units - block * form.lanes)};
+}
+
 template <class Element>
 void pack_lane_by_lane(const MatrixView<const Element>& matrix, const PackedForm& form, index_t block, Element* to) {
   // Columns in short runs, so that what is written stays in the L1 cache until its lines are full.
   constexpr index_t run = 64;
-  const index_t units = matrix.rows / gate_count;
-  const index_t first_unit = block * form.lanes;
   const index_t stored = form.stored(matrix.columns);
   for (index_t begin = 0; begin < stored; begin += run) {
     const index_t end = std::min(begin + run, stored);
     for (index_t gate = 0; gate < gate_count; ++gate) {
       const GatePlace place(form, matrix.columns, gate);
+      const Rows rows = rows_of(form, matrix.rows, block, gate);
       for (index_t lane = 0; lane < form.lanes; ++lane) {
-        const bool there = first_unit + lane < units;
-        const Element* source = matrix.data + (gate * units + first_unit + lane) * matrix.row_stride;
+        const bool there = lane < rows.count;
+        const Element* source = matrix.data + (there ? rows.first + lane : 0) * matrix.row_stride;
         Element* group = to + place.first + begin / place.together * place.group_stride + lane * place.together;
         for (index_t k = begin; k < end; k += place.together, group += place.group_stride) {
           for (index_t c = 0; c < place.together; ++c) {
@@ -103,13 +118,13 @@ void pack_block(const MatrixView<const Real>& matrix, const PackedForm& form, in
     pack_lane_by_lane(matrix, form, block, to);
     return;
   }
-  const index_t units = matrix.rows / gate_count;
   for (index_t gate = 0; gate < gate_count; ++gate) {
     const GatePlace place(form, matrix.columns, gate);
+    const Rows rows = rows_of(form, matrix.rows, block, gate);
     kernels::PackRows<Real> pack;
-    pack.from = matrix.data + (gate * units + block * form.lanes) * matrix.row_stride;
+    pack.from = matrix.data + (rows.count > 0 ? rows.first : 0) * matrix.row_stride;
     pack.row_stride = matrix.row_stride;
-    pack.row_count = std::min(form.lanes, units - block * form.lanes);
+    pack.row_count = rows.count;
     pack.size = matrix.columns;
     pack.to = to + place.first;
     pack.to_stride = place.group_stride;
@@ -139,23 +154,40 @@ void pack_block_in_8_bits(const MatrixView<const float>& matrix, const PackedFor
   }
 }
 
+namespace {
+
+// Where a row's weights begin.
+struct RowPlace {
+  RowPlace(const PackedForm& form, const MatrixRow& row) {
+    const bool by_gates = form.order == RowOrder::gates;
+    const index_t units = row.rows / gate_count;
+    gate = by_gates ? row.index / units : row.index / form.lanes % gate_count;
+    block = by_gates ? row.index % units / form.lanes : row.index / (gate_count * form.lanes);
+    lane = (by_gates ? row.index % units : row.index) % form.lanes;
+  }
+  index_t gate, block, lane;
+};
+
+}  // namespace
+
 template <class Element>
 void unpack_row(const std::byte* packed, const PackedForm& form, const MatrixRow& row, Element* to) {
-  const GatePlace place(form, row.columns, row.gate);
-  const auto* block = reinterpret_cast<const Element*>(packed + row.unit / form.lanes * block_bytes(form, row.columns));
-  const Element* group = block + place.first + row.unit % form.lanes * place.together;
+  const RowPlace at(form, row);
+  const GatePlace place(form, row.columns, at.gate);
+  const auto* block = reinterpret_cast<const Element*>(packed + at.block * block_bytes(form, row.columns));
+  const Element* group = block + place.first + at.lane * place.together;
   for (index_t k = 0; k < row.columns; k += place.together, group += place.group_stride) {
     for (index_t c = 0; c < place.together && k + c < row.columns; ++c) to[k + c] = group[c];
   }
 }
 
 void unpack_row_of_8_bits(const std::byte* packed, const PackedForm& form, const MatrixRow& row, float* to) {
-  const GatePlace place(form, row.columns, row.gate);
+  const RowPlace at(form, row);
+  const GatePlace place(form, row.columns, at.gate);
   const BlockIn8Bits block(form, row.columns,
-                           const_cast<std::byte*>(packed) + row.unit / form.lanes * block_bytes(form, row.columns));
-  const index_t lane = row.unit % form.lanes;
-  const float scale = block.scales[row.gate * form.lanes + lane];
-  const std::int8_t* group = block.integers + place.first + lane * place.together;
+                           const_cast<std::byte*>(packed) + at.block * block_bytes(form, row.columns));
+  const float scale = block.scales[at.gate * form.lanes + at.lane];
+  const std::int8_t* group = block.integers + place.first + at.lane * place.together;
   for (index_t k = 0; k < row.columns; ++k) {
     to[k] = static_cast<float>(group[k / place.together * place.group_stride + k % place.together]) * scale;
   }
@@ -177,28 +209,43 @@ void pack_bias(const VectorView<const Real>& input_bias, const VectorView<const 
   }
 }
 
+void require_projectable(const StackSizes& sizes, const kernels::WeightFormat& format) {
+  if (sizes.projects() && format.vector_bytes > 0) {
+    throw std::invalid_argument("weights: a projection's vectors are not rounded");
+  }
+}
+
 PackedLayout::PackedLayout(const StackSizes& sizes, const PackedForm& form, index_t element_bytes)
     : input_size_(sizes.input_size),
+      cell_size_(sizes.cell_size),
       hidden_size_(sizes.output_size),
       directions_(sizes.num_directions),
       form_(form),
       blocks_((sizes.cell_size + form.lanes - 1) / form.lanes),
+      output_blocks_(sizes.projects() ? form.blocks(sizes.output_size) : 0),
       element_bytes_(element_bytes),
       bytes_(0) {
   const index_t widest = std::max(input_size_, checked_product({directions_, hidden_size_}));
-  const index_t columns = checked_sum({widest, hidden_size_, index_t{64}});
+  // The projection has no more blocks than the units.
+  const index_t projected = output_blocks_ > 0 ? checked_sum({cell_size_, index_t{64}}) : 0;
+  const index_t columns = checked_sum({widest, hidden_size_, projected, index_t{64}});
   checked_product({sizes.num_layers, directions_, blocks_, gate_count, form.lanes, columns, element_bytes});
   bytes_ = first(sizes.num_layers * directions_);
 }
 
-index_t PackedLayout::panel_bytes(index_t size) const { return whole_lines(blocks_ * block_bytes(form_, size)); }
+index_t PackedLayout::panel_bytes(index_t blocks, index_t size) const {
+  return whole_lines(blocks * block_bytes(form_, size));
+}
 
-index_t PackedLayout::bias_bytes() const { return whole_lines(blocks_ * gate_count * form_.lanes * element_bytes_); }
+index_t PackedLayout::bias_bytes(index_t blocks) const {
+  return whole_lines(blocks * gate_count * form_.lanes * element_bytes_);
+}
 
 index_t PackedLayout::first(index_t cell) const {
   const index_t of_first_layer = std::min(cell, directions_);
   return of_first_layer * panel_bytes(input_size_) + (cell - of_first_layer) * panel_bytes(directions_ * hidden_size_) +
-         cell * (panel_bytes(hidden_size_) + bias_bytes());
+         cell * (panel_bytes(hidden_size_) + bias_bytes(blocks_) + panel_bytes(output_blocks_, cell_size_) +
+                 bias_bytes(output_blocks_));
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Element)                                                                     \

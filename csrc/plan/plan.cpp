@@ -51,6 +51,7 @@ Plan::Plan(Problem unchecked_problem, const Storage& arrays, bool to_run)
       storage(arrays),
       lanes(kernels.vector_bytes / static_cast<index_t>(arrays.dtype)),
       blocks((problem.cell_size + lanes - 1) / lanes),
+      output_blocks(problem.projects() ? (problem.output_size + gate_count * lanes - 1) / (gate_count * lanes) : 0),
       chunk_steps(std::max(problem.ragged() ? fewest_ragged_steps : index_t{1},
                            (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1))),
       wavefront(false),
@@ -82,6 +83,7 @@ LayerWork Plan::work_of(index_t layer) const {
   work.columns_at_once = format.columns_at_once;
   work.input_terms = format.input_terms;
   work.fused_input = problem.seq_len == 1;
+  work.output_blocks = output_blocks;
   return work;
 }
 
@@ -113,7 +115,7 @@ void Plan::choose_threads() {
 void Plan::choose_paths(index_t index) {
   LayerPlan& layer = layers_[index];
   if (storage.packed_weights) {
-    layer.input_path = layer.hidden_path = WeightPath::packed;
+    layer.input_path = layer.hidden_path = layer.projection_path = WeightPath::packed;
   } else {
     // Outputs of a layer below are stored row after row.
     const index_t stride = rows.even_stride(storage.input_time_stride, storage.input_row_stride);
@@ -121,6 +123,7 @@ void Plan::choose_paths(index_t index) {
     const WeightUses uses{rows.total(), chunks() == 1 && problem.seq_len > 1, even_rows};
     layer.input_path = plain_input_path(uses, problem.cell_size, layer.work.input_size);
     layer.hidden_path = plain_hidden_path(uses);
+    layer.projection_path = plain_projection_path(uses, problem.output_size);
   }
   layer.fuses_input = problem.seq_len == 1 && reads_panels(layer.input_path) && reads_panels(layer.hidden_path);
 }

@@ -44,10 +44,11 @@ struct Storage {
 // What is decided about one layer. All layers but the first are alike.
 struct LayerPlan {
   LayerWork work;
-  WeightPath input_path;   // of W_ih
-  WeightPath hidden_path;  // of W_hh
-  bool fuses_input;        // the input projection is part of each step
-  Split split;             // of the plan's threads
+  WeightPath input_path;       // of W_ih
+  WeightPath hidden_path;      // of W_hh
+  WeightPath projection_path;  // of W_hr, where there is one
+  bool fuses_input;            // the input projection is part of each step
+  Split split;                 // of the plan's threads
 };
 
 struct Plan {
@@ -59,11 +60,12 @@ struct Plan {
   ActiveRows rows;
   const kernels::KernelTable& kernels;
   Storage storage;
-  index_t lanes;        // units per block
-  index_t blocks;       // of units, per direction
-  index_t chunk_steps;  // the input is projected for that many steps at a time
-  bool wavefront;       // a thread per layer, each a chunk of steps behind the one below
-  int threads;          // that the layers can use, at most problem.threads
+  index_t lanes;          // units per block
+  index_t blocks;         // of units, per direction
+  index_t output_blocks;  // of a projection's rows, 4 * lanes of them each, per direction; 0: there is none
+  index_t chunk_steps;    // the input is projected for that many steps at a time
+  bool wavefront;         // a thread per layer, each a chunk of steps behind the one below
+  int threads;            // that the layers can use, at most problem.threads
 
   const LayerPlan& layer(index_t index) const { return layers_[index == 0 ? 0 : 1]; }
   index_t different_layers() const { return problem.num_layers == 1 ? 1 : 2; }
@@ -75,7 +77,8 @@ struct Plan {
 
   index_t block_elements() const { return gate_count * lanes; }  // of one row's pre-activations
   index_t row_elements() const { return blocks * block_elements(); }
-  index_t chunk_rows() const { return chunk_steps * problem.batch; }  // at most
+  index_t projected_elements() const { return output_blocks * block_elements(); }  // of one row's projection
+  index_t chunk_rows() const { return chunk_steps * problem.batch; }               // at most
   index_t chunks() const { return (problem.seq_len + chunk_steps - 1) / chunk_steps; }
   Span chunk(index_t k) const { return {k * chunk_steps, k + 1 < chunks() ? (k + 1) * chunk_steps : problem.seq_len}; }
   // The k-th of `parts` ranges of batch rows with about the same number of steps to do.

@@ -37,7 +37,8 @@ void check(const Problem& problem) {
   require(problem.batch >= 0, "batch must not be negative");
   require(problem.input_size >= 1, "input_size must be at least 1");
   require(problem.cell_size >= 1, "hidden_size must be at least 1");
-  require(problem.output_size == problem.cell_size, "the output must be as wide as the cell state");
+  require(problem.output_size >= 1 && problem.output_size <= problem.cell_size,
+          "the hidden state must have at least one unit, and no more than the cell state");
   require(problem.num_layers >= 1 && problem.num_layers <= most_layers, "num_layers must be from 1 to 65536");
   require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
   // One row of anything can be counted, in bytes, and with what fills its last vector.

@@ -14,9 +14,11 @@ namespace lstm_native::plan {
 struct StackSizes {
   index_t input_size = 0;
   index_t cell_size = 0;    // units of the cell state
-  index_t output_size = 0;  // units of the hidden state; apart from cell_size for the sake of projections
+  index_t output_size = 0;  // units of the hidden state: fewer where a projection makes it
   index_t num_layers = 0;
   index_t num_directions = 0;
+
+  bool projects() const { return output_size != cell_size; }  // h_t is W_hr times what the cell gives
 };
 
 // The steps of a call, and which rows take part in them. At most one of the two lists is not empty; without them every
@@ -44,6 +46,7 @@ struct Problem {
   int threads = 1;
   Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none
 
+  bool projects() const { return output_size != cell_size; }
   bool packed() const { return !batch_sizes.empty(); }
   bool ragged() const { return packed() || !lengths.empty(); }
   index_t states() const { return num_layers * num_directions; }

@@ -37,13 +37,14 @@ index_t bytes_of_vectors(const Plan& plan) {
 
 }  // namespace
 
-ScratchNeeds::ScratchNeeds(const Plan& plan) : bias(!plan.storage.packed_weights) {
+ScratchNeeds::ScratchNeeds(const Plan& plan) : bias(!plan.storage.packed_weights), projection(plan.problem.projects()) {
   for (index_t k = 0; k < plan.different_layers(); ++k) {
     const LayerPlan& layer = plan.layer(k);
     if (layer.input_path == WeightPath::packed_per_call) {
       packed_input_columns = std::max(packed_input_columns, layer.work.input_size);
     }
     packed_hidden |= layer.hidden_path == WeightPath::packed_per_call;
+    packed_projection |= projection && layer.projection_path == WeightPath::packed_per_call;
     pre_activations |= !layer.fuses_input;
   }
   input_block_by_block = packed_input_columns > 0 && packs_input_block_by_block(plan);
@@ -63,10 +64,21 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
     input_panels = take(checked_product({directions, input_panels_size}));
   }
   if (needs.packed_hidden) hidden_panels = take(checked_product({directions, width, problem.output_size}));
+  const index_t at_once = plan.wavefront ? problem.num_layers : directions;
+  if (needs.projection) {
+    if (needs.packed_projection) {
+      projection_panels = take(checked_product({directions, plan.projected_elements(), problem.cell_size}));
+    }
+    if (needs.bias) projection_bias = take(plan.projected_elements());
+    cell_outputs_size = whole_lines<Real>(checked_product({problem.batch, problem.cell_size}));
+    cell_outputs = take(checked_product({at_once, cell_outputs_size}));
+    projected_size = whole_lines<Real>(checked_product({problem.batch, plan.projected_elements()}));
+    projected = take(checked_product({at_once, projected_size}));
+  }
   if (needs.pre_activations) {
     // BLAS writes rows of 4 * cell_size; the last vector of the last one is read as a whole.
     pre_activations_size = checked_sum({checked_product({plan.chunk_rows(), width}), plan.lanes});
-    pre_activations = take(checked_product({plan.wavefront ? problem.num_layers : directions, pre_activations_size}));
+    pre_activations = take(checked_product({at_once, pre_activations_size}));
   }
   layer_output_buffers = std::min<index_t>(problem.num_layers - 1, plan.wavefront ? problem.num_layers : 2);
   layer_output_size = whole_lines<Real>(checked_product({plan.rows.total(), problem.layer_output_size()}));

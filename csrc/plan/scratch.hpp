@@ -19,6 +19,8 @@ struct ScratchNeeds {
   index_t packed_input_columns = 0;  // of the widest input matrix that is packed for the call; 0: none
   bool input_block_by_block;         // each thread packs one unit block of it at a time
   bool packed_hidden = false;
+  bool projection;  // of the hidden states
+  bool packed_projection = false;
   bool steps_at_once = false;  // a chunk's, where only gates are computed, again
 };
 
@@ -32,6 +34,12 @@ struct ScratchLayout {
   index_t input_panels_size = 0;  // of one direction
   bool input_block_by_block = false;
   index_t hidden_panels = 0;         // (directions, blocks, output_size, 4, lanes)
+  index_t projection_panels = 0;     // (directions, output_blocks, cell_size, 4, lanes)
+  index_t projection_bias = 0;       // (output_blocks, 4, lanes): zeros
+  index_t cell_outputs = 0;          // (directions, batch, cell_size); in a wavefront one for each layer
+  index_t cell_outputs_size = 0;     // of one direction
+  index_t projected = 0;             // (directions, batch, output_blocks, 4, lanes); in a wavefront one for each layer
+  index_t projected_size = 0;        // of one direction
   index_t pre_activations = 0;       // (directions, chunk's rows, blocks, 4, lanes); in a wavefront one for each layer
   index_t pre_activations_size = 0;  // of one direction
   index_t layer_outputs = 0;         // (buffers, rows, directions * output_size): between layers
@@ -65,6 +73,17 @@ class Scratch {
   }
   Real* pre_activations(const Plan& plan, index_t layer, index_t direction) const {
     return at(layout_.pre_activations + (plan.wavefront ? layer : direction) * layout_.pre_activations_size);
+  }
+  // Absent where nothing is projected.
+  StoredRows<Real> cell_outputs(const Plan& plan, index_t layer, index_t direction) const {
+    if (layout_.cell_outputs_size == 0) return {};
+    const index_t place = plan.wavefront ? layer : direction;
+    return {at(layout_.cell_outputs + place * layout_.cell_outputs_size), plan.problem.cell_size};
+  }
+  StoredRows<Real> projected(const Plan& plan, index_t layer, index_t direction) const {
+    if (layout_.projected_size == 0) return {};
+    const index_t place = plan.wavefront ? layer : direction;
+    return {at(layout_.projected + place * layout_.projected_size), plan.projected_elements()};
   }
   ThreadScratch<Real> of_thread(int thread) const {
     const index_t rows = thread * layout_.step_row_count;

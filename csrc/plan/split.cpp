@@ -55,15 +55,19 @@ Step step_of(const LayerWork& work, const Split& split) {
   const double per_column = 4.0 * blocks * vectors / static_cast<double>(work.columns_at_once);
   const double excess = rows == 1.0 ? one_row_excess : 1.0;
   const auto recurrent_columns = static_cast<double>(work.step_columns());
-  const double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
+  double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
+  const auto output_blocks = static_cast<double>((work.output_blocks + split.units - 1) / split.units);
+  const double projected = static_cast<double>(work.blocks) * lanes;
+  share += 4.0 * output_blocks * lanes * projected * static_cast<double>(work.weight_bytes);
   const double all = share * split.units * static_cast<double>(work.directions);
   Step step{};
   const double multiplied = static_cast<double>(work.hidden_size) + (work.fused_input ? input : 0.0);
   step.multiply_adds = per_column * multiplied * rows * vector_multiply_add * excess;
+  step.multiply_adds += 4.0 * output_blocks * vectors * projected * rows * vector_multiply_add * excess;
   step.reading = share * seconds_per_byte(share, all);
   step.others = rows * (blocks * vectors * vector_of_gates + row_of_step);
   if (!work.fused_input) step.others += per_column * input * rows * vector_multiply_add;
-  if (split.units > 1) step.others += barrier;
+  if (split.units > 1) step.others += work.output_blocks > 0 ? 2 * barrier : barrier;
   return step;
 }
 

@@ -48,7 +48,8 @@ struct LayerWork {
   index_t element_bytes;
   index_t columns_at_once;  // as kernels::WeightFormat has them
   index_t input_terms;
-  bool fused_input;  // W_ih is read in each step, as W_hh is
+  bool fused_input;           // W_ih is read in each step, as W_hh is
+  index_t output_blocks = 0;  // of a projection's rows, 4 * lanes of them each; 0: there is none
   index_t step_columns() const { return fused_input ? hidden_size + input_size : hidden_size; }
 };
 

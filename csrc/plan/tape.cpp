@@ -11,11 +11,14 @@ TapeLayout::TapeLayout(const Problem& problem, index_t rows, TapeForm form)
       first_elements_(form == TapeForm::gates ? checked_product({rows, gate_count, problem.cell_size})
                                               : checked_product({rows, problem.output_size})),
       cells_elements_(checked_product({rows, problem.cell_size})),
+      projected_elements_(form == TapeForm::gates && problem.projects() ? checked_product({rows, problem.output_size})
+                                                                        : 0),
       states_(problem.states()),
       initial_elements_(problem.has_peepholes() ? checked_product({problem.batch, problem.cell_size}) : 0),
-      elements_(checked_sum({tape_header_elements,
-                             checked_product({problem.num_layers, problem.num_directions,
-                                              checked_sum({first_elements_, cells_elements_, initial_elements_})})})) {
+      elements_(checked_sum(
+          {tape_header_elements, checked_product({problem.num_layers, problem.num_directions,
+                                                  checked_sum({first_elements_, cells_elements_, projected_elements_,
+                                                               initial_elements_})})})) {
   checked_product({elements_, static_cast<index_t>(sizeof(double))});
 }
 

@@ -5,7 +5,9 @@
 //   then for each layer, for each direction:
 //     gates  (rows, 4, cell_size)  activated i, f, g, o; of a general cell their pre-activations, before a bound
 //     cells  (rows, cell_size)     cell state after each step
-// or, of a call whose backward pass computes the gates again, hidden (rows, output_size) in place of gates;
+//     hidden (rows, output_size)   where a projection makes it
+// or, of a call whose backward pass computes the gates again, hidden (rows, output_size) in place of gates, and nothing
+// behind the cell states;
 //   and of a cell with peepholes, for each layer, for each direction:
 //     initial (batch, cell_size)   cell state before the first step
 // with rows = seq_len * batch (or the sum of batch_sizes) in time order.
@@ -42,9 +44,11 @@ class TapeLayout {
   TapeLayout(const Problem& problem, index_t rows, TapeForm form = TapeForm::gates);
 
   index_t elements() const { return elements_; }
-  // Whichever of the two its form has.
+  // A tape of gates has hidden states of a projection only.
   index_t gates(index_t layer, index_t direction) const { return first(layer, direction); }
-  index_t hidden(index_t layer, index_t direction) const { return first(layer, direction); }
+  index_t hidden(index_t layer, index_t direction) const {
+    return projected_elements_ > 0 ? cells(layer, direction) + cells_elements_ : first(layer, direction);
+  }
   index_t cells(index_t layer, index_t direction) const { return first(layer, direction) + first_elements_; }
   // Of a cell with peepholes.
   index_t initial_cells(index_t layer, index_t direction) const {
@@ -53,12 +57,14 @@ class TapeLayout {
 
  private:
   index_t first(index_t layer, index_t direction) const {
-    return tape_header_elements + (layer * directions_ + direction) * (first_elements_ + cells_elements_);
+    return tape_header_elements +
+           (layer * directions_ + direction) * (first_elements_ + cells_elements_ + projected_elements_);
   }
 
   index_t directions_;
   index_t first_elements_;  // gates or hidden states
   index_t cells_elements_;
+  index_t projected_elements_;  // hidden states behind the cell states
   index_t states_;
   index_t initial_elements_;
   index_t elements_;

@@ -38,6 +38,11 @@ WeightPath plain_hidden_path(const WeightUses& uses) {
   return uses.rows < uses_worth_packing ? WeightPath::in_place : WeightPath::packed_per_call;
 }
 
+WeightPath plain_projection_path(const WeightUses& uses, index_t outputs) {
+  // The kernel that reads weights in place takes four rows of them at a time.
+  return outputs % gate_count == 0 ? plain_hidden_path(uses) : WeightPath::packed_per_call;
+}
+
 bool blas_steps_over(index_t stride, index_t columns) { return stride >= columns && stride <= INT_MAX; }
 
 }  // namespace lstm_native::plan

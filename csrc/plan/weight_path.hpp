@@ -26,6 +26,8 @@ struct WeightUses {
 // W_ih (4 * units, columns).
 WeightPath plain_input_path(const WeightUses& uses, index_t units, index_t columns);
 WeightPath plain_hidden_path(const WeightUses& uses);
+// W_hr (outputs, units).
+WeightPath plain_projection_path(const WeightUses& uses, index_t outputs);
 
 // Whether BLAS can step over rows of `columns` elements that are `stride` apart.
 bool blas_steps_over(index_t stride, index_t columns);

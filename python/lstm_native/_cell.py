@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Real
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
 
 class Function(NamedTuple):
@@ -81,6 +81,14 @@ class Cell:
     peepholes : bool, default False
         Whether i and f see c_(t-1), and o sees c_t. The weights of each layer and direction then
         end with one more array, (3 * H,), in the order i, f, o.
+    proj_size : int, default 0
+        P, the size of the hidden state where it is a projection, less than the hidden_size H::
+
+            h_t = W_hr (o * tanh(c_t))
+
+        h then has P columns, c has H; a second layer reads D * P. The weights of each layer and
+        direction are w_ih (4 * H, I), w_hh (4 * H, P), the biases and w_hr (P, H), in this order,
+        which is that of `torch.nn.LSTM` with `proj_size`. 0: no projection.
 
     Raises
     ------
@@ -108,6 +116,7 @@ class Cell:
     clip: float | None = None
     input_forget: bool = False
     peepholes: bool = False
+    proj_size: int = 0
     core: CoreCell | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +143,7 @@ class Cell:
             alphas=tuple(value for value in alphas if value is not None) or None,
             betas=tuple(value for value in betas if value is not None) or None,
             clip=clip,
+            proj_size=_size(self.proj_size, "proj_size"),
             core=core,
         )
 
@@ -222,6 +232,15 @@ def _bound(value: object) -> float | None:
     if not (math.isfinite(bound) and bound > 0):
         raise ValueError(f"{what}, got {value!r}")
     return bound
+
+
+def _size(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name}: expected an int of at least 0, got {_described(value)}")
+    size = value.__index__()
+    if not 0 <= size < 2**63:
+        raise ValueError(f"{name}: expected an int from 0 to {2**63 - 1}, got {value}")
+    return size
 
 
 STANDARD = Cell()

@@ -32,7 +32,7 @@ class PackedWeights:
         format: str,
         cell: Cell,
     ) -> None: ...
-    def matrices(self, cell: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
+    def matrices(self, cell: int) -> tuple[npt.NDArray[Any], ...]: ...
     @property
     def nbytes(self) -> int: ...
     @property
@@ -67,7 +67,7 @@ class Operator:
         sizes: Sizes,
         form: tuple[bool, Cell, bool],
         weight_size: int,
-        offsets: Sequence[tuple[int, int, int, int, int]],
+        offsets: Sequence[tuple[int, int, int, int, int, int]],
     ) -> None: ...
     def run_if_plain(
         self,

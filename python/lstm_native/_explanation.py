@@ -14,6 +14,7 @@ from lstm_native._functional import prepare
 from lstm_native._packing import (
     Weights,
     check_compute,
+    check_projected,
     check_weight_dtype,
     dtypes_of_format,
     format_name,
@@ -55,6 +56,8 @@ class LayerExplanation:
     """How W_ih is read: "packed", "packed_per_call", "in_place" or "blas"."""
     recurrent_weights: Path
     """How W_hh is read."""
+    projection_weights: Path | None
+    """How W_hr is read; None: there is no projection."""
     direction_groups: int
     """Into how many groups of threads the directions are split,"""
     row_groups: int
@@ -131,6 +134,7 @@ class Explanation:
             lines.append(
                 f"layer {layer.layer}: W_ih {_PATHS[layer.input_weights]}, "
                 f"W_hh {_PATHS[layer.recurrent_weights]}; "
+                + (f"W_hr {_PATHS[layer.projection_weights]}; " if layer.projection_weights else "")
                 + (f"split into {' x '.join(split)}; " if split else "not split; ")
                 + f"bound by {layer.bound}; at least {time_text(layer.seconds)}"
             )
@@ -189,6 +193,7 @@ def explain(
     batch_first: bool = False,
     lengths: IntegersLike | None = None,
     num_threads: int | None = None,
+    cell: Cell | None = None,
 ) -> Explanation: ...
 def explain(*arguments: Any, **keywords: Any) -> Explanation:
     """Say what a call of `lstm` would do, without doing it.
@@ -211,6 +216,7 @@ def explain(*arguments: Any, **keywords: Any) -> Explanation:
     batch_first : bool, default False
     lengths : sequence of int, optional
     num_threads : int, optional
+    cell : Cell, optional
 
     Returns
     -------
@@ -252,6 +258,7 @@ def _of_sizes(
     batch_first: Any = False,
     lengths: Any = None,
     num_threads: Any = None,
+    cell: Any = None,
 ) -> Explanation:
     seq_len = _validate.integer(seq_len, "seq_len", 1)
     batch = _validate.integer(batch, "batch", 0)
@@ -266,14 +273,19 @@ def _of_sizes(
     computed_in = check_compute(compute, stored)
     batch_first = _validate.boolean(batch_first, "batch_first")
     rows = [] if lengths is None else _validate.lengths(lengths, seq_len, batch)
+    cell = _validate.cell(cell)
     sizes = Sizes(
         _validate.integer(input_size, "input_size", 1),
         _validate.integer(hidden_size, "hidden_size", 1),
         _validate.layer_count(num_layers),
         _validate.boolean(bidirectional, "bidirectional"),
+        cell.proj_size,
     )
+    _validate.cell_of_directions(cell, sizes.bidirectional)
+    _validate.projection(sizes.proj_size, sizes.hidden_size)
+    check_projected(cell, stored, computed_in)
     threads = _config.threads_for_call(num_threads)
-    problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads)
+    problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads, cell=cell)
     stored_in = format_name(stored, computed_in) if packed else None
     plan = core.explain_sizes(problem, batch_first, np.dtype(dtype).itemsize, stored_in)
     about = (dtype, stored_in or "native")
@@ -325,8 +337,12 @@ class _Work(NamedTuple):
     input_terms: int
     steps: int
     rows: int
-    hidden_size: int
-    directions: int
+    sizes: Sizes
+
+    @property
+    def projection(self) -> int:
+        """The elements of one W_hr."""
+        return self.sizes.proj_size * self.sizes.hidden_size
 
 
 def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> float:
@@ -334,12 +350,14 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
 
     step_columns: of its weights, those that each step reads.
     """
-    gates = 4 * work.hidden_size
+    gates, directions = work.sizes.gates, work.sizes.directions
     threads = layer["direction_groups"] * layer["row_groups"] * layer["unit_groups"]
-    columns = work.hidden_size + work.input_terms * layer["input_size"]
-    multiply_adds = work.directions * work.rows * gates * columns / work.columns_at_once
-    share = gates * step_columns * work.weight_bytes / layer["unit_groups"]
-    turns = -(-work.directions // layer["direction_groups"])
+    columns = work.sizes.output_size + work.input_terms * layer["input_size"]
+    products = gates * columns / work.columns_at_once + work.projection
+    multiply_adds = directions * work.rows * products
+    weights = gates * step_columns + work.projection
+    share = weights * work.weight_bytes / layer["unit_groups"]
+    turns = -(-directions // layer["direction_groups"])
     seconds: float = max(
         multiply_adds / threads * _limits.multiply_add_seconds(work.isa, work.element_bytes),
         work.steps * turns * _limits.read_seconds(work.isa, share),
@@ -357,7 +375,7 @@ def _explanation(
     dtype, stored_in = about
     weight_dtype, compute = dtypes_of_format(stored_in)
     element_bytes = np.dtype(dtype).itemsize
-    hidden, directions = problem.sizes.hidden_size, problem.sizes.directions
+    sizes, hidden = problem.sizes, problem.sizes.hidden_size
     work = _Work(
         isa=plan["isa"],
         element_bytes=element_bytes,
@@ -366,8 +384,7 @@ def _explanation(
         input_terms=plan["input_terms"],
         steps=problem.seq_len,
         rows=plan["rows"],
-        hidden_size=hidden,
-        directions=directions,
+        sizes=sizes,
     )
     layers = tuple(
         LayerExplanation(
@@ -378,13 +395,20 @@ def _explanation(
         )
     )
     seconds = sum(layer.seconds for layer in layers)
-    columns = sum(layer.input_size + hidden for layer in layers) * directions
+    columns = sum(layer.input_size + sizes.output_size for layer in layers) * sizes.directions
+    weights = 4 * hidden * columns + work.projection * sizes.cell_count
     idle = -hidden % plan["lanes"]
     slow = list(slow_paths)
     if idle:
         slow.append(
             f"hidden_size {hidden} is no multiple of {plan['lanes']}: "
             f"{idle / (hidden + idle):.0%} of the vector lanes compute nothing"
+        )
+    idle = -sizes.proj_size % (4 * plan["lanes"])
+    if idle:
+        slow.append(
+            f"proj_size {sizes.proj_size} is no multiple of {4 * plan['lanes']}: "
+            f"{idle / (sizes.proj_size + idle):.0%} of the lanes of W_hr's product compute nothing"
         )
     if plan["isa"] == "baseline":
         slow.append("baseline kernels: this CPU, or LSTM_NATIVE_ISA, allows no wider vectors")
@@ -403,8 +427,8 @@ def _explanation(
         wavefront=plan["wavefront"],
         layers=layers,
         rows=plan["rows"],
-        operations=8 * hidden * columns * plan["rows"],
-        weight_bytes=4 * hidden * columns * plan["weight_bytes"],
+        operations=2 * weights * plan["rows"],
+        weight_bytes=weights * plan["weight_bytes"],
         workspace_bytes=plan["workspace_bytes"] + plan["copied_bytes"],
         seconds=seconds / plan["threads"] if plan["wavefront"] else seconds,
         slow_paths=tuple(slow),

@@ -114,14 +114,15 @@ def lstm(
         sequence. T, I and H are at least 1; N may be 0.
     initial_states : tuple of two arrays, or None
         (h_0, c_0), both of shape (L * D, N, H). Row l * D + d is layer l, direction d
-        (0 forward, 1 reverse). For a packed sequence N is batch_sizes[0]. None: zeros.
+        (0 forward, 1 reverse). For a packed sequence N is batch_sizes[0]. None: zeros. With a
+        projection (`cell`), h has P columns in place of H, here and below.
     all_weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih of shape (4 * H, I), or
         (4 * H, D * H) from the second layer on; w_hh (4 * H, H); b_ih (4 * H,) if `has_ih_bias`;
-        b_hh (4 * H,) if `has_hh_bias`; peepholes (3 * H,) if `cell` has them. Packed once by
-        `pack_weights`, they are ready at each call: `num_layers`, `bidirectional`,
-        `weights_transposed`, `has_ih_bias` and `has_hh_bias` are then those that were packed, or
-        left out.
+        b_hh (4 * H,) if `has_hh_bias`; peepholes (3 * H,) if `cell` has them; with a projection
+        w_hr (P, H), and P columns in place of H elsewhere. Packed once by `pack_weights`, they are
+        ready at each call: `num_layers`, `bidirectional`, `weights_transposed`, `has_ih_bias` and
+        `has_hh_bias` are then those that were packed, or left out.
     num_layers : int
         Number of stacked layers, from 1 to 65536. May be left out with PackedWeights only.
     dropout : float, default 0.0
@@ -354,7 +355,7 @@ def prepare(
             num_layers,
             bidirectional,
             flags[0],
-            Present(*flags[1:], cell.peepholes),
+            Present(*flags[1:], cell.peepholes, cell.proj_size),
         )
     seq_len, batch = _validate.input_shape(x, sizes, batch_first, packed)
     padded: list[int] = []
@@ -382,11 +383,11 @@ def _states(
 ) -> tuple[RealArray, RealArray]:
     if initial_states is None:
         zeros: RealArray = np.zeros((sizes.cell_count, batch, sizes.hidden_size), x.dtype)
-        return zeros, zeros
+        return zeros[..., : sizes.output_size], zeros
     hidden, cell = _validate.pair(initial_states, "initial_states", ("h_0", "c_0"))
     names = ("initial_states[0] (h_0)", "initial_states[1] (c_0)")
     h_0 = as_real(hidden, names[0], x, "input")
     c_0 = as_real(cell, names[1], x, "input")
-    _validate.state_shape(h_0, names[0], sizes, batch)
-    _validate.state_shape(c_0, names[1], sizes, batch)
+    _validate.hidden_shape(h_0, names[0], sizes, batch)
+    _validate.cell_shape(c_0, names[1], sizes, batch)
     return h_0, c_0

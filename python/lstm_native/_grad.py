@@ -235,7 +235,8 @@ class LSTMGrad(Operator):
         dx, dhx, dcx : numpy.ndarray
         workspace : numpy.ndarray
             Shape (r, 1), laid out as `reserve`: for each layer and direction the gradients of the
-            pre-activations in place of the gates, and h_(t-1) in place of the cell states.
+            pre-activations in place of the gates, and h_(t-1) in place of the cell states; with a
+            projection also the gradients of h_t in place of the hidden states.
         """
         arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
         given = self._check(arrays, state, num_threads, device)
@@ -330,7 +331,9 @@ class LSTMGrad(Operator):
         nothing: RealArray = np.empty(
             (sizes.cell_count, problem.batch, sizes.hidden_size), features.dtype
         )
-        call = self._describe(problem, features, nothing, nothing, [], target)
+        call = self._describe(
+            problem, features, nothing[..., : sizes.output_size], nothing, [], target
+        )
         dw = self._out(out, call, accumulate)
         for name, array in (("x", features), ("reserve", tape), ("workspace", work)):
             if target is None and np.may_share_memory(dw, array):
@@ -355,8 +358,8 @@ class LSTMGrad(Operator):
         problem = self._problem_of(x, threads)
         axes = ("batch", "seq_len") if self.batch_first else ("seq_len", "batch")
         outputs = (
-            (*x.shape[:2], sizes.directions * sizes.hidden_size),
-            (*axes, "num_directions * hidden_size"),
+            (*x.shape[:2], sizes.directions * sizes.output_size),
+            (*axes, "num_directions * " + ("proj_size" if sizes.proj_size else "hidden_size")),
         )
 
         def sequence(name: str) -> RealArray:
@@ -364,17 +367,22 @@ class LSTMGrad(Operator):
             _validate.shape(array, name, *outputs)
             return array
 
-        def of_states(name: str) -> RealArray:
+        def hidden(name: str) -> RealArray:
             array = as_real(getattr(given, name), name, x, "x")
-            _validate.state_shape(array, name, sizes, problem.batch)
+            _validate.hidden_shape(array, name, sizes, problem.batch)
             return array
 
-        h_0, c_0 = of_states("hx"), of_states("cx")
+        def cells(name: str) -> RealArray:
+            array = as_real(getattr(given, name), name, x, "x")
+            _validate.cell_shape(array, name, sizes, problem.batch)
+            return array
+
+        h_0, c_0 = hidden("hx"), cells("cx")
         flat = self._checked_weight(as_real(given.w, "w", x, "x"))
         sequence("y")
-        of_states("hy")
-        of_states("cy")
-        gradients = OutputGradients(sequence("dy"), of_states("dhy"), of_states("dcy"))
+        hidden("hy")
+        cells("cy")
+        gradients = OutputGradients(sequence("dy"), hidden("dhy"), cells("dcy"))
         tape, problem = self._tape(given.reserve, "reserve", x, problem, state)
         call = self._describe(problem, x, h_0, c_0, self._cells(flat), target)
         return _Given(call, tape, gradients, flat.shape)

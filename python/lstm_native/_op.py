@@ -72,7 +72,14 @@ class Operator:
         )
         vars(self).update(_reverse=_validate.direction(self.direction, self.bidirectional))
         _validate.cell_of_directions(self._cell, self.bidirectional)
-        sizes = Sizes(self.input_size, self.hidden_size, self.num_layers, self.bidirectional)
+        sizes = Sizes(
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self.bidirectional,
+            self._cell.proj_size,
+        )
+        _validate.projection(sizes.proj_size, sizes.hidden_size)
         size = flat_size(sizes, self.has_bias, self.weight_layout, self._cell.peepholes)
         vars(self).update(_sizes=sizes, _weight_size=size)
 
@@ -180,8 +187,9 @@ class LSTM(Operator):
         How the flat weight is laid out. "mindspore_gpu", the default, is cuDNN's: for each layer,
         for each direction w_ih (4 * H, layer's input size) and w_hh (4 * H, H); after all matrices,
         for each layer, for each direction b_ih (4 * H) and b_hh (4 * H). "mindspore_cpu": all w_ih,
-        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two. Peepholes,
-        where `cell` has them, follow in both, (3 * H) for each layer, for each direction.
+        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two. A
+        projection's w_hr (P, H) follow each w_hh, or all w_hh; h has P columns then, c has H.
+        Peepholes, where `cell` has them, follow in both, (3 * H) for each layer and direction.
     training : bool, default True
         Whether calls apply dropout and fill `reserve`; a call can say otherwise.
     device : {"cpu", "cuda"} or lstm_native.cuda.Device
@@ -314,8 +322,9 @@ class LSTM(Operator):
         reserve : numpy.ndarray
             What a backward pass needs, shape (r, 1), input's dtype: a header of 32 elements, then
             for each layer, for each direction the gates (T, N, 4, H), activated, in the order
-            i, f, g, o, and the cell states (T, N, H). Other cells keep something else in the gates'
-            place, see docs/reserve.md. (0, 1) where `training` is false.
+            i, f, g, o, and the cell states (T, N, H); with a projection also the hidden states
+            (T, N, P). Other cells keep something else in the gates' place, see docs/reserve.md.
+            (0, 1) where `training` is false.
         state : numpy.ndarray
             Key and counter of the generator before this call, shape (2, 1), int64 (the bits of two
             unsigned numbers).
@@ -382,9 +391,9 @@ class LSTM(Operator):
         x = as_real(input, "input")
         seq_len, batch = _validate.input_shape(x, self._sizes, self.batch_first, None)
         h_0 = as_real(h, "h", x, "input")
-        _validate.state_shape(h_0, "h", self._sizes, batch)
+        _validate.hidden_shape(h_0, "h", self._sizes, batch)
         c_0 = as_real(c, "c", x, "input")
-        _validate.state_shape(c_0, "c", self._sizes, batch)
+        _validate.cell_shape(c_0, "c", self._sizes, batch)
         return ForwardCall(
             problem=problem._replace(seq_len=seq_len, batch=batch),
             input=x,

@@ -104,10 +104,11 @@ class PackedWeights:
         """
         arrays: list[RealArray] = []
         for cell, vectors in enumerate(self._vectors):
-            for matrix in self._core.matrices(cell):
-                whole = _widened(matrix, self.weight_dtype)
-                arrays.append(_transposed(whole) if self.weights_transposed else whole)
-            arrays.extend(vector.copy() for vector in vectors if vector is not None)
+            w_ih, w_hh, *w_hr = (
+                _transposed(whole) if self.weights_transposed else whole
+                for whole in (_widened(m, self.weight_dtype) for m in self._core.matrices(cell))
+            )
+            arrays += [w_ih, w_hh, *(v.copy() for v in vectors if v is not None), *w_hr]
         return tuple(arrays)
 
     def __repr__(self) -> str:
@@ -212,9 +213,11 @@ def pack_weights(
         _validate.boolean(has_ih_bias, "has_ih_bias"),
         _validate.boolean(has_hh_bias, "has_hh_bias"),
         checked.peepholes,
+        checked.proj_size,
     )
     stored = check_weight_dtype(weight_dtype)
     computed_in = check_compute(compute, stored)
+    check_projected(checked, stored, computed_in)
     order = check_gate_order(gate_order)
     sizes, weights = from_sequence(
         all_weights, None, num_layers, bidirectional, transposed, present
@@ -228,13 +231,15 @@ def pack_weights(
             raise TypeError(
                 f"weight_dtype: expected None for weights of dtype {dtype}, got {stored!r}"
             )
-        names = sequence_names(num_layers, bidirectional, present)
+        names = iter(sequence_names(num_layers, bidirectional, present))
         for index, whole in enumerate(weights):
-            first = index * len(present.roles)
-            weights[index] = whole._replace(
-                input=_narrowed(whole.input, stored, names[first]),
-                hidden=_narrowed(whole.hidden, stored, names[first + 1]),
-            )
+            there = {field: array for field, array in whole._asdict().items() if array is not None}
+            narrow = {
+                field: _narrowed(array, stored, name)
+                for (field, array), name in zip(there.items(), names, strict=False)
+                if array.ndim == 2
+            }
+            weights[index] = whole._replace(**narrow)
     made = core.PackedWeights(weights, bidirectional, format_name(stored, computed_in), checked)
     packed = PackedWeights.__new__(PackedWeights)
     vars(packed).update(
@@ -248,7 +253,10 @@ def pack_weights(
         _core=made,
         _sizes=sizes,
         _vectors=tuple(
-            tuple(None if vector is None else vector.copy() for vector in of_cell[2:])
+            tuple(
+                None if vector is None else vector.copy()
+                for vector in (of_cell.input_bias, of_cell.hidden_bias, of_cell.peephole)
+            )
             for of_cell in weights
         ),
         _flags=(transposed, present.ih_bias, present.hh_bias),
@@ -261,7 +269,7 @@ def _in_order(cell: CellWeights, order: str) -> CellWeights:
     moved = {
         name: reordered(array, order)
         for name, array in cell._asdict().items()
-        if array is not None and name != "peephole"
+        if array is not None and name not in ("peephole", "projection")
     }
     return cell._replace(**moved)
 
@@ -301,7 +309,7 @@ def unpacked(packed: PackedWeights) -> tuple[Sizes, list[CellWeights]]:
         packed.num_layers,
         packed.bidirectional,
         transposed,
-        Present(has_ih, has_hh, packed.cell.peepholes),
+        Present(has_ih, has_hh, packed.cell.peepholes, packed.cell.proj_size),
     )
 
 
@@ -313,7 +321,7 @@ def cell_of_call(cell: Any, all_weights: Any, bidirectional: bool | None) -> Cel
         bidirectional = all_weights.bidirectional
         if cell is None:
             return own
-        if given != own and (own != STANDARD or given.peepholes):
+        if given != own and (own != STANDARD or given.peepholes or given.proj_size):
             raise ValueError(f"cell: expected {own}, as all_weights were packed, got {given}")
     if bidirectional is not None:
         _validate.cell_of_directions(given, bidirectional)
@@ -354,6 +362,19 @@ def check_compute(value: object, stored: WeightDtype | None) -> Compute | None:
             f"compute: expected None or the same as weight_dtype, {stored!r}, got {compute!r}"
         )
     return compute
+
+
+def check_projected(cell: Cell, stored: WeightDtype | None, compute: Compute | None) -> None:
+    """Refuse a precision that a projection is not computed in."""
+    if not cell.proj_size:
+        return
+    if compute is not None:
+        raise ValueError(f"compute: expected None with a projection (proj_size), got {compute!r}")
+    if stored == "int8":
+        raise ValueError(
+            "weight_dtype: expected 'float16', 'bfloat16' or None with a projection (proj_size), "
+            f"got {stored!r}"
+        )
 
 
 # By the core's names of formats.
@@ -417,7 +438,9 @@ def _relative_error(given: list[CellWeights], packed: core.PackedWeights, stored
     """Return the error of stored matrices, as `PackedWeights.weight_error` has it."""
     changed = total = 0.0
     for cell, weights in enumerate(given):
-        for whole, kept in zip(weights[:2], packed.matrices(cell), strict=True):
+        matrices = (weights.input, weights.hidden, weights.projection)
+        present = (matrix for matrix in matrices if matrix is not None)
+        for whole, kept in zip(present, packed.matrices(cell), strict=True):
             rounded = _widened(kept, stored)
             for part in _parts(whole):
                 values = whole[part][np.isfinite(whole[part])].astype(np.float64)

@@ -78,7 +78,7 @@ def check_tape(
         "rows": problem.seq_len * problem.batch,
         "input_size": sizes.input_size,
         "cell_size": sizes.hidden_size,
-        "hidden_size": sizes.hidden_size,
+        "hidden_size": sizes.output_size,
         "num_layers": sizes.num_layers,
         "num_directions": sizes.directions,
         "dropout": problem.dropout.rate,

@@ -18,13 +18,15 @@ class CellWeights(NamedTuple):
     input: RealArray
     """w_ih, (4 * H, layer's input size)."""
     hidden: RealArray
-    """w_hh, (4 * H, H)."""
-    input_bias: RealArray | None
+    """w_hh, (4 * H, H), or (4 * H, P) with a projection."""
+    input_bias: RealArray | None = None
     """b_ih, (4 * H,)."""
-    hidden_bias: RealArray | None
+    hidden_bias: RealArray | None = None
     """b_hh, (4 * H,)."""
     peephole: RealArray | None = None
     """(3 * H,), in the order i, f, o."""
+    projection: RealArray | None = None
+    """w_hr, (P, H)."""
 
 
 class Dropout(NamedTuple):
@@ -83,7 +85,7 @@ class ForwardCall(NamedTuple):
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the last layer's output, and of its gradient."""
         sizes = self.problem.sizes
-        return (*self.input.shape[:-1], sizes.directions * sizes.hidden_size)
+        return (*self.input.shape[:-1], sizes.directions * sizes.output_size)
 
     def with_dropout(self, dropout: Dropout) -> "ForwardCall":
         return self._replace(problem=self.problem._replace(dropout=dropout))

@@ -16,7 +16,7 @@ from lstm_native._arrays import RealArray, as_real
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, cell_of_call
-from lstm_native._stream import in_order, one_direction, widened_for
+from lstm_native._stream import in_order, one_direction, output_name, widened_for
 from lstm_native._types import ArrayLike, States
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Sessions:
 
     What a server keeps for its clients: each session has the state of a `Stream` of one sequence,
     and gives the same bits; but the sessions that have a new frame advance together, in one call.
-    With I, H and L as in `packed`.
+    With I, H and L as in `packed`; with a projection, h has P columns in place of H.
 
     Any thread may call any method. Calls run one after the other: a call waits for the one before.
     A call that fails or is interrupted changes no state.
@@ -213,14 +213,15 @@ class Sessions:
         TypeError, ValueError
             If the session is not open, or an array has the wrong type, dtype or shape.
         """
-        shape = self._packed.num_layers, self._packed.hidden_size
-        h, c = (
-            in_order(
-                self._packed, array, f"state[{k}] ({part})", shape, ("num_layers", "hidden_size")
-            )
-            for k, (array, part) in enumerate(
-                zip(_validate.pair(state, "state", ("h", "c")), ("h", "c"), strict=True)
-            )
+        sizes = self._packed._sizes
+        hidden, cell = _validate.pair(state, "state", ("h", "c"))
+        output = ("num_layers", output_name(sizes))
+        h = in_order(
+            self._packed, hidden, "state[0] (h)", (sizes.num_layers, sizes.output_size), output
+        )
+        units = ("num_layers", "hidden_size")
+        c = in_order(
+            self._packed, cell, "state[1] (c)", (sizes.num_layers, sizes.hidden_size), units
         )
         with self._lock:
             self._core.set_state(_validate.integer(id, "id", 0), h, c)
@@ -252,13 +253,13 @@ class Sessions:
             raise TypeError(f"data: expected bytes, got {_validate.described(data)}")
         raw = bytes(data)
         dtype, layers = self._packed.dtype, self._packed.num_layers
-        widths = [self._packed.hidden_size] * 2
+        widths = [self._packed._sizes.output_size, self._packed.hidden_size]
         expected = _HEADER.pack(_MAGIC, dtype.str[1:].encode(), layers, *widths)
         size = _HEADER.size + layers * sum(widths) * dtype.itemsize
         if raw[: _HEADER.size] != expected or len(raw) != size:
             raise ValueError(
                 f"data: expected the {size} bytes of a {dtype} state of {layers} layer(s) of "
-                f"{widths[0]} units, got {_described_state(raw)}"
+                f"{_units(*widths)}, got {_described_state(raw)}"
             )
         values = np.frombuffer(raw, dtype.newbyteorder("<"), offset=_HEADER.size)
         h, c = np.split(values.astype(dtype), [layers * widths[0]])
@@ -293,9 +294,13 @@ class Sessions:
 def _described_state(raw: bytes) -> str:
     if len(raw) < _HEADER.size or raw[: len(_MAGIC)] != _MAGIC:
         return f"{len(raw)} byte(s) that are no state"
-    _, dtype, layers, hidden, _ = _HEADER.unpack(raw[: _HEADER.size])
+    _, dtype, layers, outputs, units = _HEADER.unpack(raw[: _HEADER.size])
     name = dtype.rstrip(b"\0").decode(errors="replace")
-    return f"{len(raw)} byte(s), {name!r}, {layers} layer(s), {hidden} units"
+    return f"{len(raw)} byte(s), {name!r}, {layers} layer(s), {_units(outputs, units)}"
+
+
+def _units(outputs: int, units: int) -> str:
+    return f"{units} units" + ("" if outputs == units else f" projected to {outputs}")
 
 
 _all: weakref.WeakSet[Sessions] = weakref.WeakSet()

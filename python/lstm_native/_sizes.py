@@ -10,6 +10,12 @@ class Sizes(NamedTuple):
     hidden_size: int
     num_layers: int
     bidirectional: bool
+    proj_size: int = 0
+
+    @property
+    def output_size(self) -> int:
+        """The columns of the hidden state."""
+        return self.proj_size or self.hidden_size
 
     @property
     def directions(self) -> int:
@@ -25,7 +31,7 @@ class Sizes(NamedTuple):
         return 4 * self.hidden_size
 
     def layer_input_size(self, layer: int) -> int:
-        return self.input_size if layer == 0 else self.directions * self.hidden_size
+        return self.input_size if layer == 0 else self.directions * self.output_size
 
     def layer_of(self, cell: int) -> int:
         """Return the layer of the cell in that row of the state."""

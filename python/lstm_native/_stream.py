@@ -11,6 +11,7 @@ from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._packing import PackedWeights, cell_of_call
+from lstm_native._sizes import Sizes
 from lstm_native._types import ArrayLike, HostArray, States
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Stream:
     batch : int, default 1
         How many sequences advance together, N, at least 1.
     initial_states : tuple of two arrays, optional
-        (h_0, c_0), both of shape (L, N, H) and the weights' dtype. Default: zeros.
+        (h_0, c_0), both of shape (L, N, H) and the weights' dtype. Default: zeros. With a
+        projection, h has P columns in place of H, here and below.
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
         Memory is allocated for the default at this time; a lower default later holds for later
@@ -185,13 +187,14 @@ class Stream:
         raise TypeError("a Stream can't be pickled or copied; pickle its packed and its state")
 
     def _set_state(self, value: object, name: str, parts: tuple[str, str]) -> None:
-        shape = (self._packed.num_layers, self._batch, self._packed.hidden_size)
-        h, c = (
-            in_order(self._packed, array, f"{name}[{k}] ({part})", shape, _STATE)
-            for k, (array, part) in enumerate(
-                zip(_validate.pair(value, name, parts), parts, strict=True)
-            )
-        )
+        hidden, cell = _validate.pair(value, name, parts)
+        sizes = self._packed._sizes
+        rows = (sizes.num_layers, self._batch)
+        names = (f"{name}[0] ({parts[0]})", f"{name}[1] ({parts[1]})")
+        output = (*_STATE, output_name(sizes))
+        h = in_order(self._packed, hidden, names[0], (*rows, sizes.output_size), output)
+        units = (*_STATE, "hidden_size")
+        c = in_order(self._packed, cell, names[1], (*rows, sizes.hidden_size), units)
         self._core.set_state(h, c)
 
     def _converted(self, x: Any, out: Any, leading: tuple[str, ...]) -> npt.NDArray[Any]:
@@ -204,8 +207,9 @@ class Stream:
         if several and array.shape[0] == 0:
             raise ValueError(f"x: expected a seq_len of at least 1, got shape {array.shape}")
         if out is not None:
-            expected = (*array.shape[:-1], self._packed.hidden_size)
-            _check_out(out, array, expected, (*leading, "batch", "hidden_size"))
+            sizes = self._packed._sizes
+            expected = (*array.shape[:-1], sizes.output_size)
+            _check_out(out, array, expected, (*leading, "batch", output_name(sizes)))
         plain = None if out is None else np.asarray(out)  # an array of a subclass, as memmap is
         result: RealArray | None = self._core.run(array, plain, several)
         if result is None:
@@ -213,7 +217,12 @@ class Stream:
         return result if out is None else out
 
 
-_STATE = ("num_layers", "batch", "hidden_size")
+_STATE = ("num_layers", "batch")
+
+
+def output_name(sizes: Sizes) -> str:
+    """Return what messages call the columns of the hidden state."""
+    return "proj_size" if sizes.proj_size else "hidden_size"
 
 
 def in_order(

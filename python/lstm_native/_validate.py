@@ -163,7 +163,6 @@ def pair(value: object, name: str, parts: tuple[str, str]) -> tuple[Any, Any]:
 _TIME_MAJOR = ("seq_len", "batch", "input_size")
 _BATCH_FIRST = ("batch", "seq_len", "input_size")
 _PACKED = ("sum(batch_sizes)", "input_size")
-_STATE = ("num_layers * num_directions", "batch", "hidden_size")
 
 
 def input_rank(x: RealArray, batch_first: bool, packed: list[int] | None) -> None:
@@ -189,9 +188,26 @@ def input_shape(
     return seq_len, batch
 
 
-def state_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
-    """Check the shape of a hidden or cell state."""
-    shape(array, name, (sizes.cell_count, batch, sizes.hidden_size), _STATE)
+def projection(proj_size: int, hidden_size: int, source: str = "hidden_size") -> None:
+    """Refuse a projection that does not make the hidden state smaller; source: of hidden_size."""
+    if proj_size >= hidden_size:
+        raise ValueError(
+            f"cell: expected a proj_size below {source}, {hidden_size}, got {proj_size}"
+        )
+
+
+def hidden_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
+    """Check the shape of a hidden state."""
+    columns = "proj_size" if sizes.proj_size else "hidden_size"
+    shape(array, name, (sizes.cell_count, batch, sizes.output_size), (*_STATE, columns))
+
+
+def cell_shape(array: RealArray, name: str, sizes: Sizes, batch: int) -> None:
+    """Check the shape of a cell state."""
+    shape(array, name, (sizes.cell_count, batch, sizes.hidden_size), (*_STATE, "hidden_size"))
+
+
+_STATE = ("num_layers * num_directions", "batch")
 
 
 def warn_single_layer(rate: float, stacklevel: int) -> None:

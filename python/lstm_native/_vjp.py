@@ -99,7 +99,7 @@ class Pullback(Generic[Array]):
             converted = OutputGradients(
                 _like(call, d_output, "d_output", call.output_shape),
                 _like(call, d_h_outs, "d_h_outs", call.h_0.shape),
-                _like(call, d_c_outs, "d_c_outs", call.h_0.shape),
+                _like(call, d_c_outs, "d_c_outs", call.c_0.shape),
             )
             results = backward(call, tape, converted, wanted)
         d_input, d_h, d_c, d_weights = results

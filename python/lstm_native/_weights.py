@@ -15,25 +15,27 @@ WEIGHT_LAYOUTS: tuple[WeightLayout, ...] = ("mindspore_gpu", "mindspore_cpu")
 
 
 class Present(NamedTuple):
-    """Which arrays follow the matrices of each layer and direction."""
+    """Which arrays there are of each layer and direction beside w_ih and w_hh."""
 
     ih_bias: bool
     hh_bias: bool
     peephole: bool = False
+    proj_size: int = 0
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The names of all arrays of a layer and direction, in their order."""
-        return _ROLES[self]
+        return _ROLES[self.ih_bias, self.hh_bias, self.peephole, self.proj_size > 0]
 
 
+_FOLLOWING = ("b_ih", "b_hh", "peephole", "w_hr")
 _ROLES = {
-    Present(*present): (
+    present: (
         "w_ih",
         "w_hh",
-        *(name for name, there in zip(("b_ih", "b_hh", "peephole"), present, strict=True) if there),
+        *(name for name, there in zip(_FOLLOWING, present, strict=True) if there),
     )
-    for present in product((False, True), repeat=3)
+    for present in product((False, True), repeat=4)
 }
 
 
@@ -59,31 +61,35 @@ def from_sequence(
     reals = [
         as_real(array, name, like, like_name) for array, name in zip(arrays, names, strict=True)
     ]
-    sizes = _sizes(reals, names, num_layers, bidirectional, transposed)
-    gates, hidden_size = sizes.gates, sizes.hidden_size
+    input_size, hidden_size = _first_sizes(reals, names, transposed, present.proj_size)
+    sizes = Sizes(input_size, hidden_size, num_layers, bidirectional, present.proj_size)
+    shapes = _shapes(sizes, roles, transposed)
     weights: list[CellWeights] = []
     for cell in range(sizes.cell_count):
         layer = sizes.layer_of(cell)
         here = slice(cell * len(roles), (cell + 1) * len(roles))
-        w_ih, w_hh, *vectors = reals[here]
-        w_ih_name, w_hh_name, *vector_names = names[here]
-        _check_matrix(w_ih, w_ih_name, gates, sizes.layer_input_size(layer), transposed, layer)
-        _check_matrix(w_hh, w_hh_name, gates, hidden_size, transposed, None)
-        for vector, name, role in zip(vectors, vector_names, roles[2:], strict=True):
-            if role == "peephole":
-                _validate.shape(vector, name, (3 * hidden_size,), ("3 * hidden_size",))
-            else:
-                _validate.shape(vector, name, (gates,), ("4 * hidden_size",))
-        found = iter(vectors)
-        b_ih, b_hh, peephole = (next(found) if there else None for there in present)
+        own = reals[here]
+        for array, name, (shape, meaning) in zip(own, names[here], shapes[layer > 0], strict=True):
+            if array.shape != shape:
+                _validate.shape(array, name, shape, meaning)
         if transposed:
-            w_ih, w_hh = w_ih.T, w_hh.T
-        weights.append(CellWeights(w_ih, w_hh, b_ih, b_hh, peephole))
+            own = [array.T for array in own]
+        rest = iter(own[2:])
+        weights.append(
+            CellWeights(
+                own[0],
+                own[1],
+                next(rest) if present.ih_bias else None,
+                next(rest) if present.hh_bias else None,
+                next(rest) if present.peephole else None,
+                next(rest) if present.proj_size else None,
+            )
+        )
     return sizes, weights
 
 
-Offsets = tuple[int, int, int, int, int]
-"""Where in a flat weight a cell's w_ih, w_hh, b_ih, b_hh and peepholes begin; -1: there is none."""
+Offsets = tuple[int, int, int, int, int, int]
+"""Where in a flat weight a cell's w_ih, w_hh, b_ih, b_hh, peepholes and w_hr begin; -1: none."""
 
 
 def flat_size(
@@ -91,12 +97,14 @@ def flat_size(
 ) -> int:
     """Return the number of elements of a flat weight."""
     cells = sizes.cell_count
-    columns = cells * sizes.hidden_size + sizes.directions * (
+    columns = cells * sizes.output_size + sizes.directions * (
         sizes.input_size + (sizes.num_layers - 1) * sizes.layer_input_size(1)
     )
     biases_per_cell = 2 if layout == "mindspore_gpu" else 1
     peepholes = 3 * sizes.hidden_size * cells if has_peepholes else 0
-    return sizes.gates * (columns + (cells * biases_per_cell if has_bias else 0)) + peepholes
+    projections = cells * sizes.proj_size * sizes.hidden_size
+    biases = cells * biases_per_cell if has_bias else 0
+    return sizes.gates * (columns + biases) + projections + peepholes
 
 
 def flat_offsets(
@@ -104,15 +112,17 @@ def flat_offsets(
 ) -> list[Offsets]:
     """Return where in a flat weight each cell's arrays begin.
 
-    "mindspore_gpu": per layer and direction w_ih, w_hh; then per layer and direction b_ih, b_hh.
-    "mindspore_cpu": all w_ih, then all w_hh, then one summed bias per layer and direction.
-    Peepholes follow, per layer and direction.
+    "mindspore_gpu": per layer and direction w_ih, w_hh[, w_hr]; then per layer and direction b_ih,
+    b_hh. "mindspore_cpu": all w_ih, then all w_hh[, then all w_hr], then one summed bias per layer
+    and direction. Peepholes follow, per layer and direction.
     """
     cells = range(sizes.cell_count)
     matrices = {
         "w_ih": [sizes.gates * sizes.layer_input_size(sizes.layer_of(cell)) for cell in cells],
-        "w_hh": [sizes.gates * sizes.hidden_size for _ in cells],
+        "w_hh": [sizes.gates * sizes.output_size for _ in cells],
     }
+    if sizes.proj_size:
+        matrices["w_hr"] = [sizes.proj_size * sizes.hidden_size for _ in cells]
     biases = {role: [sizes.gates for _ in cells] for role in ("b_ih", "b_hh")}
     if layout == "mindspore_gpu":
         order = [(role, cell) for cell in cells for role in matrices]
@@ -124,7 +134,7 @@ def flat_offsets(
     counts = matrices | biases | {"peephole": [3 * sizes.hidden_size for _ in cells]}
     begins = accumulate((counts[role][cell] for role, cell in order), initial=0)
     places = dict(zip(order, begins, strict=False))
-    roles = (*matrices, *biases, "peephole")
+    roles = ("w_ih", "w_hh", "b_ih", "b_hh", "peephole", "w_hr")
     return [tuple(places.get((role, cell), -1) for role in roles) for cell in cells]  # type: ignore[misc]
 
 
@@ -135,18 +145,19 @@ def from_flat(w: RealArray, sizes: Sizes, offsets: Sequence[Offsets]) -> list[Ce
     def vector(begin: int, size: int = gates) -> RealArray | None:
         return None if begin < 0 else flat[begin : begin + size]
 
-    def matrix(begin: int, columns: int) -> RealArray:
-        return flat[begin : begin + gates * columns].reshape(gates, columns)
+    def matrix(begin: int, rows: int, columns: int) -> RealArray:
+        return flat[begin : begin + rows * columns].reshape(rows, columns)
 
     return [
         CellWeights(
-            matrix(w_ih, sizes.layer_input_size(sizes.layer_of(cell))),
-            matrix(w_hh, sizes.hidden_size),
+            matrix(w_ih, gates, sizes.layer_input_size(sizes.layer_of(cell))),
+            matrix(w_hh, gates, sizes.output_size),
             vector(b_ih),
             vector(b_hh),
             vector(peephole, 3 * sizes.hidden_size),
+            None if w_hr < 0 else matrix(w_hr, sizes.proj_size, sizes.hidden_size),
         )
-        for cell, (w_ih, w_hh, b_ih, b_hh, peephole) in enumerate(offsets)
+        for cell, (w_ih, w_hh, b_ih, b_hh, peephole, w_hr) in enumerate(offsets)
     ]
 
 
@@ -166,15 +177,30 @@ def _listed(
     cells, roles = num_layers * directions, present.roles
     expected = cells * len(roles)
     if len(all_weights) != expected:
-        peepholes = "; with peepholes, which cell=Cell(peepholes=True) says"
-        more = present == (True, True, False) and len(all_weights) == expected + cells
+        hint = ""
+        if len(all_weights) == expected + cells:
+            hint = _hint(all_weights[: len(roles) + 1], present)
         raise ValueError(
             f"{name}: expected {expected} arrays ({', '.join(roles)} for each layer and direction; "
             f"num_layers={num_layers}, bidirectional={bidirectional}, "
             f"has_ih_bias={present.ih_bias}, has_hh_bias={present.hh_bias}), "
-            f"got {len(all_weights)}{peepholes if more else ''}"
+            f"got {len(all_weights)}{hint}"
         )
     return list(all_weights)
+
+
+def _hint(arrays: Sequence[Any], present: Present) -> str:
+    """Return what to write where a cell has one array more: peepholes, or a projection's matrix."""
+    shape = getattr(arrays[-1], "shape", ())
+    if len(shape) == 2 and not present.proj_size:
+        return (
+            f"; for a projection of the hidden state, whose w_hr (proj_size, hidden_size) is the "
+            f"last array of each layer and direction, write "
+            f"cell=lstm_native.Cell(proj_size={min(shape)})"
+        )
+    if present == (True, True, False, 0):
+        return "; with peepholes, which cell=Cell(peepholes=True) says"
+    return ""
 
 
 def sequence_names(num_layers: int, bidirectional: bool, present: Present) -> tuple[str, ...]:
@@ -202,37 +228,70 @@ _MOST_LAYERS_KEPT = 64
 _kept_names = lru_cache(maxsize=16)(_made_names)
 
 
-def _sizes(
-    reals: Sequence[RealArray],
-    names: Sequence[str],
-    num_layers: int,
-    bidirectional: bool,
-    transposed: bool,
-) -> Sizes:
+def _first_sizes(
+    reals: Sequence[RealArray], names: Sequence[str], transposed: bool, proj_size: int
+) -> tuple[int, int]:
+    """Return input_size and hidden_size, as the first matrices have them."""
     w_ih, w_hh = reals[:2]
     gates_axis, input_axis = (1, 0) if transposed else (0, 1)
+    columns = "proj_size" if proj_size else "hidden_size"
 
-    def refuse(array: RealArray, name: str, columns: str) -> None:
+    def refuse(array: RealArray, name: str, columns: str, hint: str = "") -> None:
         axes = f"{columns}, 4 * hidden_size" if transposed else f"4 * hidden_size, {columns}"
         raise ValueError(
             f"{name}: expected shape ({axes}) with sizes of at least 1 "
-            f"(weights_transposed={transposed}), got {array.shape}"
+            f"(weights_transposed={transposed}), got {array.shape}{hint}"
         )
 
-    if w_hh.ndim != 2 or w_hh.shape[gates_axis] != 4 * w_hh.shape[input_axis] or not w_hh.size:
-        refuse(w_hh, names[1], "hidden_size")
+    if w_hh.ndim != 2 or w_hh.shape[gates_axis] % 4 or not w_hh.size:
+        refuse(w_hh, names[1], columns)
+    hidden_size, got = w_hh.shape[gates_axis] // 4, w_hh.shape[input_axis]
+    if proj_size:
+        if got != proj_size:
+            refuse(w_hh, names[1], columns, f" with proj_size={proj_size}")
+        _validate.projection(proj_size, hidden_size, f"the hidden_size of {names[1]}")
+    elif got != hidden_size:
+        hint = ""
+        if got < hidden_size:
+            hint = (
+                f"; for a projection of the hidden state write "
+                f"cell=lstm_native.Cell(proj_size={got}) and add its w_hr ({got}, {hidden_size})"
+            )
+        refuse(w_hh, names[1], columns, hint)
     if w_ih.ndim != 2 or not w_ih.size:
         refuse(w_ih, names[0], "input_size")
-    return Sizes(w_ih.shape[input_axis], w_hh.shape[input_axis], num_layers, bidirectional)
+    return w_ih.shape[input_axis], hidden_size
 
 
-def _check_matrix(
-    array: RealArray, name: str, gates: int, inputs: int, transposed: bool, layer: int | None
-) -> None:
-    """Check a matrix's shape; layer: of a w_ih, None for a w_hh."""
-    shape = (inputs, gates) if transposed else (gates, inputs)
-    if array.shape == shape:
-        return
-    from_what = {None: "hidden_size", 0: "input_size"}.get(layer, "num_directions * hidden_size")
-    meaning = ("4 * hidden_size", from_what)
-    _validate.shape(array, name, shape, meaning[::-1] if transposed else meaning)
+_Shape = tuple[tuple[int, ...], tuple[str, ...]]
+
+
+@lru_cache(maxsize=16)
+def _shapes(
+    sizes: Sizes, roles: tuple[str, ...], transposed: bool
+) -> tuple[tuple[_Shape, ...], tuple[_Shape, ...]]:
+    """Return the shapes of the arrays of the first layer and of the others, and their meaning."""
+    order = slice(None, None, -1 if transposed else 1)
+    first, others = (
+        tuple(
+            (shape[order], meaning[order])
+            for shape, meaning in (_shape_of(role, sizes, layer) for role in roles)
+        )
+        for layer in (0, 1)
+    )
+    return first, others
+
+
+def _shape_of(role: str, sizes: Sizes, layer: int) -> _Shape:
+    """Return the shape of a layer's array, and what its sizes mean."""
+    output = "proj_size" if sizes.proj_size else "hidden_size"
+    if role == "w_ih":
+        meaning = "input_size" if layer == 0 else f"num_directions * {output}"
+        return (sizes.gates, sizes.layer_input_size(layer)), ("4 * hidden_size", meaning)
+    if role == "w_hh":
+        return (sizes.gates, sizes.output_size), ("4 * hidden_size", output)
+    if role == "peephole":
+        return (3 * sizes.hidden_size,), ("3 * hidden_size",)
+    if role == "w_hr":
+        return (sizes.proj_size, sizes.hidden_size), ("proj_size", "hidden_size")
+    return (sizes.gates,), ("4 * hidden_size",)

@@ -67,6 +67,7 @@ struct Trial {
     step.rows = described.data();
     step.row_count = rows;
     step.units = units;
+    step.size = gate_rows;
     step.cell = named_cell.spec;
     if (step.cell.peepholes) step.peepholes = peepholes.data();
     if (way == Weights::packed) {

@@ -70,6 +70,15 @@ def packed(x: Floats) -> None:
     print(hidden.shape, cell.shape, weight_dtype, [w.shape for w in weights.unpack()])
 
 
+def projected(x: Floats, arrays: list[Floats]) -> lstm_native.LSTM:
+    cell = lstm_native.Cell(proj_size=4)
+    weights = lstm_native.pack_weights(arrays, 1, False, cell=cell)
+    assert_type(lstm_native.lstm(x, None, weights)[0], Floats)
+    about = lstm_native.explain(x, None, weights)
+    print(weights.cell.proj_size, about.layers[0].projection_weights)
+    return lstm_native.LSTM(8, 16, 1, True, False, 0.0, cell=cell)
+
+
 def gradients(x: Floats) -> list[Floats]:
     weights = weights_of((8, 16))
     (output, _, _), pullback = lstm_native.lstm_vjp(x, None, weights, 1, 0.0, True, False)

@@ -35,6 +35,8 @@ lstm_native.explain(x)  # type: ignore
 lstm_native.pack_weights(weights, 1, False, weight_dtype="int4")  # type: ignore
 lstm_native.pack_weights(weights, 1, False, weight_dtype="int8", compute="fast")  # type: ignore
 lstm_native.pack_weights(packed, 1, False)  # type: ignore
+lstm_native.pack_weights(weights, 1, False, cell="standard")  # type: ignore
+lstm_native.Cell(proj_size="8")  # type: ignore
 lstm_native.LSTM(8, 16, 1, True, False, "0.5")  # type: ignore
 lstm_native.LSTM(8, 16, 1, True, False, 0.5, weight_layout="cudnn")  # type: ignore
 lstm_native.LSTM(8, 16, 1, True, False, 0.5).dropout = 0.1  # type: ignore

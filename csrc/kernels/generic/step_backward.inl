@@ -78,9 +78,8 @@ template <class Real, int rows, int groups>
 template <class Real, int groups>
 void add_following_to_groups(const StepBackward<Real>& step, index_t group) {
   constexpr int most_rows = groups == 4 ? 1 : groups == 2 ? tile_rows : 2 * tile_rows;
-  const index_t size = gate_count * step.units;
-  for (index_t begin = 0; begin < size; begin += backward_k_block) {
-    const index_t end = begin + backward_k_block < size ? begin + backward_k_block : size;
+  for (index_t begin = 0; begin < step.size; begin += backward_k_block) {
+    const index_t end = begin + backward_k_block < step.size ? begin + backward_k_block : step.size;
     for_each_tile<most_rows>(step.row_count, [&](auto height, index_t first) {
       add_following<Real, decltype(height)::value, groups>(step, step.rows + first, group, begin, end);
     });
@@ -95,8 +94,8 @@ void add_following_in_place(const StepBackward<Real>& step) {
   const Real* values = step.rows->following;
   const index_t first = step.first_group * group_units<Real>;
   const index_t end = step.end_group * group_units<Real>;
-  for (index_t k = 0; k < gate_count * step.units; k += together) {
-    const index_t count = gate_count * step.units - k < together ? gate_count * step.units - k : together;
+  for (index_t k = 0; k < step.size; k += together) {
+    const index_t count = step.size - k < together ? step.size - k : together;
     const Real* weights = step.weights + k * step.weight_stride;
     if (count == together) {
       Vector<Real> value[together];
