@@ -11,6 +11,7 @@ import pytest
 import lstm_native
 from calls import BIASES, DTYPES, assert_same_bits, call_lstm, pack, transposed_weights
 from fresh_interpreter import ask
+from projected_cases import projected_case
 from shapes import Shape, make_case
 
 STACK = Shape("stack", 6, 3, 5, 7, num_layers=2)
@@ -303,13 +304,25 @@ def test_state_dicts_without_an_lstm(state, message):
         lstm_native.Model.from_torch(state)
 
 
-def test_a_projection_is_recognised_and_refused():
-    state = {
-        "weight_ih_l0": np.zeros((28, 5), F32),
-        "weight_hh_l0": np.zeros((28, 3), F32),
-        "weight_hr_l0": np.zeros((3, 7), F32),
-    }
-    with pytest.raises(ValueError, match="key 'weight_hr_l0': not supported yet: a projection"):
+@pytest.mark.parametrize("bias", BIASES)
+def test_a_projection_is_found_by_its_name(bias):
+    case = projected_case(Shape("projected", 4, 3, 5, 7, 2, True), 3, F32, bias=bias)
+    cell = lstm_native.Cell(proj_size=3)
+    model = lstm_native.Model(
+        case.all_weights, 2, True, has_ih_bias=bias[0], has_hh_bias=bias[1], cell=cell
+    )
+    state = model.state_dict()
+    assert state["weight_hr_l1_reverse"].shape == (3, 7)
+    for same in (model, lstm_native.Model.from_torch(state), pickle.loads(pickle.dumps(model))):
+        assert same.cell == cell
+        output, (h_n, c_n) = same(case.x, state=(case.h0, case.c0))
+        assert_same_bits((output, h_n, c_n), call_lstm(case, all_weights=model.packed))
+    assert model.astype("float64").astype("float32").cell == cell
+    assert "Cell(proj_size=3)" in repr(model)
+    with pytest.raises(ValueError, match="to_onnx: expected a model without a projection"):
+        model.to_onnx()
+    del state["weight_hr_l1_reverse"]
+    with pytest.raises(ValueError, match="key 'weight_hr_l1_reverse': expected an array of shape"):
         lstm_native.Model.from_torch(state)
 
 

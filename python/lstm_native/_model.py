@@ -43,8 +43,8 @@ class Model:
     ----------
     weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih, w_hh[, b_ih][, b_hh]
-        [, peephole], as for `lstm`. They are copied. Of PackedWeights the sizes, biases, order and
-        cell are known.
+        [, peephole][, w_hr], as for `lstm`. They are copied. Of PackedWeights the sizes, biases,
+        order and cell are known.
     num_layers : int, default 1
     bidirectional : bool, default False
     batch_first : bool, default False
@@ -137,7 +137,8 @@ class Model:
             Shape (T, N, I), or (N, T, I) if `batch_first`, or (sum(batch_sizes), I) for a packed
             sequence.
         state : tuple of two arrays, optional
-            (h_0, c_0), both (L * D, N, H). Zeros by default.
+            (h_0, c_0), both (L * D, N, H). Zeros by default. With a projection, h has P columns in
+            place of H, here and below.
         lengths, batch_sizes, num_threads
             As for `lstm`.
 
@@ -268,6 +269,7 @@ class Model:
         arrays = iter(_standing(packed))
         roles = ("weight_ih", "weight_hh") + ("bias_ih",) * packed.has_ih_bias
         roles += ("bias_hh",) * packed.has_hh_bias + ("peephole",) * self._cell.peepholes
+        roles += ("weight_hr",) * (self._cell.proj_size > 0)
         directions = ("", "_reverse") if packed.bidirectional else ("",)
         return {
             f"{role}_l{layer}{direction}": next(arrays)
@@ -330,7 +332,8 @@ class Model:
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415
 
-        if self._cell != STANDARD:
+        proj_size = self._cell.proj_size
+        if self._cell != Cell(proj_size=proj_size):
             raise ValueError(
                 "to_torch: expected a model of the standard cell, as torch.nn.LSTM is, "
                 f"got {self._cell}"
@@ -346,6 +349,7 @@ class Model:
             "num_layers": self.num_layers,
             "bidirectional": self.bidirectional,
             "batch_first": self._batch_first,
+            "proj_size": proj_size,
         }
         return _torch.to_module(self.state_dict(), options)
 
@@ -425,10 +429,15 @@ class Model:
         """Return an onnx.ModelProto that computes the same: input, h_0, c_0 to output, h_n, c_n.
 
         Shapes are those of a call; numbers are float32 or float64, with the values that the model
-        computes with.
+        computes with. ONNX's operator has no projection.
         """
         from lstm_native._loaders import _onnx_writer  # noqa: PLC0415
 
+        if self._cell.proj_size:
+            raise ValueError(
+                "to_onnx: expected a model without a projection, which ONNX's operator LSTM does "
+                f"not have, got {self._cell}"
+            )
         return _onnx_writer.write(self._description(), self._metadata())
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -477,6 +486,7 @@ class Model:
                 input_bias=next(arrays) if packed.has_ih_bias else None,
                 hidden_bias=next(arrays) if packed.has_hh_bias else None,
                 peephole=next(arrays) if self._cell.peepholes else None,
+                projection=next(arrays) if self._cell.proj_size else None,
             )
 
         directions = 2 if packed.bidirectional else 1
@@ -606,6 +616,8 @@ def model_of(description: described.Description, batch_first: bool | None = None
             arrays.append(zeros if cell.hidden_bias is None else cell.hidden_bias)
         if cell.peephole is not None:
             arrays.append(cell.peephole)
+        if cell.projection is not None:
+            arrays.append(cell.projection)
     kind = description.cells[0]
     packed = pack_weights(
         arrays,
@@ -622,11 +634,11 @@ def model_of(description: described.Description, batch_first: bool | None = None
 
 def _check_uniform(description: described.Description, cells: list[described.Weights]) -> None:
     """Check that all layers have one hidden_size, as a stack does."""
-    sizes = [cell.hidden.shape[1] for cell in cells]
+    sizes = [cell.hidden.shape for cell in cells]
     directions = {len(layer) for layer in description.layers}
     if len(set(sizes)) > 1 or len(directions) > 1:
         each = ", ".join(
-            f"{layer[0].hidden.shape[1]}{' in both directions' if len(layer) == 2 else ''}"
+            f"{len(layer[0].hidden) // 4}{' in both directions' if len(layer) == 2 else ''}"
             for layer in description.layers
         )
         raise ValueError(

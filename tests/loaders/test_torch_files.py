@@ -112,10 +112,16 @@ def test_other_cells_are_refused():
         model.to_torch()
 
 
-@pytest.mark.parametrize("proj_size", [3])
-def test_projections_are_refused_by_name(proj_size):
-    with pytest.raises(ValueError, match="key 'weight_hr_l0': not supported yet: a projection"):
-        Model.from_torch(theirs(proj_size=proj_size))
+@pytest.mark.parametrize("bias", [False, True])
+def test_projections_there_and_back(bias, tmp_path):
+    module = theirs(proj_size=3, num_layers=2, bidirectional=True, bias=bias)
+    model = Model.from_torch(module)
+    assert model.cell == Cell(proj_size=3)
+    x = torch.randn(4, 3, 5)
+    assert_computes_the_same(model, module, x=x)
+    assert_computes_the_same(model, model.to_torch(), x=x)
+    model.save(tmp_path / "projected.safetensors")
+    assert_computes_the_same(load(tmp_path / "projected.safetensors"), module, x=x)
 
 
 @pytest.mark.parametrize("module", [torch.nn.GRU(5, 7), torch.nn.RNN(5, 7), torch.nn.GRUCell(5, 7)])

@@ -63,7 +63,6 @@ _UNSUPPORTED = {
     "clip": "a bound of the pre-activations that differs from layer to layer",
     "input_forget": "a forget gate of 1 - i in some layers, not in others",
     "peephole": "peepholes in some layers, not in others",
-    "projection": "a projection of the output",
     "backwards": "a sequence in the reversed order as output",
 }
 
@@ -81,7 +80,6 @@ def unsupported(description: Description) -> tuple[str, ...]:
         "clip": differ("clip"),
         "input_forget": differ("input_forget"),
         "peephole": len({weights.peephole is None for weights in every}) > 1,
-        "projection": any(weights.projection is not None for weights in every),
         "backwards": "backwards" in description.keys,
     }
     return tuple(

@@ -57,7 +57,7 @@ def from_file(path: Path, prefix: str | None) -> Description:
         description,
         batch_first=metadata.batch_first,
         gate_order=metadata.gate_order,
-        cells=(metadata.cell,),
+        cells=(replace(metadata.cell, proj_size=description.cells[0].proj_size),),
         reverse=metadata.reverse,
     )
 

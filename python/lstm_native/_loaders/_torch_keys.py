@@ -155,14 +155,13 @@ def _description(tensors: Tensors, group: _Group) -> Description:
         tuple(reader.weights(layer, direction) for direction in range(group.directions))
         for layer in range(group.num_layers)
     )
-    projected = group.keys.get(("weight_hr", 0, 0))
     has_peepholes = layers[0][0].peephole is not None
+    proj_size = 0 if layers[0][0].projection is None else reader.output_size
     dtype = tensors.dtypes[hidden_key]
     return Description(
         source=f"{tensors.file}: {group.prefix!r}" if group.prefix else tensors.file,
         layers=layers,
-        cells=(Cell(peepholes=has_peepholes),),
-        keys={} if projected is None else {"projection": f"key {projected!r}"},
+        cells=(Cell(peepholes=has_peepholes, proj_size=proj_size),),
         weight_dtype=stored_dtype(dtype),
     )
 
