@@ -19,12 +19,13 @@ limits streams sessions ragged splits subnormals memory-pool concurrency estimat
 ## precision: times and errors with fewer bits, beside those of others (10 minutes)
 ## cells: cells other than the standard one beside ONNX Runtime (2 minutes)
 ## alternating: calls between those of PyTorch beside ours alone
-training alternating latency precision cells: $(BENCH_VENV)/.installed
+## projection: a projection of the hidden state beside PyTorch (2 minutes)
+training alternating projection latency precision cells: $(BENCH_VENV)/.installed
 
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := latency sessions limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells adapter
+BENCHMARKS := latency sessions limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells projection adapter
 .PHONY: bench bench-quick $(BENCHMARKS)
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)

@@ -15,35 +15,45 @@ from typing import Any
 import numpy as np
 
 from bench.measure.timing import time_turn
-from shapes import Case, Shape, make_case, shapes_by_name
+from shapes import Case, make_case, shapes_by_name
 
 # The gradients of input, h_0, c_0 and of all weights; output, h_n and c_n without a backward pass.
 Step = Callable[[], list[Any]]
 
 
-def output_gradient(shape: Shape) -> Any:
+def output_gradient(case: Case) -> Any:
     rng = np.random.default_rng(1)
-    features = shape.num_directions * shape.hidden_size
+    shape = case.shape
+    features = shape.num_directions * case.h0.shape[2]
     return rng.standard_normal((shape.seq_len, shape.batch, features)).astype(np.float32)
+
+
+def projection(case: Case) -> int:
+    """Return the size of a projection, or 0."""
+    units = case.h0.shape[2]
+    return units if units != case.shape.hidden_size else 0
 
 
 def function_step(case: Case, threads: int, training: bool) -> Step:
     import lstm_native  # noqa: PLC0415
 
     shape = case.shape
-    d_output = output_gradient(shape)
+    d_output = output_gradient(case)
+    options: dict[str, Any] = {"num_threads": threads}
+    if projection(case):
+        options["cell"] = lstm_native.Cell(proj_size=projection(case))
     arguments = (
         *(case.x, (case.h0, case.c0), case.all_weights, shape.num_layers, 0.0, training),
         shape.bidirectional,
     )
 
     def train() -> list[Any]:
-        _, pullback = lstm_native.lstm_vjp(*arguments, num_threads=threads)
+        _, pullback = lstm_native.lstm_vjp(*arguments, **options)
         d_input, d_states, d_weights = pullback(d_output)
         return [d_input, *d_states, *(d_weights or ())]
 
     def infer() -> list[Any]:
-        return list(lstm_native.lstm(*arguments, num_threads=threads))
+        return list(lstm_native.lstm(*arguments, **options))
 
     return train if training else infer
 
@@ -58,13 +68,14 @@ def module_step(module_class: Any, case: Case, threads: int, training: bool) -> 
         shape.hidden_size,
         shape.num_layers,
         bidirectional=shape.bidirectional,
+        proj_size=projection(case),
     )
     names = [name for name, _ in module.named_parameters()]
     weights = [torch.from_numpy(weight) for weight in case.all_weights]
     module.load_state_dict(dict(zip(names, weights, strict=True)))
     x, h_0, c_0 = (torch.from_numpy(a).requires_grad_() for a in (case.x, case.h0, case.c0))
     leaves = [x, h_0, c_0, *module.parameters()]
-    d_output = torch.from_numpy(output_gradient(shape))
+    d_output = torch.from_numpy(output_gradient(case))
 
     def train() -> list[Any]:
         for leaf in leaves:
