@@ -116,8 +116,8 @@ def test_dropout_of_everything():
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
-def test_compiled_models_run_it_outside_of_their_graphs():
-    """As PyTorch does with its own recurrent modules unless it is told otherwise."""
+def test_compiled_models_compute_the_same_in_several_graphs():
+    """PyTorch ends a graph at each recurrent module unless allow_rnn is set."""
     torch._dynamo.reset()
     torch.manual_seed(8)
     model = Model(LSTM, torch.float32)
@@ -135,7 +135,7 @@ def test_compiled_models_run_it_outside_of_their_graphs():
         output.square().mean().backward()
         results.append([output, *(parameter.grad for parameter in model.parameters())])
     assert all(map(torch.equal, *results))
-    assert len(graphs) == 1
+    assert len(graphs) > 1
 
 
 def run_processes(count, tmp_path):
