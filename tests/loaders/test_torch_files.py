@@ -112,6 +112,7 @@ def test_other_cells_are_refused():
         model.to_torch()
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("bias", [False, True])
 def test_projections_there_and_back(bias, tmp_path):
     module = theirs(proj_size=3, num_layers=2, bidirectional=True, bias=bias)
