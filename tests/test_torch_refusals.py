@@ -11,11 +11,7 @@ pytestmark = pytest.mark.parity
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (
-            {"proj_size": 2},
-            NotImplementedError,
-            "proj_size: expected 0, without a projection, got 2",
-        ),
+        ({"proj_size": HIDDEN_SIZE}, ValueError, "proj_size has to be smaller than hidden_size"),
         ({"device": "cuda:1"}, ValueError, "device: expected the CPU, got cuda:1"),
         (
             {"dtype": torch.complex64},

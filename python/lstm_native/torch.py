@@ -58,7 +58,7 @@ class LSTM(torch.nn.LSTM):
         generator, so `torch.manual_seed` replays them. They are not `torch.nn.LSTM`'s.
     bidirectional : bool, default False
     proj_size : int, default 0
-        Only 0.
+        Columns of the hidden state, if it is projected: from 1 to hidden_size - 1.
     device : torch.device or str, optional
         Only the CPU; "meta" makes parameters without values.
     dtype : torch.dtype, optional
@@ -120,7 +120,6 @@ class LSTM(torch.nn.LSTM):
         *,
         weight_dtype: WeightDtype | None = None,
     ) -> None:
-        checks.projection(proj_size)
         checks.device_of_parameters(device)
         own = torch.get_default_dtype() if dtype is None else dtype
         checks.dtype_of_parameters(own, "dtype")
@@ -151,11 +150,12 @@ class LSTM(torch.nn.LSTM):
             Shape (T, N, I), or (N, T, I) if `batch_first`, or (T, I) without a batch.
         hx : tuple of two torch.Tensor, optional
             (h_0, c_0), both of shape (L * D, N, H), or (L * D, H) without a batch. Default: zero.
+            With a projection h_0 has `proj_size` columns.
 
         Returns
         -------
         output : torch.Tensor or torch.nn.utils.rnn.PackedSequence
-            As input, with D * H features.
+            As input, with D * H features, or D * `proj_size`.
         (h_n, c_n) : tuple of torch.Tensor
             Shaped as `hx`.
         """
@@ -348,7 +348,7 @@ def replace(model: Model, weight_dtype: WeightDtype | None = None) -> Model:
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         If an argument is wrong, or an LSTM's parameters are such as are not computed here: the
         model is as it was.
 
@@ -400,7 +400,6 @@ def restore(model: Model) -> Model:
 
 def _refuse(module: Any) -> None:
     """Refuse a torch.nn.LSTM that is not computed here."""
-    checks.projection(module.proj_size)
     for name, parameter in module.named_parameters():
         checks.device_of_parameters(parameter.device)
         checks.dtype_of_parameters(parameter.dtype, name)

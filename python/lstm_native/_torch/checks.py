@@ -8,7 +8,6 @@ from torch import Tensor
 
 from lstm_native import _validate
 from lstm_native._torch.errors import (
-    ProjectionError,
     TensorTypeError,
     TensorValueError,
     as_torch_errors,
@@ -33,12 +32,6 @@ def dtype_of_parameters(dtype: Any, name: str) -> None:
 def device_of_parameters(device: Any) -> None:
     if device is not None and torch.device(device).type not in DEVICES:
         raise TensorValueError(f"device: expected the CPU, got {device}")
-
-
-def projection(proj_size: Any) -> None:
-    """Refuse what the core does not compute."""
-    if proj_size != 0:
-        raise ProjectionError(f"proj_size: expected 0, without a projection, got {proj_size}")
 
 
 def pair(hx: Any) -> tuple[Any, Any]:

@@ -63,8 +63,9 @@ def _run(
     steps: Sequence[Any], states: tuple[Any, Any], weights: Sequence[Any], is_reverse: bool
 ) -> tuple[list[Any], Any, Any]:
     """Run one layer in one direction; return the outputs by step, and the final states."""
-    w_ih, w_hh, *biases = weights
-    b_ih, b_hh = biases if biases else (None, None)
+    w_ih, w_hh, *rest = weights
+    w_hr = rest.pop() if len(rest) % 2 else None
+    b_ih, b_hh = rest or (None, None)
     hidden, cell = states
     outputs = []
     for x in reversed(steps) if is_reverse else steps:
@@ -73,6 +74,8 @@ def _run(
         i, f, g, o = gates.chunk(4, -1)
         c = f.sigmoid() * cell[:active] + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
+        if w_hr is not None:
+            h = linear(h, w_hr)
         outputs.append(h)
         # The first sequences of a packed batch are the longest.
         hidden = torch.cat((h, hidden[active:])) if ended else h

@@ -11,10 +11,6 @@ class TensorTypeError(TypeError, ValueError, RuntimeError):
     """A wrong dtype or kind. torch.nn.LSTM raises ValueError or RuntimeError for most of them."""
 
 
-class ProjectionError(TensorValueError, NotImplementedError):
-    """A size of a projection that is not computed here."""
-
-
 class _AsTorchErrors:
     """Encloses calls of the package, whose errors leave as one of the classes above."""
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
+from lstm_native._cell import Cell
 from lstm_native._config import get_num_threads
 from lstm_native._functional import lstm, prepare
 from lstm_native._packing import PackedWeights
@@ -110,8 +111,7 @@ def zero_states(x: Any, weights: Sequence[Any], options: Options) -> tuple[Any, 
 def _call(tensors: Tensors, options: Options) -> ForwardCall:
     """Return the checked call on the tensors' memory."""
     x, h_0, c_0, weights = tensors
-    directions = 2 if options.bidirectional else 1
-    biases = len(weights) // (options.num_layers * directions) >= _WITH_BIASES
+    bias, proj_size = form_of(weights, options.num_layers, options.bidirectional)
     sizes, seed = options.batch_sizes, options.seed
     return prepare(
         _array(x),
@@ -124,11 +124,25 @@ def _call(tensors: Tensors, options: Options) -> ForwardCall:
         options.batch_first,
         None if sizes is None else _array(sizes),
         False,
-        biases,
-        biases,
+        bias,
+        bias,
         seed=0 if seed is None else int(seed),
         num_threads=_threads(),
+        cell=cell_of(proj_size),
     )
+
+
+def form_of(weights: Sequence[Any], num_layers: int, bidirectional: bool) -> tuple[bool, int]:
+    """Return whether there are biases, and the size of the projection, 0 for none.
+
+    Arrays per layer and direction: two matrices, perhaps two biases, perhaps a projection's matrix.
+    """
+    each = len(weights) // (num_layers * (2 if bidirectional else 1))
+    return each >= _WITH_BIASES, weights[1].shape[1] if each % 2 else 0
+
+
+def cell_of(proj_size: int) -> Cell | None:
+    return Cell(proj_size=proj_size) if proj_size else None
 
 
 def _threads() -> int:
@@ -137,7 +151,6 @@ def _threads() -> int:
     return min(theirs, get_num_threads())
 
 
-# Arrays per layer and direction: two matrices and two biases.
 _WITH_BIASES = 4
 
 

@@ -83,9 +83,12 @@ def _of_backward(
 def _fake_forward(*arguments: Any) -> kernels.Results:
     (x, h_0, c_0, _), options, (keep_tape,) = _of_forward(arguments)
     directions = 2 if options.bidirectional else 1
-    rows, cells, size = math.prod(x.shape[:-1]), c_0.shape[0], c_0.shape[-1]
-    output = x.new_empty((*x.shape[:-1], directions * h_0.shape[-1]))
-    elements = HEADER_ELEMENTS + cells * rows * 5 * size if keep_tape else 0
+    rows, cells = math.prod(x.shape[:-1]), c_0.shape[0]
+    width, size = c_0.shape[-1], h_0.shape[-1]
+    output = x.new_empty((*x.shape[:-1], directions * size))
+    # Gates and cell states, and what a projection makes of them.
+    kept = 5 * width + (size if size != width else 0)
+    elements = HEADER_ELEMENTS + cells * rows * kept if keep_tape else 0
     return output, h_0.new_empty(h_0.shape), c_0.new_empty(c_0.shape), x.new_empty((elements, 1))
 
 

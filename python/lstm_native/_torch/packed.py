@@ -10,6 +10,7 @@ import torch
 
 from lstm_native._packing import PackedWeights, pack_weights
 from lstm_native._torch.errors import as_torch_errors
+from lstm_native._torch.kernels import cell_of, form_of
 from lstm_native._types import WeightDtype
 
 
@@ -97,6 +98,7 @@ _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def _pack(weights: Sequence[Any], form: Form) -> PackedWeights:
+    _, proj_size = form_of(weights, form.num_layers, form.bidirectional)
     stored = form.weight_dtype or _STORED.get(weights[0].dtype)
     whole = [weight.float() if weight.dtype in _STORED else weight for weight in weights]
     with as_torch_errors:
@@ -108,6 +110,7 @@ def _pack(weights: Sequence[Any], form: Form) -> PackedWeights:
             form.bias,
             form.bias,
             weight_dtype=stored,
+            cell=cell_of(proj_size),
         )
 
 
