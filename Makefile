@@ -75,7 +75,7 @@ test-slow: $(VENV)/.installed ## the same with the tests that take minutes
 # ISAS=others leaves out the one that the package chooses here, which `make test` tries. Of those that share their
 # float32 kernels with another one, only the tests of what differs run.
 test-isas: $(VENV)/.installed ## the test suite once per instruction set that this CPU can run
-	@$(VENV)/bin/python tools/list_isas.py $(ISAS) | while read -r isa tests; do \
+	@listed=$$($(VENV)/bin/python tools/list_isas.py $(ISAS)) || exit 1; echo "$$listed" | while read -r isa tests; do \
 	  echo "LSTM_NATIVE_ISA=$$isa"; \
 	  LSTM_NATIVE_ISA=$$isa $(VENV)/bin/python -m pytest -q $${tests:-$(PYTEST_ARGS)} < /dev/null || exit 1; \
 	done
