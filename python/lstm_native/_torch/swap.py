@@ -26,7 +26,7 @@ def swap(model: Any, old: type[Any], new: type[Any], refuse: Callable[[Any], Non
     for name, module in found:
         try:
             refuse(module)
-        except (TypeError, ValueError, NotImplementedError) as error:
+        except (TypeError, ValueError) as error:
             where = f"model.{name}" if name else "model"
             raise type(error)(f"{where}: {error}") from error
     for _, module in found:
