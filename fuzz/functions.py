@@ -202,6 +202,9 @@ def of_packed(reader: Reader) -> None:
             if ours.tobytes() != np.ascontiguousarray(plain(theirs).astype(ours.dtype)).tobytes():
                 raise FindingError("unpack() gives other weights")
     plain_call = dict(call)
+    plain_call["input"] = widened(call["input"], packed)
+    if isinstance(call["initial_states"], (tuple, list)):
+        plain_call["initial_states"] = [widened(a, packed) for a in call["initial_states"]]
     call["all_weights"] = packed
     result = outcome(lambda: lstm_native.lstm(**call), NAMES)
     sizes = judge(plain_call)
@@ -209,6 +212,12 @@ def of_packed(reader: Reader) -> None:
     if sizes is not None and narrow is None and not refused(result):
         compare(plain_call, sizes, result, "lstm with packed weights")
     of_stream(reader, packed)
+
+
+def widened(value: Any, packed: Any) -> Any:
+    """Return float16 as the float32 that weights in fewer bits take it for."""
+    is_half = isinstance(value, np.ndarray) and value.dtype.newbyteorder("=") == np.float16
+    return value.astype(np.float32) if is_half and packed.weight_dtype is not None else value
 
 
 def of_stream(reader: Reader, packed: Any) -> None:
@@ -231,7 +240,7 @@ def of_stream(reader: Reader, packed: Any) -> None:
             x = spoil(reader, x)
         if reader.once_in(4):
             out = spoil(reader, out)
-        given = plain(x)
+        given = plain(widened(x, packed))
         if given is not None and given.size > MOST_ROWS:
             continue
         before = stream.state
@@ -252,9 +261,10 @@ def of_stream(reader: Reader, packed: Any) -> None:
             state = [draw(reader, before[0].shape, packed.dtype) for _ in range(2)]
             if reader.once_in(2):
                 state[0] = spoil(reader, state[0])
+            taken = [widened(array, packed) for array in state]
             right = (
-                expected.agree(state, [before[0].shape] * 2)
-                and plain(state[0]).dtype.newbyteorder("=") == packed.dtype
+                expected.agree(taken, [before[0].shape] * 2)
+                and plain(taken[0]).dtype.newbyteorder("=") == packed.dtype
             )
             assign = outcome(lambda s=state: setattr(stream, "state", tuple(s)), ("state",))
             expect(right, assign, "a stream's state")

@@ -114,7 +114,8 @@ def test_gradients(check):
             parameters = dict(zip(names, tensors[-len(names) :], strict=True))
             return tuple(flat(torch.func.functional_call(module, parameters, arguments)))
 
-        assert check(call, (*given, *ours.parameters()))
+        # Against random directions: one by one, second derivatives take minutes.
+        assert check(call, (*given, *ours.parameters()), fast_mode=True)
 
 
 def test_memory_formats_and_modes_change_nothing():

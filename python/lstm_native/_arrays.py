@@ -72,7 +72,9 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
 
 def widened(value: Any) -> Any:
     """Return an array of float16 or bfloat16 as float32, and anything else as it is."""
-    if str(getattr(value, "dtype", "")).removeprefix("torch.") not in _HALVES:
+    dtype = getattr(value, "dtype", "")
+    native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
+    if str(native).removeprefix("torch.") not in _HALVES:
         return value
     if isinstance(value, np.ndarray):
         return value.astype(np.float32)
