@@ -9,7 +9,6 @@ import lstm_native
 from calls import (
     THREADS,
     assert_same_bits,
-    call_lstm,
     call_vjp,
     draw_like,
     flat_gradients,
@@ -19,6 +18,7 @@ from calls import (
     pack,
     transposed_weights,
 )
+from gradient_checks import assert_central_differences
 from reference_backward import backward_packed
 from shapes import Shape, make_case
 from tolerances import assert_gradients_close
@@ -36,24 +36,7 @@ def expected_gradients(case, given):
 
 def test_finite_differences():
     case = make_case(Shape("small", 3, 2, 3, 4, 2, True), np.float64, seed=9)
-    outputs, pullback = call_vjp(case, dropout=0.3, seed=4)
-    given = draw_like(outputs)
-
-    def loss():
-        got = call_lstm(case, dropout=0.3, train=True, seed=4)
-        return sum((a * b).sum() for a, b in zip(got, given, strict=True))
-
-    arrays = [case.x, case.h0, case.c0, *case.all_weights]
-    step = 1e-5
-    for array, gradient in zip(arrays, flat_gradients(pullback(*given)), strict=True):
-        for index in np.ndindex(array.shape):
-            kept = array[index]
-            array[index] = kept + step
-            above = loss()
-            array[index] = kept - step
-            below = loss()
-            array[index] = kept
-            assert abs((above - below) / (2 * step) - gradient[index]) < 1e-6
+    assert_central_differences(case, dropout=0.3, seed=4)
 
 
 @pytest.mark.parametrize(

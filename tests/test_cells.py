@@ -24,7 +24,9 @@ from calls import (
     weights_of_flat,
 )
 from cell_cases import CELLS, both_cells, case_for
+from gradient_checks import assert_central_differences
 from lstm_native import Cell
+from ragged_batch import BATCH_SIZES, RAGGED, assert_same_ragged_results, packed_rows
 from reference_backward import backward_packed
 from reference_cell import ACTIVATIONS, ReferenceCell
 from reference_lstm import reference, reference_packed
@@ -43,17 +45,11 @@ SHAPES = (
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 every_cell = pytest.mark.parametrize("name", CELLS)
-BATCH_SIZES = [9, 9, 6, 5, 1]
-RAGGED = Shape("ragged", len(BATCH_SIZES), BATCH_SIZES[0], 6, 21, 2, True)
 SMALL = Shape("small", 3, 2, 3, 4, 2, True)
 
 
 def values_of(answer):
     return answer.output, answer.h_n, answer.c_n
-
-
-def packed_rows(case):
-    return np.concatenate([case.x[t, :size] for t, size in enumerate(BATCH_SIZES)])
 
 
 def assert_values_close(got, expected, quantity="value"):
@@ -146,27 +142,6 @@ def test_each_activation_in_each_place(name, place):
             assert_gradients_close(flat_gradients(pullback(*given)), expected)
 
 
-def assert_central_differences(case, **options):
-    outputs, pullback = call_vjp(case, **options)
-    given = draw_like(outputs)
-
-    def loss():
-        got = call_lstm(case, train=True, **options)
-        return sum((a * b).sum() for a, b in zip(got, given, strict=True))
-
-    step = 1e-5
-    arrays = [case.x, case.h0, case.c0, *case.all_weights]
-    for array, gradient in zip(arrays, flat_gradients(pullback(*given)), strict=True):
-        for index in np.ndindex(array.shape):
-            kept = array[index]
-            array[index] = kept + step
-            above = loss()
-            array[index] = kept - step
-            below = loss()
-            array[index] = kept
-            assert abs((above - below) / (2 * step) - gradient[index]) < 1e-6
-
-
 @every_cell
 def test_central_differences(name):
     cell, _ = both_cells(name, bidirectional=True)
@@ -250,18 +225,7 @@ def test_nan_stays_in_its_row(name):
 def test_lengths_give_the_bits_of_the_packed_sequence(name, dtype, recompute):
     cell, _ = both_cells(name, bidirectional=True)
     case = case_for(cell, RAGGED, dtype)
-    lengths = [sum(row < size for size in BATCH_SIZES) for row in range(BATCH_SIZES[0])]
-    options = {"cell": cell, "recompute": recompute}
-    packed, of_packed = call_vjp(case, input=packed_rows(case), batch_sizes=BATCH_SIZES, **options)
-    padded, of_padded = call_vjp(case, lengths=lengths, **options)
-    steps = [padded[0][t, :size] for t, size in enumerate(BATCH_SIZES)]
-    assert_same_bits([np.concatenate(steps), *padded[1:]], packed)
-    given = draw_like(padded)
-    rows = np.concatenate([given[0][t, :size] for t, size in enumerate(BATCH_SIZES)])
-    ours, theirs = of_padded(*given), of_packed(rows, *given[1:])
-    d_rows = [ours[0][t, :size] for t, size in enumerate(BATCH_SIZES)]
-    assert_same_bits([np.concatenate(d_rows), *ours[1]], [theirs[0], *theirs[1]])
-    assert_gradients_close(ours[2], theirs[2])
+    assert_same_ragged_results(case, cell=cell, recompute=recompute)
 
 
 @every_dtype

@@ -22,8 +22,10 @@ from calls import (
     transposed_weights,
     turned,
 )
+from gradient_checks import assert_central_differences
 from lstm_native import Cell
 from projected_cases import flat_weight, projected_case
+from ragged_batch import BATCH_SIZES, RAGGED, assert_same_ragged_results, packed_rows
 from reference_backward import backward_packed
 from reference_cell import ReferenceCell
 from reference_lstm import reference, reference_packed
@@ -47,8 +49,6 @@ every_projection = pytest.mark.parametrize(
     ("shape", "proj_size"), PROJECTED, ids=[shape.name for shape, _ in PROJECTED]
 )
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-BATCH_SIZES = [9, 9, 6, 5, 1]
-RAGGED = Shape("ragged", len(BATCH_SIZES), BATCH_SIZES[0], 6, 21, 2, True)
 STACK = PROJECTED[1]
 
 
@@ -60,10 +60,6 @@ def expected_of(case):
     biases = (case.has_ih_bias, case.has_hh_bias)
     answer = reference(case.x, case.h0, case.c0, case.all_weights, case.shape.bidirectional, biases)
     return answer.output, answer.h_n, answer.c_n
-
-
-def packed_rows(case):
-    return np.concatenate([case.x[t, :size] for t, size in enumerate(BATCH_SIZES)])
 
 
 @every_dtype
@@ -105,18 +101,7 @@ def test_packed_sequences_and_their_gradients(dtype):
 @pytest.mark.parametrize("recompute", [False, True])
 def test_lengths_give_the_bits_of_the_packed_sequence(dtype, recompute):
     case = projected_case(RAGGED, 6, dtype, seed=4)
-    lengths = [sum(row < size for size in BATCH_SIZES) for row in range(BATCH_SIZES[0])]
-    options = {"cell": cell_of(case), "recompute": recompute}
-    packed, of_packed = call_vjp(case, input=packed_rows(case), batch_sizes=BATCH_SIZES, **options)
-    padded, of_padded = call_vjp(case, lengths=lengths, **options)
-    steps = [padded[0][t, :size] for t, size in enumerate(BATCH_SIZES)]
-    assert_same_bits([np.concatenate(steps), *padded[1:]], packed)
-    given = draw_like(padded)
-    rows = np.concatenate([given[0][t, :size] for t, size in enumerate(BATCH_SIZES)])
-    ours, theirs = of_padded(*given), of_packed(rows, *given[1:])
-    d_rows = [ours[0][t, :size] for t, size in enumerate(BATCH_SIZES)]
-    assert_same_bits([np.concatenate(d_rows), *ours[1]], [theirs[0], *theirs[1]])
-    assert_gradients_close(ours[2], theirs[2])
+    assert_same_ragged_results(case, cell=cell_of(case), recompute=recompute)
 
 
 ALL = {"clip": 0.4, "input_forget": True, "peepholes": True}
@@ -218,25 +203,7 @@ def test_gradients_of_transposed_weights(shape, proj_size):
 
 def test_finite_differences():
     case = projected_case(Shape("small", 3, 2, 3, 5, 2, True), 3, np.float64, seed=9)
-    options = {"dropout": 0.3, "seed": 4, "cell": cell_of(case)}
-    outputs, pullback = call_vjp(case, **options)
-    given = draw_like(outputs)
-
-    def loss():
-        got = call_lstm(case, train=True, **options)
-        return sum((a * b).sum() for a, b in zip(got, given, strict=True))
-
-    step = 1e-5
-    arrays = [case.x, case.h0, case.c0, *case.all_weights]
-    for array, gradient in zip(arrays, flat_gradients(pullback(*given)), strict=True):
-        for index in np.ndindex(array.shape):
-            kept = array[index]
-            array[index] = kept + step
-            above = loss()
-            array[index] = kept - step
-            below = loss()
-            array[index] = kept
-            assert abs((above - below) / (2 * step) - gradient[index]) < 1e-6
+    assert_central_differences(case, dropout=0.3, seed=4, cell=cell_of(case))
 
 
 @every_dtype

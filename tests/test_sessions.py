@@ -270,7 +270,7 @@ def test_threads_with_sessions_of_their_own(small):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_while_another_thread_computes(small):
-    """The child goes on from the states before that call, and waits for nobody."""
+    """The child goes on from the states before that call, without waiting for it."""
     sessions = sessions_of(small)
     ids = [sessions.open() for _ in range(3)]
     x = np.ascontiguousarray(small.x[:, :3])

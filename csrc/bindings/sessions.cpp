@@ -161,11 +161,7 @@ class Sessions {
   using Either = std::variant<driver::Sessions<float>, driver::Sessions<double>>;
 
   static Either make(const PackedWeights& packed, index_t capacity, int threads, const std::array<CellSpec, 2>& cells) {
-    plan::Problem problem = plan::problem_of(packed.sizes(), {/*seq_len=*/1, /*batch=*/1}, /*dropout=*/0.0, threads);
-    problem.cells = cells;
-    if (packed.has_peepholes() != problem.has_peepholes()) {
-      throw std::invalid_argument("peephole: not as the cell says");
-    }
+    const plan::Problem problem = problem_of_step(packed, /*batch=*/1, threads, cells);
     if (packed.dtype() == Dtype::float32) {
       return Either(std::in_place_type<driver::Sessions<float>>, problem, packed.weight_dtype(),
                     packed.cells<float>().data(), capacity);

@@ -116,13 +116,7 @@ class Stream {
   using Either = std::variant<driver::Stream<float>, driver::Stream<double>>;
 
   static Either make(const PackedWeights& packed, index_t batch, int threads, const std::array<CellSpec, 2>& cells) {
-    const plan::StackSizes& sizes = packed.sizes();
-    if (sizes.num_directions != 1) throw std::invalid_argument("packed: a stream has one direction");
-    plan::Problem problem = plan::problem_of(sizes, {/*seq_len=*/1, batch}, /*dropout=*/0.0, threads);
-    problem.cells = cells;
-    if (packed.has_peepholes() != problem.has_peepholes()) {
-      throw std::invalid_argument("peephole: not as the cell says");
-    }
+    const plan::Problem problem = problem_of_step(packed, batch, threads, cells);
     if (packed.dtype() == Dtype::float32) {
       return Either(std::in_place_type<driver::Stream<float>>, problem, packed.weight_dtype(),
                     packed.cells<float>().data());

@@ -71,6 +71,16 @@ plan::PackedForm form_of(Dtype dtype, plan::WeightDtype weight_dtype) {
 
 }  // namespace
 
+plan::Problem problem_of_step(const PackedWeights& packed, index_t batch, int threads,
+                              const std::array<CellSpec, 2>& cells) {
+  const plan::StackSizes& sizes = packed.sizes();
+  if (sizes.num_directions != 1) throw std::invalid_argument("packed: a stream has one direction");
+  plan::Problem problem = plan::problem_of(sizes, {/*seq_len=*/1, batch}, /*dropout=*/0.0, threads);
+  problem.cells = cells;
+  if (packed.has_peepholes() != problem.has_peepholes()) throw std::invalid_argument("peephole: not as the cell says");
+  return problem;
+}
+
 PackedWeights::PackedWeights(const py::object& listed, bool bidirectional, const std::string& format,
                              const py::object& cell)
     : PackedWeights(cells_of(listed), bidirectional, format) {

@@ -65,4 +65,9 @@ class PackedWeights {
   mutable std::atomic<unsigned> calls_{0};
 };
 
+// One step of `batch` sequences with these weights. std::invalid_argument unless they are of one direction, and have
+// peepholes where the cell has them.
+plan::Problem problem_of_step(const PackedWeights& packed, index_t batch, int threads,
+                              const std::array<CellSpec, 2>& cells);
+
 }  // namespace lstm_native::bindings

@@ -148,7 +148,7 @@ bool run_all_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels
   return run_rows(share, kernel, arguments, {continuing.size(), active.size()});
 }
 
-// One step where h_t is a projection: the gradients of h_t, of which the table's rows become readers.
+// One step where h_t is a projection: the gradients of h_t, which the table's rows then read.
 template <class Real>
 bool run_hidden_gradients(const BackwardShare<Real>& share, index_t step, Span continuing, Span active) {
   const DirectionBackward<Real>& direction = share.direction;

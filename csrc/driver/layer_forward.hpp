@@ -72,8 +72,8 @@ struct Meeting {
 
 // A thread's part ends early, anywhere, where its watch says so: then nothing that it wrote is of use.
 
-// One thread's part. Every thread of the team calls it with the same arguments but `team` and `scratch`; whoever reads
-// the layer's results must meet the others first.
+// One thread's part. Every thread of the team calls it with the same arguments but `team` and `scratch`. A thread must
+// meet the others before it reads the layer's results.
 template <class Real>
 void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
                    Watch& watch, const plan::ThreadScratch<Real>& scratch);

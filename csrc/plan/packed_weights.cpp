@@ -36,7 +36,7 @@ struct Rows {
   index_t count;  // at most a block's lanes
 };
 
-// Those of a matrix of so many rows that are in a block's lanes of a gate.
+// The rows, of a matrix with `matrix_rows`, that are in a block's lanes of a gate.
 Rows rows_of(const PackedForm& form, index_t matrix_rows, index_t block, index_t gate) {
   if (form.order == RowOrder::consecutive) {
     const index_t first = (block * gate_count + gate) * form.lanes;

@@ -316,7 +316,7 @@ def _merged(
 
 @functools.cache
 def _backward(options: _Options) -> Any:
-    """Return the backward pass of `_Kept` and gradients of results, each of which may be None."""
+    """Return the backward pass, of `_Kept` and the gradients of results; None: zero."""
 
     def host(kept: _Kept, given: tuple[Any, Any, Any]) -> Any:
         kept, given = jax.tree.map(np.asarray, (kept, given))
