@@ -65,6 +65,11 @@ class PackedWeights {
   mutable std::atomic<unsigned> calls_{0};
 };
 
+template <>
+const std::vector<driver::CellWeights<float>>& PackedWeights::cells<float>() const;
+template <>
+const std::vector<driver::CellWeights<double>>& PackedWeights::cells<double>() const;
+
 // One step of `batch` sequences with these weights. std::invalid_argument unless they are of one direction, and have
 // peepholes where the cell has them.
 plan::Problem problem_of_step(const PackedWeights& packed, index_t batch, int threads,
