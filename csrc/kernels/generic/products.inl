@@ -6,7 +6,7 @@ enum class SumKind { of_columns, of_groups, of_integers };
 template <class Weight>
 constexpr SumKind sum_kind = SumKind::of_columns;
 template <>
-constexpr SumKind sum_kind<BFloat16Dot> = SumKind::of_groups;
+inline constexpr SumKind sum_kind<BFloat16Dot> = SumKind::of_groups;
 template <int terms>
 constexpr SumKind sum_kind<Int8<terms>> = SumKind::of_integers;
 template <int terms>

@@ -29,11 +29,11 @@ struct Int8Dot {
 template <class Weight>
 constexpr WeightFormat format_of{sizeof(Weight), 1, 0, 0, 1, 1, multiply_add_name};
 template <>
-constexpr WeightFormat format_of<BFloat16>{2, 2, 0, 0, 1, 1, multiply_add_name};
+inline constexpr WeightFormat format_of<BFloat16>{2, 2, 0, 0, 1, 1, multiply_add_name};
 template <>
-constexpr WeightFormat format_of<RoundedBFloat16>{2, 2, 0, 4, 1, 1, multiply_add_name};
+inline constexpr WeightFormat format_of<RoundedBFloat16>{2, 2, 0, 4, 1, 1, multiply_add_name};
 template <>
-constexpr WeightFormat format_of<BFloat16Dot>{2, 2, 0, 2, 1, 2, "vdpbf16ps"};
+inline constexpr WeightFormat format_of<BFloat16Dot>{2, 2, 0, 2, 1, 2, "vdpbf16ps"};
 template <int terms>
 constexpr WeightFormat format_of<Int8<terms>>{1, 4, 8, 2, terms, 2, multiply_pairs_name};
 template <int terms>
