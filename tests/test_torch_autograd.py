@@ -314,6 +314,43 @@ def test_saved_tensor_hooks_see_what_is_kept():
     assert_same_gradients(gradients(result, leaves), expected)
 
 
+def test_what_hooks_give_back_is_checked_again():
+    ours, _ = make_pair()
+    x = leaf(4, 3, INPUT_SIZE)
+
+    def gradient(unpack):
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
+            output = ours(x)[0]
+        return torch.autograd.grad(output.sum(), x)[0]
+
+    assert torch.equal(gradient(torch.clone), gradient(lambda tensor: tensor))
+    for unpack in (lambda tensor: tensor[:-1], lambda tensor: tensor.float()):
+        with pytest.raises((TypeError, ValueError)):
+            gradient(unpack)
+
+
+def test_calls_unlike_the_last_one(monkeypatch):
+    """A call of the last one's shapes and options is not checked again; others are."""
+    from lstm_native._torch import kernels  # noqa: PLC0415
+
+    checked = []
+    prepare = kernels.prepare
+    monkeypatch.setattr(kernels, "prepare", lambda *a, **b: checked.append(1) or prepare(*a, **b))
+    ours, theirs = make_pair(num_layers=2)
+    shapes = [(4, 3, INPUT_SIZE)] * 3 + [(4, 2, INPUT_SIZE)] * 2 + [(4, 3, INPUT_SIZE)]
+    for shape in shapes:
+        results = [
+            gradients(each(draw(*shape)), list(each.parameters())) for each in (ours, theirs)
+        ]
+        assert_same_gradients(*results)
+    assert len(checked) == 3
+    ours.dropout, checked[:] = 0.5, []
+    with pytest.raises(ValueError, match="input: expected shape"):
+        ours(draw(4, 3, INPUT_SIZE + 1))
+    ours(draw(4, 3, INPUT_SIZE))
+    assert len(checked) == 1
+
+
 def test_checkpointing_runs_it_again():
     ours, _ = make_pair(num_layers=2, dropout=0.5)
     x = leaf(4, 3, INPUT_SIZE)

@@ -196,13 +196,16 @@ def test_threads_are_those_of_both(monkeypatch):
     from lstm_native._torch import kernels  # noqa: PLC0415
 
     asked = []
-    prepare = kernels.prepare
 
-    def spy(*arguments, **options):
-        asked.append(options["num_threads"])
-        return prepare(*arguments, **options)
+    def spied(function):
+        def spy(call, *rest, **options):
+            asked.append(call.problem.threads)
+            return function(call, *rest, **options)
 
-    monkeypatch.setattr(kernels, "prepare", spy)
+        return spy
+
+    for name in ("run_forward", "Pullback"):
+        monkeypatch.setattr(kernels, name, spied(getattr(kernels, name)))
     ours, _ = make_pair()
     before = torch.get_num_threads()
     try:

@@ -363,7 +363,7 @@ def prepare(
         if packed is not None:
             raise ValueError("lengths: expected None together with batch_sizes, got both")
         padded = _validate.lengths(lengths, seq_len, batch)
-    h_0, c_0 = _states(initial_states, x, sizes, batch)
+    h_0, c_0 = states_of_call(initial_states, x, sizes, batch)
     masks = Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT
     return ForwardCall(
         problem=Problem(
@@ -378,9 +378,10 @@ def prepare(
     )
 
 
-def _states(
+def states_of_call(
     initial_states: Any, x: RealArray, sizes: Sizes, batch: int
 ) -> tuple[RealArray, RealArray]:
+    """Return h_0 and c_0, checked; zeros where none are given."""
     if initial_states is None:
         zeros: RealArray = np.zeros((sizes.cell_count, batch, sizes.hidden_size), x.dtype)
         return zeros[..., : sizes.output_size], zeros

@@ -64,28 +64,32 @@ def from_sequence(
     input_size, hidden_size = _first_sizes(reals, names, transposed, present.proj_size)
     sizes = Sizes(input_size, hidden_size, num_layers, bidirectional, present.proj_size)
     shapes = _shapes(sizes, roles, transposed)
+    of_layer = sizes.directions * len(roles)
+    for index, array in enumerate(reals):
+        shape, meaning = shapes[index >= of_layer][index % len(roles)]
+        if array.shape != shape:
+            _validate.shape(array, names[index], shape, meaning)
+    return sizes, grouped([array.T for array in reals] if transposed else reals, present)
+
+
+def grouped(arrays: Sequence[RealArray], present: Present) -> list[CellWeights]:
+    """Return the weights of each layer and direction of `lstm`'s flat sequence."""
+    count = len(present.roles)
     weights: list[CellWeights] = []
-    for cell in range(sizes.cell_count):
-        layer = sizes.layer_of(cell)
-        here = slice(cell * len(roles), (cell + 1) * len(roles))
-        own = reals[here]
-        for array, name, (shape, meaning) in zip(own, names[here], shapes[layer > 0], strict=True):
-            if array.shape != shape:
-                _validate.shape(array, name, shape, meaning)
-        if transposed:
-            own = [array.T for array in own]
-        rest = iter(own[2:])
+    for begin in range(0, len(arrays), count):
+        w_ih, w_hh, *others = arrays[begin : begin + count]
+        rest = iter(others)
         weights.append(
             CellWeights(
-                own[0],
-                own[1],
+                w_ih,
+                w_hh,
                 next(rest) if present.ih_bias else None,
                 next(rest) if present.hh_bias else None,
                 next(rest) if present.peephole else None,
                 next(rest) if present.proj_size else None,
             )
         )
-    return sizes, weights
+    return weights
 
 
 Offsets = tuple[int, int, int, int, int, int]

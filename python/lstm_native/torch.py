@@ -24,7 +24,7 @@ from lstm_native._torch import calls, checks, composed, kernels, operators, swap
 from lstm_native._torch.autograd import LSTMFunction
 from lstm_native._torch.calls import are_plain, is_forward_mode, is_watched
 from lstm_native._torch.checks import FLOATS, dtypes_in_autocast
-from lstm_native._torch.kernels import Options, Tensors
+from lstm_native._torch.kernels import Options, Recorder, Tensors
 from lstm_native._torch.packed import Form, InferenceWeights
 from lstm_native._types import WeightDtype
 
@@ -38,6 +38,7 @@ _BATCH_FIRST = ("batch", "seq_len", "input_size")
 _UNBATCHED = ("seq_len", "input_size")
 _PACKED = ("sum(batch_sizes)", "input_size")
 _SEEDS = 2**63 - 1
+_KEPT = ("_inference", "_recorder")  # what a module keeps of its calls
 
 
 class LSTM(torch.nn.LSTM):
@@ -104,6 +105,7 @@ class LSTM(torch.nn.LSTM):
     # Attributes of the class, so that pickles of older versions have them, too.
     weight_dtype: WeightDtype | None = None
     _inference: InferenceWeights | None = None
+    _recorder: Recorder | None = None
 
     def __init__(
         self,
@@ -250,7 +252,10 @@ class LSTM(torch.nn.LSTM):
             return run(Tensors(x, h_0, c_0, weights), options)
         h_0, c_0 = states or (None, None)
         if records:
-            return LSTMFunction.apply(kernels.forward, options, x, h_0, c_0, *weights)
+            recorder = self._recorder
+            if recorder is None:
+                recorder = self.__dict__["_recorder"] = Recorder()
+            return LSTMFunction.apply(recorder, options, x, h_0, c_0, *weights)
         return kernels.forward(Tensors(x, h_0, c_0, weights), options, False)[:3]
 
     def _weights(self) -> list[Any]:
@@ -286,7 +291,8 @@ class LSTM(torch.nn.LSTM):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        state.pop("_inference", None)  # others pack anew
+        for name in _KEPT:  # others make their own
+            state.pop(name, None)
         return state
 
     def extra_repr(self) -> str:
@@ -393,7 +399,7 @@ def restore(model: Model) -> Model:
         If `model` is no torch.nn.Module.
     """
     for module in swap.swap(model, LSTM, torch.nn.LSTM, lambda _: None):
-        for name in ("_inference", "weight_dtype"):
+        for name in (*_KEPT, "weight_dtype"):
             module.__dict__.pop(name, None)
     return model
 

@@ -7,7 +7,7 @@ import torch
 
 from lstm_native._torch import composed, kernels
 from lstm_native._torch.calls import are_plain, is_batched, is_watched
-from lstm_native._torch.kernels import Forward, Needs, Options, OutputGradients, Tensors
+from lstm_native._torch.kernels import Needs, Options, OutputGradients, Recording, Tensors
 
 
 class LSTMFunction(torch.autograd.Function):
@@ -17,15 +17,15 @@ class LSTMFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, run: Forward, options: Options, *tensors: Any) -> tuple[Any, ...]:
+    def forward(ctx: Any, run: Recording, options: Options, *tensors: Any) -> tuple[Any, ...]:
         x, h_0, c_0, *weights = tensors
-        output, h_n, c_n, tape = run(Tensors(x, h_0, c_0, weights), options, True)
+        (output, h_n, c_n, tape), checked = run(Tensors(x, h_0, c_0, weights), options)
         # Saved tensors are freed with the graph, and checked for changes; attributes aren't.
         ctx.save_for_backward(*tensors, tape, options.batch_sizes, options.seed)
         ctx.options = options._replace(batch_sizes=None, seed=None)
         ctx.set_materialize_grads(False)
-        ctx.by_kernels = run is kernels.forward
-        if ctx.by_kernels:
+        ctx.checked = checked
+        if checked is not None:
             return output, h_n, c_n
         ctx.mark_non_differentiable(tape)
         return output, h_n, c_n, tape
@@ -41,14 +41,16 @@ class LSTMFunction(torch.autograd.Function):
         present = [gradient for gradient in given if gradient is not None]
         # What runs operators or keeps a graph of its own sees the operator.
         by_kernels = (
-            ctx.by_kernels
+            ctx.checked is not None
             and not torch.is_grad_enabled()
             and not is_watched()
             and not any(map(is_batched, present))
             and are_plain(present, x.dtype)
         )
-        run = kernels.backward if by_kernels else operator_backward
-        d_x, d_h, d_c, d_weights = run(tensors, options, tape, given, needs)
+        call = (tensors, options, tape, given, needs)
+        d_x, d_h, d_c, d_weights = (
+            kernels.backward(*call, ctx.checked) if by_kernels else operator_backward(*call)
+        )
         found = (d_x, d_h, d_c, *(d_weights or [None] * len(weights)))
         return (
             None,

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
+from lstm_native._arrays import as_real
 from lstm_native._cell import Cell
 from lstm_native._config import get_num_threads
-from lstm_native._functional import lstm, prepare
+from lstm_native._functional import lstm, prepare, states_of_call
 from lstm_native._packing import PackedWeights
-from lstm_native._run import ForwardCall
+from lstm_native._run import Dropout, ForwardCall, Problem
 from lstm_native._run import forward as run_forward
 from lstm_native._torch.errors import as_torch_errors
 from lstm_native._types import Need
 from lstm_native._vjp import Pullback
+from lstm_native._weights import Present, grouped
 
 
 class Options(NamedTuple):
@@ -59,16 +61,52 @@ class OutputGradients(NamedTuple):
 
 # output, h_n, c_n and the tape.
 Results: TypeAlias = tuple[Any, Any, Any, Any]
-Forward: TypeAlias = Callable[[Tensors, Options, bool], Results]
+Recording: TypeAlias = "Callable[[Tensors, Options], tuple[Results, Checked | None]]"
 
 
 def forward(tensors: Tensors, options: Options, keep_tape: bool) -> Results:
     """Return output, h_n, c_n and the tape, which is None unless it is kept."""
     with as_torch_errors:
-        call = _call(tensors, options)
+        call = _call(_arrays(tensors), options)
         results = run_forward(call._replace(tape="gates") if keep_tape else call)
     output, h_n, c_n, tape = map(_tensor, results)
     return output, h_n, c_n, tape
+
+
+class Checked(NamedTuple):
+    """A call that was found right, without its memory: one alike need not be checked again."""
+
+    problem: Problem
+    fixed: tuple[Any, ...]
+    """The options but for tensors."""
+    kinds: list[Any]
+    """Shapes and dtypes of the arrays."""
+
+    def is_alike(self, arrays: Tensors, options: Options) -> bool:
+        return self.kinds == _kinds(arrays) and self.fixed == _fixed(options)
+
+
+class Recorder:
+    """Runs calls that keep a tape. A call like the last one is not checked again."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: Checked | None = None
+
+    def __call__(self, tensors: Tensors, options: Options) -> tuple[Results, Checked]:
+        """Return what `forward` does, and what its backward pass need not check."""
+        last = self._last  # replaced as a whole, so threads may call at once
+        with as_torch_errors:
+            arrays = _arrays(tensors)
+            if last and options.batch_sizes is None and last.is_alike(arrays, options):
+                call, checked = _call_again(arrays, options, last.problem), last
+            else:
+                call = _call(arrays, options)
+                checked = Checked(call.problem, _fixed(options), _kinds(arrays))
+                self._last = checked
+            output, h_n, c_n, tape = map(_tensor, run_forward(call._replace(tape="gates")))
+        return (output, h_n, c_n, tape), checked
 
 
 def infer(x: Any, states: Any, packed: PackedWeights, options: Options) -> tuple[Any, Any, Any]:
@@ -88,12 +126,39 @@ def infer(x: Any, states: Any, packed: PackedWeights, options: Options) -> tuple
 
 
 def backward(
-    tensors: Tensors, options: Options, tape: Any, given: OutputGradients, needs: Needs
+    tensors: Tensors,
+    options: Options,
+    tape: Any,
+    given: OutputGradients,
+    needs: Needs,
+    checked: Checked | None = None,
 ) -> tuple[Any, Any, Any, Sequence[Any]]:
     """Return the gradients of input, h_0, c_0 and the weights; None, or none, where not needed."""
-    pullback: Pullback[Any] = Pullback(_call(tensors, options), _array(tape), transposed=False)
+    # What autograd saved may come back as something else: users can convert it.
+    arrays = _arrays(tensors)
+    if checked is not None and checked.is_alike(arrays, options):
+        call = _call_again(arrays, options, checked.problem)
+    else:
+        call = _call(arrays, options)
+    pullback: Pullback[Any] = Pullback(call, _array(tape), transposed=False)
     d_input, (d_h, d_c), d_weights = pullback(*map(_array, given), needs=needs.names())
     return _tensor(d_input), _tensor(d_h), _tensor(d_c), [*map(_tensor, d_weights or ())]
+
+
+def _arrays(tensors: Tensors) -> Tensors:
+    """Return the tensors' own memory as NumPy arrays."""
+    x, h_0, c_0, weights = tensors
+    return Tensors(_array(x), _array(h_0), _array(c_0), [*map(_array, weights)])
+
+
+def _fixed(options: Options) -> tuple[Any, ...]:
+    return options[2:]
+
+
+def _kinds(arrays: Tensors) -> list[Any]:
+    x, h_0, c_0, weights = arrays
+    given = (x, *weights) if h_0 is None else (x, h_0, c_0, *weights)
+    return [(array.shape, array.dtype) for array in given]
 
 
 def zero_states(x: Any, weights: Sequence[Any], options: Options) -> tuple[Any, Any]:
@@ -108,15 +173,15 @@ def zero_states(x: Any, weights: Sequence[Any], options: Options) -> tuple[Any, 
     return x.new_zeros(cells, batch, hidden_size), x.new_zeros(cells, batch, gates // 4)
 
 
-def _call(tensors: Tensors, options: Options) -> ForwardCall:
-    """Return the checked call on the tensors' memory."""
-    x, h_0, c_0, weights = tensors
+def _call(arrays: Tensors, options: Options) -> ForwardCall:
+    """Return the checked call."""
+    x, h_0, c_0, weights = arrays
     bias, proj_size = form_of(weights, options.num_layers, options.bidirectional)
     sizes, seed = options.batch_sizes, options.seed
     return prepare(
-        _array(x),
-        None if h_0 is None else (_array(h_0), _array(c_0)),
-        [*map(_array, weights)],
+        x,
+        None if h_0 is None else (h_0, c_0),
+        weights,
         options.num_layers,
         options.dropout,
         True,
@@ -129,6 +194,24 @@ def _call(tensors: Tensors, options: Options) -> ForwardCall:
         seed=0 if seed is None else int(seed),
         num_threads=_threads(),
         cell=cell_of(proj_size),
+    )
+
+
+def _call_again(arrays: Tensors, options: Options, problem: Problem) -> ForwardCall:
+    """Return the call on arrays and options like those that were checked."""
+    x, *weights = (as_real(array, "saved") for array in (arrays.input, *arrays.weights))
+    states = None if arrays.h_0 is None else (arrays.h_0, arrays.c_0)
+    h_0, c_0 = states_of_call(states, x, problem.sizes, problem.batch)
+    bias, proj_size = form_of(weights, options.num_layers, options.bidirectional)
+    if options.seed is not None:
+        problem = problem._replace(dropout=Dropout(options.dropout, int(options.seed), 0))
+    return ForwardCall(
+        problem._replace(threads=_threads()),
+        x,
+        h_0,
+        c_0,
+        grouped(weights, Present(bias, bias, proj_size=proj_size)),
+        options.batch_first and options.batch_sizes is None,
     )
 
 

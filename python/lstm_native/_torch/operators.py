@@ -108,8 +108,11 @@ def _forward_in_autograd(keyset: Any, *arguments: Any) -> Any:
         below = (*tensors[:3], list(tensors.weights), *options, keep_tape)
         return _below(_lstm, keyset, *below)  # type: ignore[no-any-return]
 
+    def record(tensors: Tensors, options: Options) -> tuple[kernels.Results, None]:
+        return run(tensors, options, True), None
+
     if _asks_for_gradients(arguments):
-        return _recorded(LSTMFunction, run, options, *tensors[:3], *tensors.weights)
+        return _recorded(LSTMFunction, record, options, *tensors[:3], *tensors.weights)
     return run(tensors, options, keep_tape)
 
 
