@@ -162,6 +162,20 @@ def test_compiled_in_one_graph(one_graph, dynamic):
             assert torch.equal(compiled(x), compiled._orig_mod(x))
 
 
+@pytest.mark.slow  # Inductor compiles C++
+def test_compiled_by_inductor(one_graph):
+    ours, _ = make_pair(num_layers=2, bidirectional=True)
+    model = Tagger(ours)
+    compiled = torch.compile(model, fullgraph=True)
+    x = draw(4, 3, INPUT_SIZE, requires_grad=True)
+    results = []
+    for each in (compiled, model):
+        output = each(x)
+        loss = output.square().sum()
+        results.append([output, *torch.autograd.grad(loss, [x, *model.parameters()])])
+    assert_same_gradients(*([r.detach() for r in each] for each in results))
+
+
 def test_compiled_dropout_is_replayed(one_graph):
     ours, _ = make_pair(num_layers=3, dropout=0.5)
     compiled = torch.compile(ours, fullgraph=True, backend="aot_eager")
