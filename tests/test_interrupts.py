@@ -24,9 +24,9 @@ from shapes import Shape, make_case
 
 # --- each check, on small shapes ------------------------------------------------------------------
 
-# The core's functions that check. Lambdas have no name: here those that pack and unpack.
+# The core's functions that check. Lambdas have no name: here the one that packs for a call.
 OF_ONE_THREAD = {
-    *("pack_matrix", "operator()", "walk", "begin_cells", "run_steps", "finish_hidden"),
+    *("pack_matrix", "unpack", "operator()", "walk", "begin_cells", "run_steps", "finish_hidden"),
     *("project_with_blas", "project_block_by_block", "run_in_parts"),
     *("gather_input", "pack_panels", "begin", "run_rows", "layer_backward"),
     *("gradient_products", "pack_rows", "multiply_panels", "multiply_weights", "input_gradient"),
@@ -178,7 +178,7 @@ ENOUGH = {
     ),
     "pack": (packing, {"pack_matrix": 2 * 500 // 16}),
     "pack to 16 bits": (lambda: packing(weight_dtype="float16"), {"pack_matrix": 2 * 500 // 16}),
-    "unpack": (lambda: packing()().unpack, {"operator()": 2 * 4 * 500}),
+    "unpack": (lambda: packing()().unpack, {"unpack": 2 * 4 * 500}),
 }
 
 

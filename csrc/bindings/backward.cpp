@@ -10,6 +10,7 @@
 #include "bindings/fast_path.hpp"
 #include "bindings/register.hpp"
 #include "bindings/results.hpp"
+#include "bindings/weights.hpp"
 #include "blas/blas.hpp"
 #include "driver/stack_backward.hpp"
 #include "plan/tape.hpp"
@@ -153,33 +154,6 @@ void give_gradients(driver::StackBackward<Real>& stack, const plan::Plan& plan, 
   }
 }
 
-// As the products of a backward pass read them, which have no paths.
-template <class Real>
-std::vector<driver::CellWeights<Real>> weights_backward(const plan::Problem& problem, std::vector<CellArrays>& arrays) {
-  if (static_cast<index_t>(arrays.size()) != problem.states()) {
-    throw std::invalid_argument("weights: one entry is needed per layer and direction");
-  }
-  const index_t rows = gate_count * problem.cell_size;
-  std::vector<driver::CellWeights<Real>> weights;
-  weights.reserve(arrays.size());
-  for (CellArrays& from : arrays) {
-    const index_t columns = problem.layer_input_size(static_cast<index_t>(weights.size()) / problem.num_directions);
-    driver::CellWeights<Real> cell;
-    cell.input = matrix_view<Real>(array_of(from.input, "w_ih"), rows, columns, "w_ih");
-    if (!blas::readable(cell.input)) {
-      from.input = py::array_t<Real, py::array::c_style | py::array::forcecast>(from.input);
-      cell.input = matrix_view<Real>(array_of(from.input, "w_ih"), rows, columns, "w_ih");
-    }
-    cell.hidden = matrix_view<Real>(array_of(from.hidden, "w_hh"), rows, problem.output_size, "w_hh");
-    cell.projection = projection_of<Real>(problem, from.projection);
-    cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
-    cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
-    cell.peephole = peephole_of<Real>(problem, from.peephole);
-    weights.push_back(cell);
-  }
-  return weights;
-}
-
 template <class Real>
 py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wanted, index_t repetitions) {
   const plan::Plan plan = plan_of(call, dtype_of<Real>);
@@ -195,7 +169,10 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wante
     forward_weights.emplace(plan, call.weights);
     stack.forward_weights = forward_weights->data();
   }
-  const std::vector<driver::CellWeights<Real>> weights = weights_backward<Real>(problem, call.weights.cells);
+  std::vector<driver::CellWeights<Real>> weights = views_of<Real>(problem, call.weights.cells);
+  for (std::size_t k = 0; k < weights.size(); ++k) {  // the products of a backward pass have no paths
+    if (!blas::readable(weights[k].input)) copy_matrix<Real>(call.weights.cells[k].input, weights[k].input);
+  }
   stack.weights = weights.data();
   if (!wanted.workspace.is_none()) {
     py::array workspace = array_of(wanted.workspace, "workspace");

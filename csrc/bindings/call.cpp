@@ -4,17 +4,11 @@
 #include <string>
 
 #include "bindings/results.hpp"
+#include "bindings/weights.hpp"
 #include "common/checked_size.hpp"
 #include "common/default_threads.hpp"
 
 namespace lstm_native::bindings {
-template <class Real>
-MatrixView<const Real> projection_of(const plan::Problem& problem, const py::object& array) {
-  if (array.is_none() == problem.projects()) throw std::invalid_argument("w_hr: not as the sizes say");
-  if (array.is_none()) return {};
-  return matrix_view<Real>(array_of(array, "w_hr"), problem.output_size, problem.cell_size, "w_hr");
-}
-
 namespace {
 
 // How far apart elements of the time axis and of the batch axis are: 0 for the time axis of a packed sequence.
@@ -33,31 +27,13 @@ Strides strides_of(const py::array& array, bool batch_first, index_t element_byt
   return batch_first ? Strides{strides.row, strides.time} : strides;
 }
 
-void require_cells(const plan::Problem& problem, std::size_t count) {
-  if (static_cast<index_t>(count) != problem.states()) {
-    throw std::invalid_argument("weights: one entry is needed per layer and direction");
-  }
-}
-
-template <class Real>
-const std::vector<driver::CellWeights<Real>>& packed_cells(const plan::Plan& plan, const PackedWeights& packed) {
-  const plan::StackSizes& sizes = packed.sizes();
-  const plan::Problem& problem = plan.problem;
-  if (packed.dtype() != dtype_of<Real>) throw std::invalid_argument("input: not of the packed weights' dtype");
-  if (sizes.input_size != problem.input_size || sizes.cell_size != problem.cell_size ||
-      sizes.output_size != problem.output_size || sizes.num_layers != problem.num_layers ||
-      sizes.num_directions != problem.num_directions) {
-    throw std::invalid_argument("input, states: not of the packed weights' sizes");
-  }
-  if (packed.has_peepholes() != problem.has_peepholes()) throw std::invalid_argument("peephole: not as the cell says");
-  return packed.cells<Real>();
-}
-
 // Of one array, every path can read all matrices where they are.
 template <class Real>
 std::vector<driver::CellWeights<Real>> flat_cells(const plan::Plan& plan, const CallWeights& weights) {
   const plan::Problem& problem = plan.problem;
-  require_cells(problem, weights.offsets->size());
+  if (static_cast<index_t>(weights.offsets->size()) != problem.states()) {
+    throw std::invalid_argument("weights: one entry is needed per layer and direction");
+  }
   const py::array array = array_of(weights.flat, "w");
   if (!py::isinstance<py::array_t<Real, py::array::c_style>>(array)) throw std::invalid_argument("w: unexpected dtype");
   const Real* data = read_only<Real>(array);
@@ -90,60 +66,28 @@ std::vector<driver::CellWeights<Real>> flat_cells(const plan::Plan& plan, const 
   return cells;
 }
 
-// A matrix that its path can't read is replaced by a copy for the time of the call.
-template <class Real>
-MatrixView<const Real> readable_matrix(py::object& object, index_t columns, plan::WeightPath path, const char* name) {
-  const py::array array = array_of(object, name);
-  const index_t rows = array.ndim() == 2 ? array.shape(0) : 0;
-  const MatrixView<const Real> view = matrix_view<Real>(array, rows, columns, name);
-  if (driver::reads_in_place(path, view)) return view;
-  object = py::array_t<Real, py::array::c_style | py::array::forcecast>(array);  // throws where memory is short
-  return matrix_view<Real>(py::reinterpret_borrow<py::array>(object), rows, columns, name);
-}
-
-template <class Real>
-std::vector<driver::CellWeights<Real>> plain_cells(const plan::Plan& plan, std::vector<CellArrays>& arrays) {
-  const plan::Problem& problem = plan.problem;
-  require_cells(problem, arrays.size());
-  const index_t rows = gate_count * problem.cell_size;
-  std::vector<driver::CellWeights<Real>> cells;
-  cells.reserve(arrays.size());
-  for (CellArrays& from : arrays) {
-    const plan::LayerPlan& layer = plan.layer(static_cast<index_t>(cells.size()) / problem.num_directions);
-    driver::CellWeights<Real> cell;
-    cell.input = readable_matrix<Real>(from.input, layer.work.input_size, layer.input_path, "w_ih");
-    cell.hidden = readable_matrix<Real>(from.hidden, problem.output_size, layer.hidden_path, "w_hh");
-    if (cell.input.rows != rows || cell.hidden.rows != rows) throw std::invalid_argument("weights: unexpected rows");
-    cell.projection = projection_of<Real>(problem, from.projection);
-    if (problem.projects() && !driver::reads_in_place(layer.projection_path, cell.projection)) {
-      from.projection = py::array_t<Real, py::array::c_style | py::array::forcecast>(from.projection);
-      cell.projection = projection_of<Real>(problem, from.projection);
-    }
-    cell.input_bias = optional_vector_view<Real>(from.input_bias, rows, "b_ih");
-    cell.hidden_bias = optional_vector_view<Real>(from.hidden_bias, rows, "b_hh");
-    cell.peephole = peephole_of<Real>(problem, from.peephole);
-    cells.push_back(cell);
-  }
-  return cells;
-}
-
-template <class Real>
-index_t copied_elements(const plan::Plan& plan, const std::vector<CellArrays>& cells) {
-  index_t copied = 0;
-  index_t state = 0;
-  for (const CellArrays& cell : cells) {
-    const plan::LayerPlan& layer = plan.layer(state++ / plan.problem.num_directions);
-    const auto count = [&](const py::object& object, index_t columns, plan::WeightPath path) {
-      const py::array array = array_of(object, "weights");
-      const auto view = matrix_view<Real>(array, gate_count * plan.problem.cell_size, columns, "weights");
-      if (!driver::reads_in_place(path, view)) copied += array.size();
+// Calls with(array, view) for the matrices that their paths can't read where they are.
+template <class Real, class With>
+void for_each_unreadable(const plan::Plan& plan, std::vector<CellArrays>& arrays,
+                         std::vector<driver::CellWeights<Real>>& views, const With& with) {
+  for (std::size_t k = 0; k < arrays.size(); ++k) {
+    const plan::LayerPlan& layer = plan.layer(static_cast<index_t>(k) / plan.problem.num_directions);
+    const auto check = [&](plan::WeightPath path, py::object& array, MatrixView<const Real>& view) {
+      if (view.data != nullptr && !driver::reads_in_place(path, view)) with(array, view);
     };
-    count(cell.input, layer.work.input_size, layer.input_path);
-    count(cell.hidden, plan.problem.output_size, layer.hidden_path);
-    if (!plan.problem.projects()) continue;
-    const auto view = projection_of<Real>(plan.problem, cell.projection);
-    if (!driver::reads_in_place(layer.projection_path, view)) copied += view.rows * view.columns;
+    check(layer.input_path, arrays[k].input, views[k].input);
+    check(layer.hidden_path, arrays[k].hidden, views[k].hidden);
+    check(layer.projection_path, arrays[k].projection, views[k].projection);
   }
+}
+
+template <class Real>
+index_t copied_bytes_of(const plan::Plan& plan, std::vector<CellArrays>& arrays) {
+  index_t copied = 0;
+  auto views = views_of<Real>(plan.problem, arrays);
+  for_each_unreadable<Real>(plan, arrays, views, [&](const py::object&, const MatrixView<const Real>& view) {
+    copied += view.rows * view.columns * static_cast<index_t>(sizeof(Real));
+  });
   return copied;
 }
 
@@ -165,19 +109,13 @@ void require_countable(std::initializer_list<index_t> shape, const char* name) {
 
 }  // namespace
 
-template <class Real>
-const Real* peephole_of(const plan::Problem& problem, py::object& array) {
-  if (array.is_none() == problem.has_peepholes()) throw std::invalid_argument("peephole: not as the cell says");
-  return optional_contiguous_vector<Real>(array, peephole_count * problem.cell_size, "peephole");
-}
-
 Call call_of(py::handle call) {
   static const Field problem("problem"), input("input"), h_0("h_0"), c_0("c_0"), weights("weights"),
       batch_first("batch_first");
   CallWeights given;
   given.owner = weights.of(call);
-  if (py::isinstance<PackedWeights>(given.owner)) {
-    given.packed = &py::cast<const PackedWeights&>(given.owner);
+  if (py::isinstance<driver::PackedWeights>(given.owner)) {
+    given.packed = &py::cast<const driver::PackedWeights&>(given.owner);
   } else {
     given.cells = cells_of(given.owner);
   }
@@ -198,9 +136,9 @@ plan::Plan plan_of(Call& call, Dtype dtype, bool to_run) {
   }
   if (problem.threads == 0) problem.threads = default_threads();
   const Strides strides = strides_of(call.input, call.batch_first, static_cast<index_t>(dtype));
-  const PackedWeights* weights = call.weights.packed;
-  const plan::Storage storage{dtype, weights == nullptr ? plan::WeightDtype::native : weights->weight_dtype(),
-                              weights != nullptr, strides.time, strides.row};
+  const driver::PackedWeights* weights = call.weights.packed;
+  const int format = weights == nullptr ? 0 : weights->format();
+  const plan::Storage storage{dtype, format, weights != nullptr, strides.time, strides.row};
   return {std::move(problem), storage, to_run};
 }
 
@@ -241,21 +179,25 @@ NewSequence<Real>::NewSequence(const SequenceShape& shape, const char* name)
 template <class Real>
 CellViews<Real>::CellViews(const plan::Plan& plan, CallWeights& weights) {
   if (weights.packed != nullptr) {
-    packed_ = &packed_cells<Real>(plan, *weights.packed);
-  } else {
-    own_ = weights.offsets != nullptr ? flat_cells<Real>(plan, weights) : plain_cells<Real>(plan, weights.cells);
+    data_ = weights.packed->cells_for<Real>(plan.problem);
+    return;
   }
+  if (weights.offsets != nullptr) {
+    own_ = flat_cells<Real>(plan, weights);
+  } else {
+    own_ = views_of<Real>(plan.problem, weights.cells);
+    for_each_unreadable<Real>(plan, weights.cells, own_, &copy_matrix<Real>);
+  }
+  data_ = own_.data();
 }
 
-index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights) {
-  return plan.storage.dtype == Dtype::float32
-             ? copied_elements<float>(plan, weights.cells) * static_cast<index_t>(sizeof(float))
-             : copied_elements<double>(plan, weights.cells) * static_cast<index_t>(sizeof(double));
+index_t copied_bytes(const plan::Plan& plan, CallWeights& weights) {
+  if (weights.packed != nullptr) return 0;
+  return plan.storage.dtype == Dtype::float32 ? copied_bytes_of<float>(plan, weights.cells)
+                                              : copied_bytes_of<double>(plan, weights.cells);
 }
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                        \
-  template const Real* peephole_of<Real>(const plan::Problem&, py::object&);                                 \
-  template MatrixView<const Real> projection_of<Real>(const plan::Problem&, const py::object&);              \
   template struct NewSequence<Real>;                                                                         \
   template SequenceView<const Real> sequence_of<Real>(const SequenceShape&, const py::array&, const char*);  \
   template StateView<const Real> states_of<Real>(const plan::Plan&, const py::array&, index_t, const char*); \

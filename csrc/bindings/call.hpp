@@ -9,7 +9,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/description.hpp"
-#include "bindings/weights.hpp"
+#include "driver/packed_weights.hpp"
 #include "plan/plan.hpp"
 #include "rng/dropout.hpp"
 
@@ -20,7 +20,7 @@ using CellOffsets = std::array<index_t, 6>;
 
 // Packed, or an array each, or all in one flat array in C order.
 struct CallWeights {
-  const PackedWeights* packed = nullptr;
+  const driver::PackedWeights* packed = nullptr;
   std::vector<CellArrays> cells;
   py::object flat;
   const std::vector<CellOffsets>* offsets = nullptr;  // in the flat array
@@ -54,15 +54,6 @@ SequenceView<const Real> sequence_of(const SequenceShape& shape, const py::array
 template <class Real>
 StateView<const Real> states_of(const plan::Plan& plan, const py::array& array, index_t units, const char* name);
 
-// A cell's peepholes, null where it has none; copied where the array has gaps. std::invalid_argument unless the array
-// is there if the problem's cell has them.
-template <class Real>
-const Real* peephole_of(const plan::Problem& problem, py::object& array);
-
-// A cell's W_hr, absent where there is no projection. std::invalid_argument unless it is there if the problem projects.
-template <class Real>
-MatrixView<const Real> projection_of(const plan::Problem& problem, const py::object& array);
-
 // A new array for a sequence, and its view. Not initialised.
 template <class Real>
 struct NewSequence {
@@ -77,14 +68,14 @@ template <class Real>
 class CellViews {
  public:
   CellViews(const plan::Plan& plan, CallWeights& weights);
-  const driver::CellWeights<Real>* data() const { return packed_ == nullptr ? own_.data() : packed_->data(); }
+  const driver::CellWeights<Real>* data() const { return data_; }
 
  private:
-  const std::vector<driver::CellWeights<Real>>* packed_ = nullptr;
   std::vector<driver::CellWeights<Real>> own_;
+  const driver::CellWeights<Real>* data_;
 };
 
 // Bytes of the matrices that it would copy.
-index_t copied_bytes(const plan::Plan& plan, const CallWeights& weights);
+index_t copied_bytes(const plan::Plan& plan, CallWeights& weights);
 
 }  // namespace lstm_native::bindings

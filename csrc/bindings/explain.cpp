@@ -5,6 +5,7 @@
 #include "bindings/register.hpp"
 #include "common/checked_size.hpp"
 #include "common/default_threads.hpp"
+#include "kernels/dispatch.hpp"
 #include "plan/scratch.hpp"
 
 namespace lstm_native::bindings {
@@ -50,6 +51,8 @@ py::dict describe(const plan::Plan& plan, index_t copied) {
   py::dict explained;
   const kernels::WeightFormat& format = plan::format_of(plan);
   explained["isa"] = plan.kernels.isa;
+  explained["format"] = format.name;
+  explained["expected_error"] = format.expected_error;
   explained["instructions"] = format.instructions;
   explained["weight_bytes"] = format.bytes;
   explained["columns_at_once"] = format.columns_at_once;
@@ -78,7 +81,9 @@ py::dict explain_sizes(py::handle described, bool batch_first, int element_bytes
   if (problem.threads == 0) problem.threads = default_threads();
   plan::Storage storage{element_bytes == 4 ? Dtype::float32 : Dtype::float64};
   storage.packed_weights = !format.is_none();
-  if (storage.packed_weights) storage.weight_dtype = plan::weight_dtype_named(py::cast<std::string>(format));
+  if (storage.packed_weights) {
+    storage.format = plan::format_named(kernels::in_use(), storage.dtype, py::cast<std::string>(format));
+  }
   storage.input_time_stride = checked_product({problem.input_size, batch_first ? 1 : problem.batch});
   storage.input_row_stride = checked_product({problem.input_size, batch_first ? problem.seq_len : 1});
   return describe(plan::Plan(std::move(problem), storage, /*to_run=*/false), /*copied=*/0);

@@ -36,11 +36,11 @@ py::object lstm(py::handle input, py::handle states, py::handle weights, const p
   const bool bidirectional = PyTuple_GET_ITEM(form.ptr(), 1) == Py_True;
   const bool batch_first = PyTuple_GET_ITEM(form.ptr(), 2) == Py_True;
   Call call = call_with(input, states, batch_first);
-  const bool packed = py::isinstance<PackedWeights>(weights);
+  const bool packed = py::isinstance<driver::PackedWeights>(weights);
   const plan::StackSizes sizes = packed ? take_packed(call, weights, num_layers, bidirectional)
                                         : take_plain(call, weights, num_layers, bidirectional);
   call.about.problem = plan::problem_of(sizes, extent_of(call, ragged), /*dropout=*/0.0, threads);
-  if (packed) call.about.problem.cells = call.weights.packed->cell();
+  if (packed) call.about.problem.cells = call.weights.packed->specs();
   const ForwardResults results = forward(std::move(call));
   return py::make_tuple(results.output, results.h_n, results.c_n);
 }
@@ -78,7 +78,7 @@ plan::Extent extent_of(const Call& call, py::handle ragged) {
 }
 
 plan::StackSizes take_packed(Call& call, py::handle packed, index_t num_layers, bool bidirectional) {
-  call.weights.packed = &py::cast<const PackedWeights&>(packed);
+  call.weights.packed = &py::cast<const driver::PackedWeights&>(packed);
   call.weights.owner = py::reinterpret_borrow<py::object>(packed);
   const plan::StackSizes& sizes = call.weights.packed->sizes();
   if (sizes.num_layers != num_layers || sizes.num_directions != (bidirectional ? 2 : 1)) refuse("num_layers");

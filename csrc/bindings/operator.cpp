@@ -32,7 +32,7 @@ class Operator {
   py::tuple run(py::handle input, py::handle states, py::handle weights, py::handle given, bool training,
                 int threads) const {
     Call call = call_with(input, states, batch_first_);
-    if (py::isinstance<PackedWeights>(weights)) {
+    if (py::isinstance<driver::PackedWeights>(weights)) {
       take_packed(call, weights, sizes_.num_layers, sizes_.num_directions == 2);
     } else {
       py::array flat = array_of(weights, "w");

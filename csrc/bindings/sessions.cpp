@@ -13,7 +13,6 @@
 #include "bindings/fast_path.hpp"
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
-#include "bindings/weights.hpp"
 #include "common/default_threads.hpp"
 
 namespace lstm_native::bindings {
@@ -96,7 +95,7 @@ class Sessions {
       : packed_(std::move(packed)),
         follows_default_(threads == 0),
         places_(capacity),
-        sessions_(make(py::cast<const PackedWeights&>(packed_), capacity,
+        sessions_(make(py::cast<const driver::PackedWeights&>(packed_), capacity,
                        follows_default_ ? default_threads() : threads, cells_of_directions(cell))) {}
 
   index_t open() {
@@ -160,14 +159,13 @@ class Sessions {
  private:
   using Either = std::variant<driver::Sessions<float>, driver::Sessions<double>>;
 
-  static Either make(const PackedWeights& packed, index_t capacity, int threads, const std::array<CellSpec, 2>& cells) {
-    const plan::Problem problem = problem_of_step(packed, /*batch=*/1, threads, cells);
+  static Either make(const driver::PackedWeights& packed, index_t capacity, int threads,
+                     const std::array<CellSpec, 2>& cells) {
+    const plan::Problem problem = packed.step_problem(/*batch=*/1, threads, cells);
     if (packed.dtype() == Dtype::float32) {
-      return Either(std::in_place_type<driver::Sessions<float>>, problem, packed.weight_dtype(),
-                    packed.cells<float>().data(), capacity);
+      return Either(std::in_place_type<driver::Sessions<float>>, problem, packed, capacity);
     }
-    return Either(std::in_place_type<driver::Sessions<double>>, problem, packed.weight_dtype(),
-                  packed.cells<double>().data(), capacity);
+    return Either(std::in_place_type<driver::Sessions<double>>, problem, packed, capacity);
   }
 
   template <class Real>

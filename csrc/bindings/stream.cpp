@@ -13,7 +13,6 @@
 #include "bindings/description.hpp"
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
-#include "bindings/weights.hpp"
 #include "common/default_threads.hpp"
 
 namespace lstm_native::bindings {
@@ -46,8 +45,8 @@ class Stream {
   Stream(py::object packed, index_t batch, int threads, const py::object& cell)
       : packed_(std::move(packed)),
         follows_default_(threads == 0),
-        stream_(make(py::cast<const PackedWeights&>(packed_), batch, follows_default_ ? default_threads() : threads,
-                     cells_of_directions(cell))) {}
+        stream_(make(py::cast<const driver::PackedWeights&>(packed_), batch,
+                     follows_default_ ? default_threads() : threads, cells_of_directions(cell))) {}
 
   // x: (batch, input_size), or (steps, batch, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle x, py::handle out, bool several) {
@@ -115,14 +114,13 @@ class Stream {
  private:
   using Either = std::variant<driver::Stream<float>, driver::Stream<double>>;
 
-  static Either make(const PackedWeights& packed, index_t batch, int threads, const std::array<CellSpec, 2>& cells) {
-    const plan::Problem problem = problem_of_step(packed, batch, threads, cells);
+  static Either make(const driver::PackedWeights& packed, index_t batch, int threads,
+                     const std::array<CellSpec, 2>& cells) {
+    const plan::Problem problem = packed.step_problem(batch, threads, cells);
     if (packed.dtype() == Dtype::float32) {
-      return Either(std::in_place_type<driver::Stream<float>>, problem, packed.weight_dtype(),
-                    packed.cells<float>().data());
+      return Either(std::in_place_type<driver::Stream<float>>, problem, packed);
     }
-    return Either(std::in_place_type<driver::Stream<double>>, problem, packed.weight_dtype(),
-                  packed.cells<double>().data());
+    return Either(std::in_place_type<driver::Stream<double>>, problem, packed);
   }
 
   template <class Real>

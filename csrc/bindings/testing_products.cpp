@@ -9,7 +9,7 @@
 #include "bindings/register.hpp"
 #include "common/aligned_buffer.hpp"
 #include "kernels/dispatch.hpp"
-#include "plan/packed_weights.hpp"
+#include "plan/packed_layout.hpp"
 #include "plan/plan.hpp"
 
 namespace py = pybind11;
@@ -25,19 +25,19 @@ Array project_in_8_bits(const Array& rows, const Array& weights, const std::stri
     throw std::invalid_argument("rows, weights: unexpected shapes");
   }
   const kernels::KernelTable& table = kernels::find(isa);
-  const auto& step_kernels = plan::step_kernels_of<float>(table, plan::weight_dtype_named(format));
+  const auto& step_kernels = table.float32.formats[plan::format_named(table, Dtype::float32, format)];
   const index_t count = rows.shape(0);
   const index_t size = rows.shape(1);
   const index_t units = weights.shape(0) / gate_count;
-  const plan::PackedForm form{table.vector_bytes / index_t{sizeof(float)}, step_kernels.format};
-  const index_t blocks = (units + form.lanes - 1) / form.lanes;
-  const index_t row_elements = blocks * gate_count * form.lanes;
+  const kernels::WeightFormat& of = step_kernels.format;
+  const index_t blocks = plan::blocks_of(of, weights.shape(0));
+  const index_t row_elements = blocks * gate_count * of.lanes;
 
   const MatrixView<const float> matrix{weights.data(), weights.shape(0), size, size, 1};
-  const index_t block_bytes = plan::block_bytes(form, size);
+  const index_t block_bytes = plan::block_bytes(of, size);
   const AlignedBuffer packed(blocks * block_bytes);
   for (index_t block = 0; block < blocks; ++block) {
-    plan::pack_block_in_8_bits(matrix, form, block, packed.data() + block * block_bytes);
+    plan::pack_block(step_kernels, matrix, plan::RowOrder::gates, block, packed.data() + block * block_bytes);
   }
   const std::vector<float> bias(static_cast<std::size_t>(row_elements));
   std::vector<float> sums(static_cast<std::size_t>(count * row_elements));
@@ -46,7 +46,6 @@ Array project_in_8_bits(const Array& rows, const Array& weights, const std::stri
     table_of_rows[static_cast<std::size_t>(r)].input = rows.data() + r * size;
     table_of_rows[static_cast<std::size_t>(r)].pre_activations = sums.data() + r * row_elements;
   }
-  const kernels::WeightFormat& of = step_kernels.format;
   const index_t stride = 64 + of.input_terms * ((size * of.vector_bytes + 63) / 64 * 64);
   const AlignedBuffer vectors(count * stride);
   kernels::StepForward<float> step;
@@ -65,7 +64,7 @@ Array project_in_8_bits(const Array& rows, const Array& weights, const std::stri
   for (index_t r = 0; r < count; ++r) {
     for (index_t gate = 0; gate < gate_count; ++gate) {
       for (index_t unit = 0; unit < units; ++unit) {
-        const index_t place = (unit / form.lanes * gate_count + gate) * form.lanes + unit % form.lanes;
+        const index_t place = (unit / of.lanes * gate_count + gate) * of.lanes + unit % of.lanes;
         result.mutable_at(r, gate * units + unit) = sums[static_cast<std::size_t>(r * row_elements + place)];
       }
     }

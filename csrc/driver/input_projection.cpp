@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "blas/blas.hpp"
-#include "plan/packed_weights.hpp"
+#include "plan/packed_layout.hpp"
 
 namespace lstm_native::driver {
 namespace {
@@ -108,7 +108,7 @@ void project_block_by_block(const Share<Real>& share, index_t row_count) {
   advance(share.blocks.begin);
   for (index_t block = share.blocks.begin; block < share.blocks.end; ++block) {
     if (share.watch.stops(panel_work)) return;
-    plan::pack_block(weights, plan.lanes, block, panel);
+    plan::pack_block(plan::step_kernels_of<Real>(plan), weights, plan::RowOrder::gates, block, panel);
     projection.bias = bias_panel(share.direction) + block * plan.block_elements();
     if (!project_with(share, row_count, projection)) return;
     advance(1);

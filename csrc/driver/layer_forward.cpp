@@ -6,7 +6,7 @@
 #include "driver/hidden_projection.hpp"
 #include "driver/input_projection.hpp"
 #include "driver/layer_share.hpp"
-#include "plan/packed_weights.hpp"
+#include "plan/packed_layout.hpp"
 
 namespace lstm_native::driver {
 namespace {
@@ -53,24 +53,25 @@ template <class Real>
 void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
   index_t turn = 0;
   const auto mine = [&] { return turn++ % team.size == team.index; };
-  const plan::PackedForm gates{plan.lanes, {static_cast<index_t>(sizeof(Real))}};
-  const auto pack = [&](const MatrixView<const Real>& matrix, const plan::PackedForm& form, Real* to) {
-    for (index_t block = 0; block < form.blocks(matrix.rows); ++block) {
-      if (watch.stops(matrix.columns * plan.block_elements())) return;
-      if (mine()) plan::pack_block(matrix, form, block, to + block * matrix.columns * plan.block_elements());
+  const kernels::StepKernels<Real>& kernels = plan::step_kernels_of<Real>(plan);
+  const auto pack = [&](const MatrixView<const Real>& matrix, plan::RowOrder order, Real* to) {
+    for (index_t block = 0; block < plan::blocks_of(kernels.format, matrix.rows); ++block) {
+      const index_t elements = matrix.columns * plan.block_elements();
+      if (watch.stops(elements)) return;
+      if (mine()) plan::pack_block(kernels, matrix, order, block, to + block * elements);
     }
   };
   for (index_t d = 0; d < plan.problem.num_directions; ++d) {
     const DirectionForward<Real>& direction = layer.directions[d];
     if (layer.plan->input_path == WeightPath::packed_per_call && !direction.input_block_by_block) {
-      pack(direction.weights.input, gates, direction.packed_input);
+      pack(direction.weights.input, plan::RowOrder::gates, direction.packed_input);
     }
     if (layer.plan->hidden_path == WeightPath::packed_per_call) {
-      pack(direction.weights.hidden, gates, direction.packed_hidden);
+      pack(direction.weights.hidden, plan::RowOrder::gates, direction.packed_hidden);
     }
     if (direction.cell_outputs.data != nullptr) {
       if (layer.plan->projection_path == WeightPath::packed_per_call) {
-        pack(direction.weights.projection, gates.with(plan::RowOrder::consecutive), direction.packed_projection);
+        pack(direction.weights.projection, plan::RowOrder::consecutive, direction.packed_projection);
       }
       if (d == 0 && mine()) std::fill_n(direction.projection_bias, plan.projected_elements(), Real{0});
     }

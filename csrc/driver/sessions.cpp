@@ -28,10 +28,8 @@ void for_each_state(const std::vector<index_t>& places, index_t layers, index_t 
 }  // namespace
 
 template <class Real>
-Sessions<Real>::Sessions(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights,
-                         index_t capacity)
+Sessions<Real>::Sessions(const plan::Problem& problem, const PackedWeights& weights, index_t capacity)
     : problem_(problem),
-      weight_dtype_(weight_dtype),
       weights_(weights),
       hidden_(elements(capacity, problem.num_layers, problem.output_size)),
       cell_(elements(capacity, problem.num_layers, problem.cell_size)) {}
@@ -45,7 +43,7 @@ Stream<Real>& Sessions<Real>::stream_of(index_t rows) {
   } else {
     plan::Problem problem = problem_;
     problem.batch = rows;
-    auto stream = std::make_unique<Stream<Real>>(problem, weight_dtype_, weights_);
+    auto stream = std::make_unique<Stream<Real>>(problem, weights_);
     if (streams_.size() == most_streams) streams_.pop_back();
     streams_.push_front(std::move(stream));
   }

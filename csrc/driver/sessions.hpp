@@ -9,13 +9,12 @@
 
 namespace lstm_native::driver {
 
-// Not for use by several threads at once. `weights` are packed, of one direction, and outlive the sessions.
+// Not for use by several threads at once. The weights have one direction, and outlive the sessions.
 template <class Real>
 class Sessions {
  public:
   // problem: one step of one row.
-  Sessions(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights,
-           index_t capacity);
+  Sessions(const plan::Problem& problem, const PackedWeights& weights, index_t capacity);
 
   // A stream whose rows are the sessions at these places, with their states. It stays valid until the next call.
   Stream<Real>& gather(const std::vector<index_t>& places);
@@ -37,8 +36,7 @@ class Sessions {
   Stream<Real>& stream_of(index_t rows);
 
   plan::Problem problem_;
-  plan::WeightDtype weight_dtype_;
-  const CellWeights<Real>* weights_;
+  const PackedWeights& weights_;
   std::vector<Real> hidden_;
   std::vector<Real> cell_;
   std::list<std::unique_ptr<Stream<Real>>> streams_;  // of different numbers of rows, the last used first

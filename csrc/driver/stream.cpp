@@ -15,16 +15,16 @@ SequenceView<const Real> contiguous(const plan::Problem& problem, const Real* in
 }  // namespace
 
 template <class Real>
-Stream<Real>::Runner::Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype)
-    : plan(problem, {dtype_of<Real>, weight_dtype, /*packed_weights=*/true}),
+Stream<Real>::Runner::Runner(const plan::Problem& problem, int format)
+    : plan(problem, {dtype_of<Real>, format, /*packed_weights=*/true}),
       scratch(plan, plan::ScratchNeeds(plan), /*pool=*/nullptr),
       place(plan) {}
 
 template <class Real>
-Stream<Real>::Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights)
-    : weight_dtype_(weight_dtype),
-      weights_(weights),
-      one_step_(problem, weight_dtype),
+Stream<Real>::Stream(const plan::Problem& problem, const PackedWeights& weights)
+    : weights_(weights.cells_for<Real>(problem)),
+      format_(weights.format()),
+      one_step_(problem, weights.format()),
       hidden_elements_(checked_product({problem.num_layers, problem.batch, problem.output_size})),
       cell_elements_(checked_product({problem.num_layers, problem.batch, problem.cell_size})),
       hidden_{AlignedBuffer(hidden_elements_ * static_cast<index_t>(sizeof(Real))),
@@ -41,7 +41,7 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output, int most_
     plan::Problem longer = problem();
     longer.seq_len = steps;
     several_steps_.reset();
-    several_steps_.emplace(longer, weight_dtype_);
+    several_steps_.emplace(longer, format_);
   }
   Runner& runner = steps == 1 ? one_step_ : *several_steps_;
   const plan::Problem& sizes = runner.plan.problem;

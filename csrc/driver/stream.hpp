@@ -4,16 +4,17 @@
 #include <optional>
 
 #include "common/aligned_buffer.hpp"
+#include "driver/packed_weights.hpp"
 #include "driver/stack_forward.hpp"
 
 namespace lstm_native::driver {
 
-// Not for use by several threads at once. `weights` are packed, of one direction, and outlive the stream.
+// Not for use by several threads at once. The weights have one direction, and outlive the stream.
 template <class Real>
 class Stream {
  public:
-  // problem: its seq_len is that of step(), 1.
-  Stream(const plan::Problem& problem, plan::WeightDtype weight_dtype, const CellWeights<Real>* weights);
+  // problem: one step.
+  Stream(const plan::Problem& problem, const PackedWeights& weights);
 
   // input (steps, batch, input_size) and output (steps, batch, output_size) are contiguous and do not overlap.
   // Allocates where `steps` is neither 1 nor that of the last call with more than 1. Where the interruption is
@@ -31,7 +32,7 @@ class Stream {
  private:
   // What a call of so many steps needs.
   struct Runner {
-    Runner(const plan::Problem& problem, plan::WeightDtype weight_dtype);
+    Runner(const plan::Problem& problem, int format);
     plan::Plan plan;
     plan::Scratch<Real> scratch;
     MeetingPlace place;
@@ -39,8 +40,8 @@ class Stream {
 
   static Real* memory_of(const AlignedBuffer& buffer) { return reinterpret_cast<Real*>(buffer.data()); }
 
-  plan::WeightDtype weight_dtype_;
   const CellWeights<Real>* weights_;
+  int format_;
   Runner one_step_;
   std::optional<Runner> several_steps_;
   index_t hidden_elements_, cell_elements_;

@@ -89,20 +89,51 @@ struct PackRows {
   index_t to_stride = 0;
 };
 
+// One unit block of a matrix, packed by the format's own order from the rows that its lanes hold.
+template <class Real>
+struct PackBlock {
+  const Real* from = nullptr;  // the matrix
+  index_t row_stride = 0;
+  index_t column_stride = 0;
+  index_t columns = 0;
+  index_t first_row[gate_count]{};  // of each gate's lanes
+  index_t row_count[gate_count]{};  // at most the lanes
+  void* to = nullptr;               // overwritten, with zeros past the rows and columns
+};
+
+// The reverse, for the row in one lane: to is (columns), contiguous.
+template <class Real>
+struct UnpackRow {
+  const void* block = nullptr;
+  index_t gate = 0;
+  index_t lane = 0;
+  index_t columns = 0;
+  Real* to = nullptr;
+};
+
 // How a packed weight matrix is stored, and what it is multiplied with.
 struct WeightFormat {
+  const char* name = "";
   index_t bytes = 0;             // of one weight
+  index_t lanes = 0;             // units of a block
   index_t columns_of_group = 1;  // that are side by side in a lane
   index_t scale_bytes = 0;       // beside the weights, of each gate of a unit
   index_t vector_bytes = 0;      // of a column of an input or a hidden state once rounded; 0: they are used as they are
   index_t input_terms = 1;       // vectors that an input is rounded to, whose products are added
   index_t columns_at_once = 1;   // that one instruction multiplies and adds in a lane
   const char* instructions = "";  // that multiply
+  // What can be packed: finite numbers only, or all but those that are finite and at least infinite_from.
+  bool finite_only = false;
+  float infinite_from = __builtin_huge_valf();
+  index_t most_columns = 0;     // 0: any number
+  double expected_error = 0.0;  // of results, relative: by `make accuracy`
 };
 
 template <class Real>
 struct StepKernels {
   WeightFormat format;
+  void (*pack)(const PackBlock<Real>&) = nullptr;
+  void (*unpack)(const UnpackRow<Real>&) = nullptr;
   // pre_activations = bias + W_ih x_t, packed, for all rows of the call.
   void (*project)(const StepForward<Real>&) = nullptr;
   void (*step)(const StepForward<Real>&) = nullptr;
@@ -110,12 +141,8 @@ struct StepKernels {
 
 template <class Real>
 struct KernelsOf {
-  StepKernels<Real> native;             // weights of type Real
-  StepKernels<Real> float16;            // weights in 16 bits, sums in Real; float only, as all that follow
-  StepKernels<Real> bfloat16;           // the same
-  StepKernels<Real> bfloat16_products;  // inputs and hidden states are rounded, too
-  StepKernels<Real> int8;               // weights and hidden states in 8 bits, inputs in 15; sums in integers
-  StepKernels<Real> int8_products;      // all in 8 bits
+  const StepKernels<Real>* formats;  // the first one stores weights of type Real
+  int format_count;
   void (*product_in_place)(const ProductInPlace<Real>&);
   void (*pack_rows)(const PackRows<Real>&);
   // out[k] = f(in[k]), k in [0, count); in and out may be equal.

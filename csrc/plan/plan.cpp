@@ -27,14 +27,14 @@ Problem checked(Problem problem) {
 
 }  // namespace
 
-WeightDtype weight_dtype_named(const std::string& name) {
-  if (name == "native") return WeightDtype::native;
-  if (name == "float16") return WeightDtype::float16;
-  if (name == "bfloat16") return WeightDtype::bfloat16;
-  if (name == "bfloat16_products") return WeightDtype::bfloat16_products;
-  if (name == "int8") return WeightDtype::int8;
-  if (name == "int8_products") return WeightDtype::int8_products;
-  throw std::invalid_argument("weight_dtype: unexpected name");
+int format_named(const kernels::KernelTable& table, Dtype dtype, const std::string& name) {
+  const auto place_in = [&](const auto& kernels) {
+    const auto* end = kernels.formats + kernels.format_count;
+    const auto* found = std::find_if(kernels.formats, end, [&](const auto& each) { return name == each.format.name; });
+    if (found == end) throw std::invalid_argument("format: unexpected name");
+    return static_cast<int>(found - kernels.formats);
+  };
+  return dtype == Dtype::float32 ? place_in(table.float32) : place_in(table.float64);
 }
 
 Span part_of(index_t total, int parts, int k) {
@@ -78,7 +78,7 @@ LayerWork Plan::work_of(index_t layer) const {
   work.lanes = lanes;
   work.directions = problem.num_directions;
   work.element_bytes = static_cast<index_t>(storage.dtype);
-  const kernels::WeightFormat& format = format_of(kernels, storage.dtype, storage.weight_dtype);
+  const kernels::WeightFormat& format = format_of(kernels, storage);
   work.weight_bytes = format.bytes;
   work.columns_at_once = format.columns_at_once;
   work.input_terms = format.input_terms;

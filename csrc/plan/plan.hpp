@@ -26,16 +26,13 @@ struct Span {
 // The k-th of `parts` nearly equal parts of [0, total).
 Span part_of(index_t total, int parts, int k);
 
-// How packed weights are stored and multiplied, as kernels::KernelsOf lists it.
-enum class WeightDtype { native, float16, bfloat16, bfloat16_products, int8, int8_products };
-
-// std::invalid_argument for any other name.
-WeightDtype weight_dtype_named(const std::string& name);
+// The place of a format among those that the kernels list; std::invalid_argument where none has the name.
+int format_named(const kernels::KernelTable& table, Dtype dtype, const std::string& name);
 
 // How a call's arrays are stored.
 struct Storage {
   Dtype dtype = Dtype::float32;
-  WeightDtype weight_dtype = WeightDtype::native;
+  int format = 0;  // of the weights, a place in kernels::KernelsOf::formats
   bool packed_weights = false;
   index_t input_time_stride = 0;  // of the caller's input, in elements
   index_t input_row_stride = 0;
@@ -109,37 +106,16 @@ const kernels::KernelsOf<Real>& kernels_of(const Plan& plan) {
   return kernels_of<Real>(plan.kernels);
 }
 
-template <class Real>
-const kernels::StepKernels<Real>& step_kernels_of(const kernels::KernelTable& table, WeightDtype weight_dtype) {
-  const kernels::KernelsOf<Real>& kernels = kernels_of<Real>(table);
-  switch (weight_dtype) {
-    case WeightDtype::float16:
-      return kernels.float16;
-    case WeightDtype::bfloat16:
-      return kernels.bfloat16;
-    case WeightDtype::bfloat16_products:
-      return kernels.bfloat16_products;
-    case WeightDtype::int8:
-      return kernels.int8;
-    case WeightDtype::int8_products:
-      return kernels.int8_products;
-    case WeightDtype::native:
-      break;
-  }
-  return kernels.native;
-}
+// Those that read the plan's weights where these are packed by the caller.
 template <class Real>
 const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
-  return step_kernels_of<Real>(plan.kernels, plan.storage.weight_dtype);
+  return kernels_of<Real>(plan).formats[plan.storage.format];
 }
 
-inline const kernels::WeightFormat& format_of(const kernels::KernelTable& table, Dtype dtype,
-                                              WeightDtype weight_dtype) {
-  return dtype == Dtype::float32 ? step_kernels_of<float>(table, weight_dtype).format
-                                 : step_kernels_of<double>(table, weight_dtype).format;
+inline const kernels::WeightFormat& format_of(const kernels::KernelTable& table, const Storage& storage) {
+  return storage.dtype == Dtype::float32 ? table.float32.formats[storage.format].format
+                                         : table.float64.formats[storage.format].format;
 }
-inline const kernels::WeightFormat& format_of(const Plan& plan) {
-  return format_of(plan.kernels, plan.storage.dtype, plan.storage.weight_dtype);
-}
+inline const kernels::WeightFormat& format_of(const Plan& plan) { return format_of(plan.kernels, plan.storage); }
 
 }  // namespace lstm_native::plan

@@ -288,8 +288,7 @@ def _of_sizes(
     problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads, cell=cell)
     stored_in = format_name(stored, computed_in) if packed else None
     plan = core.explain_sizes(problem, batch_first, np.dtype(dtype).itemsize, stored_in)
-    about = (dtype, stored_in or "native")
-    return _explanation(problem, plan, about, () if packed else (_PLAIN_ADVICE,))
+    return _explanation(problem, plan, dtype, () if packed else (_PLAIN_ADVICE,))
 
 
 # Python names the function in its own errors about keywords; the caller knows it by this name.
@@ -297,32 +296,19 @@ _of_sizes.__qualname__ = "explain"
 
 
 def _of_call(call: ForwardCall) -> Explanation:
-    packed = call.weights if isinstance(call.weights, core.PackedWeights) else None
     slow = [
         f"{name} is copied, because its last axis is not contiguous"
         for array, name in ((call.input, "input"), (call.h_0, "h_0"), (call.c_0, "c_0"))
         if has_gaps(array)
     ]
-    if packed is None:
+    if not isinstance(call.weights, core.PackedWeights):
         slow.append(_PLAIN_ADVICE)
     if call.problem.cell.core is not None:
         slow.append("gates of a cell other than the standard one follow the products, unfused")
     plan = core.explain(call)
-    stored_in = "native" if packed is None else packed.format
     dtype: Dtype = "float32" if call.input.dtype == np.float32 else "float64"
-    return _explanation(call.problem, plan, (dtype, stored_in), tuple(slow))
+    return _explanation(call.problem, plan, dtype, tuple(slow))
 
-
-# By `make accuracy`.
-_EXPECTED_ERRORS = {
-    "float32": 8e-7,
-    "float64": 2e-15,
-    "float16": 5e-4,
-    "bfloat16": 4e-3,
-    "bfloat16_products": 5e-3,
-    "int8": 1.7e-2,
-    "int8_products": 1.8e-2,
-}
 
 _PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
 
@@ -368,12 +354,10 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
 def _explanation(
     problem: Problem,
     plan: dict[str, Any],
-    about: tuple[Dtype, str],
+    dtype: Dtype,
     slow_paths: tuple[str, ...],
 ) -> Explanation:
-    """about: the dtype of results, and the format of the weights."""
-    dtype, stored_in = about
-    weight_dtype, compute = dtypes_of_format(stored_in)
+    weight_dtype, compute = dtypes_of_format(plan["format"])
     element_bytes = np.dtype(dtype).itemsize
     sizes, hidden = problem.sizes, problem.sizes.hidden_size
     work = _Work(
@@ -420,7 +404,7 @@ def _explanation(
         weight_dtype=weight_dtype or dtype,
         compute=compute or dtype,
         instructions=plan["instructions"],
-        expected_error=_EXPECTED_ERRORS[dtype if stored_in == "native" else stored_in],
+        expected_error=plan["expected_error"],
         lanes=plan["lanes"],
         tile_rows=plan["tile_rows"],
         threads=plan["threads"],

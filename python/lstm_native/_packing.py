@@ -15,18 +15,15 @@ from lstm_native._extension import core
 from lstm_native._gate_order import IFGO, check_gate_order, reordered
 from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
-from lstm_native._types import ArrayLike, Compute, HalfDtype, WeightDtype
+from lstm_native._types import ArrayLike, Compute, WeightDtype
 from lstm_native._weights import Present, from_sequence, sequence_names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 _WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
-_HALVES: tuple[HalfDtype, ...] = get_args(HalfDtype)
 _COMPUTES: tuple[Compute, ...] = get_args(Compute)
 _ELEMENTS_AT_ONCE = 1 << 18
-# Sums of more products of integers would not fit 32 bits.
-_MOST_INT8_COLUMNS = 1 << 17
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -105,8 +102,8 @@ class PackedWeights:
         arrays: list[RealArray] = []
         for cell, vectors in enumerate(self._vectors):
             w_ih, w_hh, *w_hr = (
-                _transposed(whole) if self.weights_transposed else whole
-                for whole in (_widened(m, self.weight_dtype) for m in self._core.matrices(cell))
+                _transposed(matrix) if self.weights_transposed else matrix
+                for matrix in self._core.matrices(cell)
             )
             arrays += [w_ih, w_hh, *(v.copy() for v in vectors if v is not None), *w_hr]
         return tuple(arrays)
@@ -225,21 +222,16 @@ def pack_weights(
     if order != IFGO:
         weights = [_in_order(of_cell, order) for of_cell in weights]
     dtype = weights[0].input.dtype
-    given = list(weights)
     if stored is not None:
         if dtype != np.float32:
             raise TypeError(
                 f"weight_dtype: expected None for weights of dtype {dtype}, got {stored!r}"
             )
         names = iter(sequence_names(num_layers, bidirectional, present))
-        for index, whole in enumerate(weights):
-            there = {field: array for field, array in whole._asdict().items() if array is not None}
-            narrow = {
-                field: _narrowed(array, stored, name)
-                for (field, array), name in zip(there.items(), names, strict=False)
-                if array.ndim == 2
-            }
-            weights[index] = whole._replace(**narrow)
+        for of_cell in weights:
+            for array, name in zip((a for a in of_cell if a is not None), names, strict=False):
+                if array.ndim == 2:
+                    _check_storable(array, name, stored)
     made = core.PackedWeights(weights, bidirectional, format_name(stored, computed_in), checked)
     packed = PackedWeights.__new__(PackedWeights)
     vars(packed).update(
@@ -248,7 +240,7 @@ def pack_weights(
         dtype=dtype,
         weight_dtype=stored,
         compute=computed_in,
-        weight_error=0.0 if stored is None else _relative_error(given, made, stored),
+        weight_error=0.0 if stored is None else _relative_error(weights, made),
         cell=checked,
         _core=made,
         _sizes=sizes,
@@ -377,25 +369,21 @@ def check_projected(cell: Cell, stored: WeightDtype | None, compute: Compute | N
         )
 
 
-# By the core's names of formats.
-_FORMATS: dict[str, tuple[WeightDtype | None, Compute | None]] = {
-    "native": (None, None),
-    "float16": ("float16", None),
-    "bfloat16": ("bfloat16", None),
-    "bfloat16_products": ("bfloat16", "bfloat16"),
-    "int8": ("int8", None),
-    "int8_products": ("int8", "int8"),
-}
+_PRODUCTS = "_products"
 
 
 def dtypes_of_format(name: str) -> tuple[WeightDtype | None, Compute | None]:
     """Return the types that matrices are stored and products are computed in."""
-    return _FORMATS[name]
+    stored = name.removesuffix(_PRODUCTS)
+    return (
+        next((dtype for dtype in _WEIGHT_DTYPES if dtype == stored), None),
+        next((dtype for dtype in _COMPUTES if f"{dtype}{_PRODUCTS}" == name), None),
+    )
 
 
 def format_name(stored: WeightDtype | None, compute: Compute | None) -> str:
     """Return the core's name of a format."""
-    return f"{compute}_products" if compute else stored or "native"
+    return f"{compute}{_PRODUCTS}" if compute else stored or "native"
 
 
 def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
@@ -405,76 +393,37 @@ def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
         yield slice(first, first + count)
 
 
-def _narrowed(matrix: RealArray, stored: str, name: str) -> Any:
-    """Return the bits of the nearest 16-bit numbers, ties to even; the core rounds to 8 bits."""
-    if stored == "int8":
-        _check_for_int8(matrix, name)
-        return matrix
-    bits = np.empty(matrix.shape, np.uint16)
+def _check_storable(matrix: RealArray, name: str, stored: WeightDtype) -> None:
+    limits = core.storable(stored)
+    if limits["most_columns"] and matrix.shape[1] > limits["most_columns"]:
+        raise ValueError(
+            f"{name}: expected at most {limits['most_columns']} columns with weight_dtype "
+            f"{stored!r}, got {matrix.shape[1]}"
+        )
     for part in _parts(matrix):
-        bits[part] = _narrowed_part(matrix[part], stored, name)
-    return bits
+        finite = np.isfinite(matrix[part])
+        if limits["finite_only"]:
+            expected, wrong = f"finite values with weight_dtype {stored!r}", ~finite
+        else:
+            expected = f"values that {stored} can hold"
+            wrong = finite & (np.abs(matrix[part]) >= limits["infinite_from"])
+        if wrong.any():
+            raise ValueError(f"{name}: expected {expected}, got {matrix[part][wrong][0]}")
 
 
-def _narrowed_part(matrix: RealArray, stored: str, name: str) -> Any:
-    if stored == "float16":
-        with np.errstate(all="ignore"):  # overflow is checked below
-            half = matrix.astype(np.float16)
-        bits = half.view(np.uint16)
-        overflowed = np.isinf(half) & np.isfinite(matrix)
-    else:
-        whole = np.ascontiguousarray(matrix).view(np.uint32)
-        rounded = ((whole.astype(np.uint64) + 0x7FFF + ((whole >> 16) & 1)) >> 16).astype(np.uint16)
-        # A NaN must stay one, whatever its lower bits were.
-        bits = np.where(np.isnan(matrix), ((whole >> 16) | 0x40).astype(np.uint16), rounded)
-        overflowed = ((bits & 0x7FFF) == 0x7F80) & np.isfinite(matrix)
-    if overflowed.any():
-        largest = matrix[np.unravel_index(np.argmax(overflowed), matrix.shape)]
-        raise ValueError(f"{name}: expected values that {stored} can hold, got {largest}")
-    return bits
-
-
-def _relative_error(given: list[CellWeights], packed: core.PackedWeights, stored: str) -> float:
+def _relative_error(given: list[CellWeights], packed: core.PackedWeights) -> float:
     """Return the error of stored matrices, as `PackedWeights.weight_error` has it."""
     changed = total = 0.0
     for cell, weights in enumerate(given):
         matrices = (weights.input, weights.hidden, weights.projection)
         present = (matrix for matrix in matrices if matrix is not None)
-        for whole, kept in zip(present, packed.matrices(cell), strict=True):
-            rounded = _widened(kept, stored)
+        for whole, rounded in zip(present, packed.matrices(cell), strict=True):
             for part in _parts(whole):
                 values = whole[part][np.isfinite(whole[part])].astype(np.float64)
                 difference = values - rounded[part][np.isfinite(whole[part])]
                 changed += float(difference @ difference)
                 total += float(values @ values)
     return float(np.sqrt(changed / total)) if total > 0.0 else 0.0
-
-
-def _check_for_int8(matrix: RealArray, name: str) -> None:
-    if matrix.shape[1] > _MOST_INT8_COLUMNS:
-        raise ValueError(
-            f"{name}: expected at most {_MOST_INT8_COLUMNS} columns with weight_dtype 'int8', "
-            f"got {matrix.shape[1]}"
-        )
-    for part in _parts(matrix):
-        finite = np.isfinite(matrix[part])
-        if not finite.all():
-            raise ValueError(
-                f"{name}: expected finite values with weight_dtype 'int8', "
-                f"got {matrix[part][~finite][0]}"
-            )
-
-
-def _widened(matrix: npt.NDArray[Any], stored: str | None) -> Any:
-    if stored not in _HALVES:
-        return matrix
-    whole = np.empty(matrix.shape, np.float32)
-    for part in _parts(matrix):
-        if stored == "float16":
-            whole[part] = matrix[part].view(np.float16)
-        else:
-            whole.view(np.uint32)[part] = matrix[part].astype(np.uint32) << 16
-    return whole
 
 
 def _transposed(matrix: RealArray) -> RealArray:

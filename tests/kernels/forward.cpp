@@ -29,7 +29,6 @@ template <class Real>
 struct Native : AsTheyAre {
   using Element = Real;
   static constexpr const char* name = "native";
-  static const kernels::StepKernels<Real>& kernels(const kernels::KernelsOf<Real>& of) { return of.native; }
   static Values<Real> draw_weights(index_t count) { return draw<Real>(count); }
   static double value(Real element) { return static_cast<double>(element); }
 };
@@ -48,7 +47,6 @@ Values<std::uint16_t> draw_bits(index_t count, unsigned smallest, unsigned large
 struct Float16 : AsTheyAre {
   using Element = std::uint16_t;
   static constexpr const char* name = "float16";
-  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) { return of.float16; }
   // From subnormal numbers to just below 1.
   static Values<std::uint16_t> draw_weights(index_t count) { return draw_bits(count, 1, 0x3bff); }
   static double value(std::uint16_t bits) {
@@ -62,7 +60,6 @@ struct Float16 : AsTheyAre {
 struct BFloat16 : AsTheyAre {
   using Element = std::uint16_t;
   static constexpr const char* name = "bfloat16";
-  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) { return of.bfloat16; }
   static Values<std::uint16_t> draw_weights(index_t count) { return draw_bits(count, 0x3000, 0x3f7f); }
   static double value(std::uint16_t bits) {
     const std::uint32_t widened = std::uint32_t{bits} << 16U;
@@ -73,10 +70,7 @@ struct BFloat16 : AsTheyAre {
 };
 
 struct RoundedBFloat16 : BFloat16 {
-  static constexpr const char* name = "bfloat16 products";
-  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) {
-    return of.bfloat16_products;
-  }
+  static constexpr const char* name = "bfloat16_products";
   static Reference vector(const float* from, index_t size, bool) {
     Reference rounded;
     for (index_t k = 0; k < size; ++k) {
@@ -91,10 +85,7 @@ struct RoundedBFloat16 : BFloat16 {
 template <int terms>
 struct Int8 {
   using Element = std::int8_t;
-  static constexpr const char* name = terms == 1 ? "int8 products" : "int8";
-  static const kernels::StepKernels<float>& kernels(const kernels::KernelsOf<float>& of) {
-    return terms == 1 ? of.int8_products : of.int8;
-  }
+  static constexpr const char* name = terms == 1 ? "int8_products" : "int8";
   static Values<std::int8_t> draw_weights(index_t count) {
     Values<std::int8_t> integers;
     for (const double u : draw<double>(count)) integers.push_back(static_cast<std::int8_t>(u * 127.0));
@@ -113,6 +104,13 @@ struct Int8 {
     return rounded;
   }
 };
+
+template <class Real, class Weight>
+const kernels::StepKernels<Real>& step_kernels(const kernels::KernelTable& table) {
+  const kernels::KernelsOf<Real>& kernels = kernels_of<Real>(table);
+  return *std::find_if(kernels.formats, kernels.formats + kernels.format_count,
+                       [](const auto& each) { return std::string(Weight::name) == each.format.name; });
+}
 
 // (4 * units, size) to [unit block][gate pair][column group][gate of the pair][lane][column of the group], where the
 // weights are integers with what stands beside them.
@@ -175,7 +173,7 @@ struct Trial {
   Values<Real> h = draw<Real>(size.rows * size.units);
   Values<Real> c = draw<Real>(size.rows * size.units);
 
-  kernels::WeightFormat format = Weight::kernels(kernels_of<Real>(table)).format;
+  kernels::WeightFormat format = step_kernels<Real, Weight>(table).format;
   std::vector<std::byte> input_panels = packed<Weight>(input_weights, size.units, size.inputs, lanes, format);
   std::vector<std::byte> hidden_panels = packed<Weight>(hidden_weights, size.units, size.units, lanes, format);
   Values<Real> bias_panel = packed_bias(bias, size.units, lanes);
@@ -280,29 +278,66 @@ struct Trial {
 
 template <class Real, class Weight>
 void check_weight(const kernels::KernelTable& table, const NamedCell& cell, Checks& checks) {
-  const auto& step_kernels = Weight::kernels(kernels_of<Real>(table));
+  const auto& kernels = step_kernels<Real, Weight>(table);
   for (const Size& size : sizes) {
     for (const bool backwards : {false, true}) {
       Trial<Real, Weight> whole{table, size, cell};
       const auto rows = whole.rows();
       auto step = whole.step(rows);
       step.backwards = backwards;
-      step_kernels.step(step);
+      kernels.step(step);
       whole.compare(checks, backwards ? "whole, from the last block" : "whole");
     }
     Trial<Real, Weight> in_two{table, size, cell};
     const auto rows = in_two.rows();
     auto step = in_two.step(rows);
-    step_kernels.project(step);
+    kernels.project(step);
     step.input_weights = nullptr;
     step.bias = nullptr;
     // Two calls that share the blocks, as two threads would.
     step.end_block = in_two.blocks / 2;
-    step_kernels.step(step);
+    kernels.step(step);
     step.first_block = step.end_block;
     step.end_block = in_two.blocks;
-    step_kernels.step(step);
+    kernels.step(step);
     in_two.compare(checks, "projected before");
+  }
+}
+
+// What pack() and unpack() make of a block of weights that are stored one by one, and of a row.
+template <class Real, class Weight>
+void check_packing(const kernels::KernelTable& table, Checks& checks) {
+  const auto& kernels = step_kernels<Real, Weight>(table);
+  const index_t lanes = lanes_of<Real>(table);
+  for (const index_t units : {index_t{1}, lanes - 1, lanes}) {
+    const index_t columns = 67;
+    const auto matrix = Weight::draw_weights(gate_count * units * columns);
+    Values<Real> values;
+    for (const auto element : matrix) values.push_back(static_cast<Real>(Weight::value(element)));
+    const std::vector<std::byte> expected = packed<Weight>(matrix, units, columns, lanes, kernels.format);
+    for (const bool transposed : {false, true}) {
+      Values<Real> given = values;
+      for (index_t k = 0; k < gate_count * units * columns && transposed; ++k) {
+        given[at(k % columns * gate_count * units + k / columns)] = values[at(k)];
+      }
+      std::vector<std::byte> block(expected.size(), std::byte{1});
+      kernels::PackBlock<Real> pack;
+      pack.from = given.data();
+      pack.row_stride = transposed ? 1 : columns;
+      pack.column_stride = transposed ? gate_count * units : 1;
+      pack.columns = columns;
+      for (index_t gate = 0; gate < gate_count; ++gate) {
+        pack.first_row[gate] = gate * units;
+        pack.row_count[gate] = units;
+      }
+      pack.to = block.data();
+      kernels.pack(pack);
+      checks.that(block == expected, std::string("a packed block, ") + Weight::name);
+      Values<Real> row(at(columns));
+      kernels.unpack({block.data(), output_gate, units - 1, columns, row.data()});
+      const bool same = std::equal(row.begin(), row.end(), values.end() - columns);
+      checks.that(same, std::string("an unpacked row, ") + Weight::name);
+    }
   }
 }
 
@@ -312,7 +347,7 @@ void check_gates_only(const kernels::KernelTable& table, const NamedCell& cell, 
   for (const Size& size : sizes) {
     Trial<Real, Native<Real>> states{table, size, cell};
     const auto rows = states.rows();
-    kernels_of<Real>(table).native.step(states.step(rows));
+    kernels_of<Real>(table).formats[0].step(states.step(rows));
     Trial<Real, Native<Real>> gates = states;
     std::fill(gates.gates_tape.begin(), gates.gates_tape.end(), Real{});
     auto gate_rows = gates.rows();
@@ -322,7 +357,7 @@ void check_gates_only(const kernels::KernelTable& table, const NamedCell& cell, 
       gate_rows[r].next_hidden = nullptr;
       gate_rows[r].cell = &before[r * at(size.units)];
     }
-    kernels_of<Real>(table).native.step(gates.step(gate_rows));
+    kernels_of<Real>(table).formats[0].step(gates.step(gate_rows));
     gates.compare(checks, "gates only");
   }
 }
@@ -354,7 +389,7 @@ void check_in_place(const kernels::KernelTable& table, const NamedCell& cell, Ch
     kernels.product_in_place(product);
     step.input_weights = step.hidden_weights = nullptr;
     step.bias = nullptr;
-    kernels.native.step(step);
+    kernels.formats[0].step(step);
     trial.compare(checks, "in place");
   }
 }
@@ -363,6 +398,12 @@ void check_in_place(const kernels::KernelTable& table, const NamedCell& cell, Ch
 
 template <class Real>
 void check_forward(const kernels::KernelTable& table, Checks& checks) {
+  check_packing<Real, Native<Real>>(table, checks);
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    check_packing<float, Float16>(table, checks);
+    check_packing<float, BFloat16>(table, checks);
+    check_packing<float, RoundedBFloat16>(table, checks);
+  }
   for (const NamedCell& cell : cells()) {
     check_weight<Real, Native<Real>>(table, cell, checks);
     check_in_place<Real>(table, cell, checks);

@@ -1,8 +1,5 @@
 // kernels/generic: sums of products in registers: a few rows by some gates of one or two unit blocks.
 
-constexpr index_t pair_gates = 2;  // gates that lie side by side in packed weights
-constexpr index_t gate_pairs = gate_count / pair_gates;
-
 // Low tiles hold all four gates at once. Higher ones hold a pair of gates at a time: twice the rows share what is read
 // of the weights, which halves the traffic from the caches behind L1 (98 against 86 GFLOP/s at 8 rows of 512 units, one
 // core of an AMD EPYC Zen 3).

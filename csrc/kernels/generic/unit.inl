@@ -25,19 +25,87 @@ struct Int8Dot {
   std::int8_t integer;
 };
 
+// What the formats have in common with others of their kind; bfloat16 products and integers below change some of it.
+constexpr WeightFormat format_of_floats(const char* name, index_t bytes, double expected_error) {
+  WeightFormat format;
+  format.name = name;
+  format.bytes = bytes;
+  format.lanes = vector_bytes / static_cast<index_t>(sizeof(float));
+  format.instructions = multiply_add_name;
+  format.expected_error = expected_error;
+  return format;
+}
+
+constexpr WeightFormat format_of_float16() {
+  WeightFormat format = format_of_floats("float16", 2, 5e-4);
+  format.infinite_from = 0x1.ffep15F;
+  return format;
+}
+
 // Two numbers in bfloat16 make a lane of 32 bits, from which one instruction makes each of them.
+constexpr WeightFormat format_of_bfloat16(const char* name, double expected_error) {
+  WeightFormat format = format_of_floats(name, 2, expected_error);
+  format.columns_of_group = 2;
+  format.infinite_from = 0x1.ffp127F;
+  return format;
+}
+
+constexpr WeightFormat format_of_rounded_bfloat16(index_t vector_bytes_per_column) {
+  WeightFormat format = format_of_bfloat16("bfloat16_products", 5e-3);
+  format.vector_bytes = vector_bytes_per_column;
+  return format;
+}
+
+constexpr WeightFormat format_of_bfloat16_dot() {
+  WeightFormat format = format_of_rounded_bfloat16(2);
+  format.columns_at_once = 2;
+  format.instructions = "vdpbf16ps";
+  return format;
+}
+
+constexpr WeightFormat format_of_int8(int terms) {
+  WeightFormat format = terms == 1 ? format_of_floats("int8_products", 1, 1.8e-2) : format_of_floats("int8", 1, 1.7e-2);
+  format.columns_of_group = 4;
+  format.scale_bytes = 8;
+  format.vector_bytes = 2;
+  format.input_terms = terms;
+  format.columns_at_once = 2;
+  format.instructions = multiply_pairs_name;
+  format.finite_only = true;
+  format.most_columns = index_t{1} << 17;  // sums of more products would not fit 32 bits
+  return format;
+}
+
+constexpr WeightFormat format_of_int8_dot(int terms) {
+  WeightFormat format = format_of_int8(terms);
+  format.vector_bytes = 1;
+  format.columns_at_once = 4;
+  format.instructions = "vpdpbusd";
+  return format;
+}
+
+constexpr WeightFormat format_of_doubles() {
+  WeightFormat format = format_of_floats("native", sizeof(double), 2e-15);
+  format.lanes = vector_bytes / static_cast<index_t>(sizeof(double));
+  return format;
+}
+
 template <class Weight>
-constexpr WeightFormat format_of{sizeof(Weight), 1, 0, 0, 1, 1, multiply_add_name};
+constexpr WeightFormat format_of = format_of_floats("native", sizeof(Weight), 8e-7);
 template <>
-inline constexpr WeightFormat format_of<BFloat16>{2, 2, 0, 0, 1, 1, multiply_add_name};
+inline constexpr WeightFormat format_of<double> = format_of_doubles();
 template <>
-inline constexpr WeightFormat format_of<RoundedBFloat16>{2, 2, 0, 4, 1, 1, multiply_add_name};
+inline constexpr WeightFormat format_of<Float16> = format_of_float16();
 template <>
-inline constexpr WeightFormat format_of<BFloat16Dot>{2, 2, 0, 2, 1, 2, "vdpbf16ps"};
+inline constexpr WeightFormat format_of<BFloat16> = format_of_bfloat16("bfloat16", 4e-3);
+template <>
+inline constexpr WeightFormat format_of<RoundedBFloat16> = format_of_rounded_bfloat16(4);
+template <>
+inline constexpr WeightFormat format_of<BFloat16Dot> = format_of_bfloat16_dot();
 template <int terms>
-constexpr WeightFormat format_of<Int8<terms>>{1, 4, 8, 2, terms, 2, multiply_pairs_name};
+constexpr WeightFormat format_of<Int8<terms>> = format_of_int8(terms);
 template <int terms>
-constexpr WeightFormat format_of<Int8Dot<terms>>{1, 4, 8, 1, terms, 4, "vpdpbusd"};
+constexpr WeightFormat format_of<Int8Dot<terms>> = format_of_int8_dot(terms);
 
 template <class Weight>
 constexpr index_t columns_of_group = format_of<Weight>.columns_of_group;

@@ -5,12 +5,14 @@ namespace {
 // clang-format off: each part uses those above it
 #include "kernels/generic/elementwise.inl"
 #include "kernels/generic/packing.inl"
+#include "kernels/generic/formats.inl"
 #include "kernels/generic/probes.inl"
 #include "kernels/generic/product_in_place.inl"
 // clang-format on
 
 template <class Real, class Weight>
-constexpr StepKernels<Real> forward_kernels = {format_of<Weight>, ForwardUnit<Real, Weight>::project,
+constexpr StepKernels<Real> forward_kernels = {format_of<Weight>, Packing<Real, Weight>::pack,
+                                               Packing<Real, Weight>::unpack, ForwardUnit<Real, Weight>::project,
                                                ForwardUnit<Real, Weight>::step};
 
 template <class Real>
@@ -21,29 +23,32 @@ constexpr BackwardKernels<Real> backward_kernels = {BackwardUnit<Real>::step,   
 
 // Of an ISA, or of one of its variants: CPUs that have an instruction for some products.
 template <class Products, template <int> class Integers>
+constexpr StepKernels<float> float_formats[] = {
+    forward_kernels<float, float>,    forward_kernels<float, Float16>,     forward_kernels<float, BFloat16>,
+    forward_kernels<float, Products>, forward_kernels<float, Integers<2>>, forward_kernels<float, Integers<1>>};
+constexpr StepKernels<double> double_formats[] = {forward_kernels<double, double>};
+
+template <class Real, int count>
+constexpr KernelsOf<Real> kernels_of(const StepKernels<Real> (&formats)[count]) {
+  return {formats,
+          count,
+          product_in_place<Real>,
+          pack_rows<Real>,
+          sigmoid_array<Real>,
+          tanh_array<Real>,
+          backward_kernels<Real>};
+}
+
+template <class Products, template <int> class Integers>
 constexpr KernelTable table_of(const char* name) {
-  return {
-      name,
-      isa_name,
-      vector_bytes,
-      tile_rows,
-      {forward_kernels<float, float>, forward_kernels<float, Float16>, forward_kernels<float, BFloat16>,
-       forward_kernels<float, Products>, forward_kernels<float, Integers<2>>, forward_kernels<float, Integers<1>>,
-       product_in_place<float>, pack_rows<float>, sigmoid_array<float>, tanh_array<float>, backward_kernels<float>},
-      {forward_kernels<double, double>,
-       {},
-       {},
-       {},
-       {},
-       {},
-       product_in_place<double>,
-       pack_rows<double>,
-       sigmoid_array<double>,
-       tanh_array<double>,
-       backward_kernels<double>},
-      multiply_adds,
-      read,
-  };
+  return {name,
+          isa_name,
+          vector_bytes,
+          tile_rows,
+          kernels_of(float_formats<Products, Integers>),
+          kernels_of(double_formats),
+          multiply_adds,
+          read};
 }
 
 }  // namespace
