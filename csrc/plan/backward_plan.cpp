@@ -33,7 +33,8 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
       output_groups((problem().output_size + group_units - 1) / group_units),
       hidden_in_place(problem().batch <= few_rows && problem().output_size % group_units == 0),
       projection_in_place(problem().batch <= few_rows && problem().cell_size % group_units == 0),
-      threads(1) {
+      threads(1),
+      split_{} {
   for (const index_t size : {gate_columns(), problem().input_size, problem().layer_output_size()}) {
     if (size > INT_MAX) throw std::length_error("a size of this call is beyond what a BLAS can count");
   }
@@ -43,6 +44,7 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
                                columns * static_cast<double>(problem().num_directions);
   const double worthwhile = std::min(multiply_adds / multiply_adds_per_thread, static_cast<double>(problem().threads));
   threads = std::max(1, static_cast<int>(worthwhile));
+  split_ = chosen_split(threads);
 }
 
 index_t BackwardPlan::product_rows() const { return std::min(forward.rows.total(), most_product_rows); }
@@ -58,7 +60,7 @@ bool BackwardPlan::packs_rows(index_t columns) const {
   return forward.rows.total() >= rows_worth_packing && columns >= columns_worth_packing;
 }
 
-Split BackwardPlan::split(int team) const {
+Split BackwardPlan::chosen_split(int team) const {
   LayerWork work = forward.layer(0).work;
   // As many multiply-adds as the forward step's recurrent part, shared in groups of units; nothing is read but W_hh.
   work.input_size = 0;

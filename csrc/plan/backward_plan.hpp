@@ -47,8 +47,13 @@ struct BackwardPlan {
   const Problem& problem() const { return forward.problem; }
   index_t gate_columns() const { return gate_count * problem().cell_size; }
   bool wants_input_of(index_t layer) const { return layer > 0 || wants.input; }
-  // The recurrent steps, which are the same work in every layer.
-  Split split(int team) const;
+  // Of the recurrent steps, which are the same work in every layer. The team may be smaller than planned.
+  Split split(int team) const { return team == threads ? split_ : chosen_split(team); }
+
+ private:
+  Split chosen_split(int team) const;
+
+  Split split_;
 };
 
 // [0, total) in so many nearly equal parts that each has at least `least`, and at most `most_slices` of them: a power
