@@ -20,14 +20,14 @@ py::array array_of(py::handle object, const char* name) {
 }
 
 Dtype dtype_of_array(const py::array& array, const char* name) {
-  if (py::isinstance<py::array_t<float>>(array)) return Dtype::float32;
-  if (py::isinstance<py::array_t<double>>(array)) return Dtype::float64;
+  if (holds<float>(array)) return Dtype::float32;
+  if (holds<double>(array)) return Dtype::float64;
   refuse(name, "unexpected dtype");
 }
 
 template <class Real>
 void require_array(const py::array& array, std::initializer_list<index_t> shape, const char* name) {
-  if (!py::isinstance<py::array_t<Real>>(array)) refuse(name, "unexpected dtype");
+  if (!holds<Real>(array)) refuse(name, "unexpected dtype");
   if (array.ndim() != static_cast<index_t>(shape.size())) refuse(name, "unexpected number of dimensions");
   index_t axis = 0;
   for (const index_t size : shape) {

@@ -17,6 +17,19 @@ namespace py = pybind11;
 // A numpy.ndarray itself, of no subclass; std::invalid_argument for anything else.
 py::array array_of(py::handle object, const char* name);
 
+// NumPy's own descriptor of the type, which most of its arrays share; a borrowed reference.
+template <class Real>
+PyObject* descriptor_of() {
+  static PyObject* const descriptor = py::dtype::of<Real>().release().ptr();
+  return descriptor;
+}
+
+template <class Real>
+bool holds(const py::array& array) {
+  return py::detail::array_proxy(array.ptr())->descr == descriptor_of<Real>() ||
+         py::isinstance<py::array_t<Real>>(array);
+}
+
 Dtype dtype_of_array(const py::array& array, const char* name);
 
 // std::invalid_argument unless the array has this element type (native byte order, aligned) and this shape.

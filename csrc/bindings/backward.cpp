@@ -78,19 +78,37 @@ class GradientsOfWeights {
   }
   // For each of the weights that there are.
   void create(const std::vector<driver::CellWeights<Real>>& weights, bool transposed) {
-    created = py::list();
+    std::vector<py::object> arrays;
+    arrays.reserve(6 * weights.size());
+    const auto add = [&](std::initializer_list<index_t> shape) {
+      auto array = new_array_of<Real>(shape);
+      Real* data = array.mutable_data();
+      arrays.push_back(std::move(array));
+      return data;
+    };
+    const auto matrix = [&](index_t rows, index_t columns) -> MatrixView<Real> {
+      if (transposed) return {add({columns, rows}), rows, columns, 1, rows};
+      return {add({rows, columns}), rows, columns, columns, 1};
+    };
+    const auto vector = [&](bool exists, index_t count) {
+      return exists ? VectorView<Real>{add({count}), 1} : VectorView<Real>{};
+    };
     for (const driver::CellWeights<Real>& cell : weights) {
       const index_t columns = next_columns();
       driver::WeightGradients<Real> view;
-      view.input = matrix(rows_, columns, transposed);
-      view.hidden = matrix(rows_, problem_.output_size, transposed);
+      view.input = matrix(rows_, columns);
+      view.hidden = matrix(rows_, problem_.output_size);
       view.input_bias = vector(cell.input_bias.data != nullptr, rows_);
       view.hidden_bias = vector(cell.hidden_bias.data != nullptr, rows_);
       view.peephole = vector(cell.peephole != nullptr, peephole_count * problem_.cell_size);
-      if (problem_.projects()) view.projection = matrix(problem_.output_size, problem_.cell_size, transposed);
+      if (problem_.projects()) view.projection = matrix(problem_.output_size, problem_.cell_size);
       views.push_back(view);
     }
-    created = py::tuple(created);
+    py::tuple listed(arrays.size());
+    for (std::size_t k = 0; k < arrays.size(); ++k) {
+      PyTuple_SET_ITEM(listed.ptr(), static_cast<Py_ssize_t>(k), arrays[k].release().ptr());
+    }
+    created = std::move(listed);
   }
 
   std::vector<driver::WeightGradients<Real>> views;
@@ -100,19 +118,6 @@ class GradientsOfWeights {
   std::size_t states() const { return static_cast<std::size_t>(problem_.states()); }
   index_t next_columns() const {
     return problem_.layer_input_size(static_cast<index_t>(views.size()) / problem_.num_directions);
-  }
-  Real* add(std::initializer_list<index_t> shape) {
-    auto array = new_array_of<Real>(shape);
-    Real* data = array.mutable_data();
-    py::reinterpret_borrow<py::list>(created).append(std::move(array));
-    return data;
-  }
-  MatrixView<Real> matrix(index_t rows, index_t columns, bool transposed) {
-    if (transposed) return {add({columns, rows}), rows, columns, 1, rows};
-    return {add({rows, columns}), rows, columns, columns, 1};
-  }
-  VectorView<Real> vector(bool exists, index_t count) {
-    return exists ? VectorView<Real>{add({count}), 1} : VectorView<Real>{};
   }
 
   const plan::Problem& problem_;

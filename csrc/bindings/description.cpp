@@ -45,10 +45,12 @@ std::array<CellSpec, 2> cells_of_directions(py::handle cell) {
 }
 
 plan::StackSizes stack_sizes_of(py::handle sizes) {
-  static const Field input_size("input_size"), hidden_size("hidden_size"), output_size("output_size"),
+  static const Field input_size("input_size"), hidden_size("hidden_size"), proj_size("proj_size"),
       num_layers("num_layers"), bidirectional("bidirectional");
-  return {input_size.of<index_t>(sizes), hidden_size.of<index_t>(sizes), output_size.of<index_t>(sizes),
-          num_layers.of<index_t>(sizes), bidirectional.of<bool>(sizes) ? 2 : 1};
+  const auto units = hidden_size.of<index_t>(sizes);
+  const auto projected = proj_size.of<index_t>(sizes);
+  return {input_size.of<index_t>(sizes), units, projected > 0 ? projected : units, num_layers.of<index_t>(sizes),
+          bidirectional.of<bool>(sizes) ? 2 : 1};
 }
 
 Field::Field(const char* name) : name_(PyUnicode_InternFromString(name)) {
@@ -56,9 +58,28 @@ Field::Field(const char* name) : name_(PyUnicode_InternFromString(name)) {
 }
 
 py::object Field::of(py::handle object) const {
+  if (Py_TYPE(object.ptr()) != type_) find_in(Py_TYPE(object.ptr()));
+  if (place_ >= 0) {
+    if (place_ >= PyTuple_GET_SIZE(object.ptr())) throw std::invalid_argument("expected a whole named tuple");
+    return py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(object.ptr(), place_));
+  }
   PyObject* value = PyObject_GetAttr(object.ptr(), name_);
   if (value == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(value);
+}
+
+void Field::find_in(PyTypeObject* type) const {
+  const py::handle owner(reinterpret_cast<PyObject*>(type));
+  Py_ssize_t place = -1;
+  if (PyType_IsSubtype(type, &PyTuple_Type) && py::hasattr(owner, "_fields")) {
+    const py::tuple fields = owner.attr("_fields");
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(fields.ptr()); ++k) {
+      if (PyObject_RichCompareBool(PyTuple_GET_ITEM(fields.ptr(), k), name_, Py_EQ) == 1) place = k;
+    }
+  }
+  Py_INCREF(type);
+  type_ = type;
+  place_ = place;
 }
 
 std::vector<index_t> integers_of(py::handle listed) {

@@ -18,7 +18,7 @@ namespace lstm_native::bindings {
 
 namespace py = pybind11;
 
-// A field of the Python layer's tuples. Its name is looked up as the interpreter does it, by address.
+// A field of one of the Python layer's classes. A named tuple's is looked up by its name once, then read by its place.
 class Field {
  public:
   explicit Field(const char* name);  // throws where memory is short
@@ -29,7 +29,11 @@ class Field {
   }
 
  private:
-  PyObject* name_;  // never released: interpreters end before the last call does
+  void find_in(PyTypeObject* type) const;
+
+  PyObject* name_;  // never released, as type_: interpreters end before the last call does
+  mutable PyTypeObject* type_ = nullptr;
+  mutable Py_ssize_t place_ = 0;  // in tuples of this type; negative: they have none
 };
 
 // Python's ints; std::invalid_argument for anything else than a list, a tuple or an array of integers.

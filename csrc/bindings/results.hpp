@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "common/memory_pool.hpp"
 #include "common/types.hpp"
 
@@ -16,12 +17,12 @@ pybind11::array new_array(const std::vector<index_t>& shape, const pybind11::dty
 
 template <class Real>
 pybind11::array_t<Real> new_array_of(std::initializer_list<index_t> shape) {
-  pybind11::dtype dtype = pybind11::dtype::of<Real>();
-  if (current_pool() != nullptr) return pybind11::array_t<Real>(new_array(shape, dtype));
-  // By NumPy's own function, without a list on the way, for a short call asks for three of them.
+  if (current_pool() != nullptr) return pybind11::array_t<Real>(new_array(shape, pybind11::dtype::of<Real>()));
+  // By NumPy's own function, without a list on the way: a short call asks for three of them, a pullback for many.
   const auto& api = pybind11::detail::npy_api::get();
-  const auto array = pybind11::reinterpret_steal<pybind11::array_t<Real>>(
-      api.PyArray_NewFromDescr_(api.PyArray_Type_, dtype.release().ptr(), static_cast<int>(shape.size()), shape.begin(),
+  Py_INCREF(descriptor_of<Real>());
+  auto array = pybind11::reinterpret_steal<pybind11::array_t<Real>>(
+      api.PyArray_NewFromDescr_(api.PyArray_Type_, descriptor_of<Real>(), static_cast<int>(shape.size()), shape.begin(),
                                 nullptr, nullptr, 0, nullptr));
   if (!array) throw pybind11::error_already_set();
   return array;
