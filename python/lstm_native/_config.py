@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm_native import _validate
 from lstm_native._extension import core
+from lstm_native._types import Config
 
 _ENVIRONMENT = "LSTM_NATIVE_NUM_THREADS"
 _FLUSH = "LSTM_NATIVE_FLUSH_SUBNORMALS"
@@ -105,7 +106,7 @@ def get_flush_subnormals() -> bool:
     return core.flushes_subnormals()
 
 
-def get_config() -> dict[str, Any]:
+def get_config() -> Config:
     """Return what `show_config` prints, as a dictionary."""
     return {
         "version": core.version(),

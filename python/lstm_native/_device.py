@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -30,6 +31,7 @@ class Target(NamedTuple):
     tf32: bool
 
 
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class DeviceArray:
     """An array in a CUDA device's memory, as calls with `device="cuda"` return it.
 
@@ -37,6 +39,7 @@ class DeviceArray:
     `__cuda_array_interface__` (`cupy.asarray`); `to_host` copies it into a NumPy array. What was
     computed into it is ordered on the stream of its call, which must live as long as the array; a
     consumer that names its own stream, as both protocols have it, needs to wait for nothing.
+    Immutable, but for its elements.
 
     Attributes
     ----------
@@ -50,31 +53,22 @@ class DeviceArray:
         The address of the first element.
     """
 
-    __slots__ = ("device", "dtype", "owner", "pointer", "shape", "stream", "strides")
-
+    pointer: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: np.dtype[Any]
-    pointer: int
-    device: int
-    stream: int
+    place: tuple[int, int]
+    """The device, and the stream that its elements are ordered on."""
     owner: Any
+    """What keeps the memory."""
 
-    def __init__(
-        self,
-        pointer: int,
-        shape: Sequence[int],
-        strides: Sequence[int] | None,
-        dtype: np.dtype[Any],
-        place: tuple[int, int],
-        owner: Any,
-    ) -> None:
-        self.pointer = pointer
-        self.shape = tuple(shape)
-        self.dtype = dtype
-        self.strides = in_c_order(self.shape, dtype) if strides is None else tuple(strides)
-        self.device, self.stream = place
-        self.owner = owner  # keeps the memory
+    @property
+    def device(self) -> int:
+        return self.place[0]
+
+    @property
+    def stream(self) -> int:
+        return self.place[1]
 
     @property
     def ndim(self) -> int:
@@ -140,8 +134,8 @@ class DeviceArray:
     def _view(
         self: Self, pointer: int, shape: Sequence[int], strides: Sequence[int] | None
     ) -> Self:
-        place = (self.device, self.stream)
-        return type(self)(pointer, shape, strides, self.dtype, place, self.owner)
+        apart = in_c_order(shape, self.dtype) if strides is None else tuple(strides)
+        return type(self)(pointer, tuple(shape), apart, self.dtype, self.place, self.owner)
 
     def to_host(self) -> npt.NDArray[Any]:
         """Return a copy as a NumPy array, once everything before it on the stream is done."""
@@ -197,12 +191,7 @@ class Taken(DeviceArray):
     def released(self) -> DeviceArray:
         """Return it as callers get it."""
         return DeviceArray(
-            self.pointer,
-            self.shape,
-            self.strides,
-            self.dtype,
-            (self.device, self.stream),
-            self.owner,
+            self.pointer, self.shape, self.strides, self.dtype, self.place, self.owner
         )
 
 
@@ -275,7 +264,7 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any], target: Target, zeros: boo
     if zeros and nbytes:
         module.clear(memory.pointer, nbytes, target.device, target.stream)
     place = (target.device, target.stream)
-    return Taken(memory.pointer, shape, None, dtype, place, memory)
+    return Taken(memory.pointer, tuple(shape), in_c_order(shape, dtype), dtype, place, memory)
 
 
 def copied(array: Any, target: Target) -> Taken:
@@ -326,8 +315,11 @@ def _through_dlpack(value: Any, name: str, target: Target) -> Taken:
             f"{name}: expected dtype float32 or float64, got DLPack type code {code} of {bits} bits"
         )
     dtype = np.dtype(np.float32 if bits == 32 else np.float64)
-    bytes_apart = None if strides is None else [stride * dtype.itemsize for stride in strides]
-    return Taken(pointer, shape, bytes_apart, dtype, (device, target.stream), owner)
+    if strides is None:
+        bytes_apart = in_c_order(shape, dtype)
+    else:
+        bytes_apart = tuple(stride * dtype.itemsize for stride in strides)
+    return Taken(pointer, tuple(shape), bytes_apart, dtype, (device, target.stream), owner)
 
 
 def _through_interface(value: Any, name: str, target: Target) -> Taken:
@@ -347,4 +339,5 @@ def _through_interface(value: Any, name: str, target: Target) -> Taken:
     stream = stream_of(value)
     if stream is not None:
         module.order_streams(stream, target.stream, target.device)
-    return Taken(pointer, shape, about.get("strides"), dtype, (device, target.stream), value)
+    strides = about.get("strides") or in_c_order(shape, dtype)
+    return Taken(pointer, tuple(shape), tuple(strides), dtype, (device, target.stream), value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Union
 
 import numpy as np
 
@@ -66,3 +66,40 @@ WeightDtype: TypeAlias = Literal["float16", "bfloat16", "int8"]
 Compute: TypeAlias = Literal["bfloat16", "int8"]
 # Which end of a sequence the one direction begins with.
 Direction: TypeAlias = Literal["forward", "reverse"]
+
+
+class BlasConfig(TypedDict):
+    """Which BLAS this build calls."""
+
+    name: str
+    version: str
+    kernel: str
+    threads: int
+    """Of its own pool; 0: not known."""
+    bundled: bool
+
+
+class IsaConfig(TypedDict):
+    """The instruction sets that this build has kernels for."""
+
+    variants: dict[str, str]
+    """The instruction set that a variant belongs to, by the variant's name."""
+    built: list[str]
+    supported: list[str]
+    in_use: str
+    vector_bytes: int
+
+
+class Config(TypedDict):
+    """What `get_config` returns."""
+
+    version: str
+    compiler: str
+    numpy: str
+    blas: BlasConfig
+    openmp: int
+    """The year and month of the OpenMP standard; 0: none."""
+    isa: IsaConfig
+    threads: int
+    adaptive_threads: bool
+    flush_subnormals: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, cast, get_args, overload
 
 from lstm_native import _validate
@@ -24,6 +25,7 @@ SomeGradients: TypeAlias = tuple[
 _NEEDS: tuple[Need, ...] = get_args(Need)
 
 
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Pullback(Generic[Array]):
     """Takes the gradients of an `lstm_vjp` call's results to those of its arguments.
 
@@ -36,12 +38,9 @@ class Pullback(Generic[Array]):
         Memory of the tape.
     """
 
-    __slots__ = ("_call", "_tape", "_transposed")
-
-    def __init__(self, call: ForwardCall, tape: RealArray, transposed: bool) -> None:
-        self._call = call
-        self._tape = tape
-        self._transposed = transposed
+    _call: ForwardCall
+    _tape: RealArray
+    _transposed: bool
 
     @property
     def nbytes(self) -> int:

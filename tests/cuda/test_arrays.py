@@ -88,7 +88,7 @@ def test_the_operator_on_the_device(case):
 def test_views(case):
     """Any strides, as torch's transposed and CuPy's sliced arrays have them."""
     x = to_device(np.ascontiguousarray(case.x.transpose(2, 0, 1)))
-    strides = [x.strides[k] for k in (1, 2, 0)]
+    strides = tuple(x.strides[k] for k in (1, 2, 0))
     turned = DeviceArray(x.pointer, case.x.shape, strides, x.dtype, (0, 0), x)
     backwards = to_device(np.ascontiguousarray(case.h0[:, ::-1]))
     first = backwards.pointer + (case.h0.shape[1] - 1) * backwards.strides[1]

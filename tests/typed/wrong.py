@@ -54,5 +54,8 @@ packed.num_layers = 2  # type: ignore
 cuda.Device("cuda:0")  # type: ignore
 cuda.Device(0).tf32 = True  # type: ignore
 cuda.to_device(x, "cpu")  # type: ignore
+cuda.to_device(x).shape = (5, 24)  # type: ignore
+lstm_native.lstm_vjp(x, None, packed)[1].nbytes = 0  # type: ignore
+print(lstm_native.get_config()["threds"])  # type: ignore
 lstm_native.set_num_threads("2")  # type: ignore
 lstm_native.manual_seed(0.5)  # type: ignore
