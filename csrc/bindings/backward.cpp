@@ -161,6 +161,7 @@ void give_gradients(driver::StackBackward<Real>& stack, const plan::Plan& plan, 
 
 template <class Real>
 py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wanted, index_t repetitions) {
+  if (call.weights.packed != nullptr) throw std::invalid_argument("weights: packed");
   const plan::Plan plan = plan_of(call, dtype_of<Real>);
   const plan::Problem& problem = plan.problem;
   driver::StackBackward<Real> stack{};
@@ -174,7 +175,12 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wante
     forward_weights.emplace(plan, call.weights);
     stack.forward_weights = forward_weights->data();
   }
-  std::vector<driver::CellWeights<Real>> weights = views_of<Real>(problem, call.weights.cells);
+  std::vector<driver::CellWeights<Real>> weights;
+  if (forward_weights.has_value()) {
+    weights.assign(stack.forward_weights, stack.forward_weights + problem.states());
+  } else {
+    weights = views_of<Real>(problem, call.weights.cells);
+  }
   for (std::size_t k = 0; k < weights.size(); ++k) {  // the products of a backward pass have no paths
     if (!blas::readable(weights[k].input)) copy_matrix<Real>(call.weights.cells[k].input, weights[k].input);
   }

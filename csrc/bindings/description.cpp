@@ -147,6 +147,7 @@ std::vector<CellArrays> cells_of(py::handle listed) {
   static const Field input("input"), hidden("hidden"), input_bias("input_bias"), hidden_bias("hidden_bias"),
       peephole("peephole"), projection("projection");
   std::vector<CellArrays> cells;
+  cells.reserve(py::len(listed));
   for (const py::handle cell : listed) {
     cells.push_back({input.of(cell), hidden.of(cell), input_bias.of(cell), hidden_bias.of(cell), peephole.of(cell),
                      projection.of(cell)});

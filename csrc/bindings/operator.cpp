@@ -11,9 +11,9 @@ namespace lstm_native::bindings {
 namespace {
 
 py::array state_of(const rng::DropoutStream& masks) {
-  py::array_t<std::int64_t> state({2, 1});
-  *state.mutable_data(0, 0) = static_cast<std::int64_t>(masks.key);
-  *state.mutable_data(1, 0) = static_cast<std::int64_t>(masks.counter);
+  auto state = new_array_of<std::int64_t>({2, 1});
+  state.mutable_data()[0] = static_cast<std::int64_t>(masks.key);
+  state.mutable_data()[1] = static_cast<std::int64_t>(masks.counter);
   return std::move(state);
 }
 

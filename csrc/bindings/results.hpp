@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 #include "bindings/arrays.hpp"
@@ -15,17 +16,27 @@ namespace lstm_native::bindings {
 // Uninitialised, in C order; in memory of the calling thread's pool where it is in one.
 pybind11::array new_array(const std::vector<index_t>& shape, const pybind11::dtype& dtype);
 
+// By NumPy's own function, without a list on the way: a short call asks for three of them, a pullback for many.
+// data: null, or memory of an owner, which the array keeps.
 template <class Real>
-pybind11::array_t<Real> new_array_of(std::initializer_list<index_t> shape) {
-  if (current_pool() != nullptr) return pybind11::array_t<Real>(new_array(shape, pybind11::dtype::of<Real>()));
-  // By NumPy's own function, without a list on the way: a short call asks for three of them, a pullback for many.
-  const auto& api = pybind11::detail::npy_api::get();
+pybind11::array_t<Real> numpy_array(std::initializer_list<index_t> shape, Real* data, pybind11::object owner) {
+  using Api = pybind11::detail::npy_api;
+  const Api& api = Api::get();
   Py_INCREF(descriptor_of<Real>());
   auto array = pybind11::reinterpret_steal<pybind11::array_t<Real>>(
       api.PyArray_NewFromDescr_(api.PyArray_Type_, descriptor_of<Real>(), static_cast<int>(shape.size()), shape.begin(),
-                                nullptr, nullptr, 0, nullptr));
+                                nullptr, data, data == nullptr ? 0 : Api::NPY_ARRAY_WRITEABLE_, nullptr));
   if (!array) throw pybind11::error_already_set();
+  if (owner && api.PyArray_SetBaseObject_(array.ptr(), owner.release().ptr()) != 0) {
+    throw pybind11::error_already_set();
+  }
   return array;
+}
+
+template <class Real>
+pybind11::array_t<Real> new_array_of(std::initializer_list<index_t> shape) {
+  if (current_pool() != nullptr) return pybind11::array_t<Real>(new_array(shape, pybind11::dtype::of<Real>()));
+  return numpy_array<Real>(shape, nullptr, {});
 }
 
 // A tape, (elements, 1): the first half of a block; nothing writes to the second half.
@@ -41,8 +52,9 @@ pybind11::array_t<Real> new_tape(index_t elements) {
   if (current_pool() != nullptr || elements > largest_kept_block / (2 * size)) {
     return new_array_of<Real>({elements, 1});
   }
-  const pybind11::array_t<Real> block(2 * elements);
-  return pybind11::array_t<Real>({elements, index_t{1}}, {size, size}, block.data(), block);
+  auto block = numpy_array<Real>({2 * elements}, nullptr, {});
+  Real* const data = block.mutable_data();
+  return numpy_array<Real>({elements, 1}, data, std::move(block));
 }
 
 }  // namespace lstm_native::bindings
