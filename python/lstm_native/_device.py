@@ -31,7 +31,7 @@ class Target(NamedTuple):
     tf32: bool
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DeviceArray:
     """An array in a CUDA device's memory, as calls with `device="cuda"` return it.
 
@@ -52,6 +52,8 @@ class DeviceArray:
     pointer : int
         The address of the first element.
     """
+
+    __slots__ = ("dtype", "owner", "place", "pointer", "shape", "strides")
 
     pointer: int
     shape: tuple[int, ...]

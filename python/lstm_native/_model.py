@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from html import escape
 from os import PathLike
 from typing import Any, cast
@@ -31,6 +32,7 @@ from lstm_native._types import (
 _WHOLE = ("float32", "float64")
 
 
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Model:
     """An LSTM with its weights, to be called.
 
@@ -527,12 +529,6 @@ class Model:
             for name, value in facts.items()
         )
         return f"<table><caption>lstm_native.Model</caption>{rows}</table>"
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{name}: a Model is immutable; make another one")
-
-    def __delattr__(self, name: str) -> None:
-        self.__setattr__(name, None)
 
     def __copy__(self) -> Model:
         return self

@@ -25,7 +25,7 @@ SomeGradients: TypeAlias = tuple[
 _NEEDS: tuple[Need, ...] = get_args(Need)
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pullback(Generic[Array]):
     """Takes the gradients of an `lstm_vjp` call's results to those of its arguments.
 
@@ -37,6 +37,8 @@ class Pullback(Generic[Array]):
     nbytes : int
         Memory of the tape.
     """
+
+    __slots__ = ("_call", "_tape", "_transposed")
 
     _call: ForwardCall
     _tape: RealArray
