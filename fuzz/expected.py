@@ -12,6 +12,7 @@ import numpy as np
 
 from fuzz.arrays import plain
 from reference_lstm import reference_packed
+from reference_mask import reference_masked
 
 MOST_LAYERS = 65536  # as docs/errors.md says
 
@@ -76,6 +77,19 @@ def lengths_fit(call: dict[str, Any], steps: int, batch: int) -> bool:
     return lengths is not None and len(lengths) == batch and all(0 <= n <= steps for n in lengths)
 
 
+def mask_fits(call: dict[str, Any], steps: int, batch: int) -> bool:
+    """Whether `mask`, if there is one, is of such a batch without `lengths`."""
+    if call.get("mask") is None:
+        return True
+    try:
+        array = np.asarray(call["mask"])
+    except (TypeError, ValueError):
+        return False
+    shape = (batch, steps) if call["batch_first"] else (steps, batch)
+    right = array.shape == shape and (array.dtype == np.bool_ or not array.size)
+    return right and call.get("lengths") is None
+
+
 def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
     """Return (steps, batch, I, H) of a call whose arguments agree, None where they don't."""
     flags = [
@@ -104,7 +118,8 @@ def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
     packed = call.get("batch_sizes") is not None
     if packed:
         sizes = listed_ints(call["batch_sizes"])
-        if call.get("lengths") is not None or not sizes or x.ndim != 2 or len(x) != sum(sizes):
+        alone = call.get("lengths") is None and call.get("mask") is None
+        if not alone or not sizes or x.ndim != 2 or len(x) != sum(sizes):
             return None
         if min(sizes) < 1 or sorted(sizes, reverse=True) != sizes:
             return None
@@ -113,7 +128,7 @@ def valid_sizes(call: dict[str, Any]) -> tuple[int, int, int, int] | None:
         return None
     else:
         steps, batch = x.shape[1::-1] if call["batch_first"] else x.shape[:2]
-        if steps < 1 or not lengths_fit(call, steps, batch):
+        if steps < 1 or not (lengths_fit(call, steps, batch) and mask_fits(call, steps, batch)):
             return None
     features = x.shape[-1]
     if features < 1 or call["num_layers"] > len(weights):
@@ -154,6 +169,12 @@ def answer(call: dict[str, Any], sizes: tuple[int, int, int, int], drop: Any = N
         return [done.output, done.h_n, done.c_n]
     first = bool(call["batch_first"])
     x = x.swapaxes(0, 1) if first else x
+    if call.get("mask") is not None:
+        mask = np.asarray(call["mask"], np.bool_)
+        given = (x, (h_0, c_0), weights, [False, True][: 1 + bidirectional])
+        repeats = call["masked_output"] == "last"
+        done = reference_masked(*given, mask.T if first else mask, repeats, biases)
+        return [done[0].swapaxes(0, 1) if first else done[0], *done[1:]]
     lengths = [steps] * batch
     if call.get("lengths") is not None:
         lengths = listed_ints(call["lengths"])

@@ -81,6 +81,7 @@ def public_calls(threads: int) -> PublicCalls:
     model = lstm_native.Model(case.all_weights, 2, True)
     pool = lstm_native.MemoryPool()
     lengths = [9, 1, 0, 4, 9]
+    mask = np.arange(9)[:, np.newaxis] >= lengths
     sizes: dict[str, Any] = {"seq_len": 9, "batch": 5, "input_size": 6, "hidden_size": 20}
     n: dict[str, Any] = {"num_threads": threads}
 
@@ -116,6 +117,7 @@ def public_calls(threads: int) -> PublicCalls:
         "lstm, masks": lambda: call_lstm(case, dropout=0.5, train=True, **n),
         "lstm, strides": lambda: call_lstm(case, input=np.asfortranarray(case.x), **n),
         "lstm, lengths": lambda: call_lstm(case, lengths=lengths, **n),
+        "lstm, mask": lambda: call_lstm(case, mask=mask, **n),
         "lstm, batch_sizes": lambda: call_lstm(
             case, input=case.x.reshape(45, 6), batch_sizes=[5] * 9, **n
         ),
@@ -126,6 +128,7 @@ def public_calls(threads: int) -> PublicCalls:
         "Pullback, BLAS": backward(few),
         "Pullback, recompute": backward(case, recompute=True),
         "Pullback, lengths": backward(case, lengths=lengths),
+        "Pullback, mask": backward(case, mask=mask, masked_output="last"),
         "LSTM": lambda: operator_for(case),
         "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n)[:4],
         "LSTMGrad": lambda: lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5),

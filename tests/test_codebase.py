@@ -47,6 +47,7 @@ PYTHON_LAYERS = [
     {"_weights"},
     {"_backward", "_gate_order", "_reserve"},
     {"_validate", "_run"},
+    {"_mask"},
     {"_memory", "_limits", "_cuda_run"},
     {"_sizes", "_arrays", "_extension", "_types"},
     {"_core", "_device", "_cell"},

@@ -45,7 +45,14 @@ def backward(
     """
     if call.target is not None:
         return _cuda_run.backward(call, tape, given, wanted)
-    return core.backward(call.with_contiguous_rows(), tape, given.with_contiguous_rows(), wanted)
+    steps = call.steps
+    if steps is not None and given.output is not None:
+        given = given._replace(output=steps.of_output_gradient(given.output))
+    results = core.backward(call.with_contiguous_rows(), tape, given.with_contiguous_rows(), wanted)
+    if steps is None or not wanted.input:
+        return results
+    d_input, d_h, d_c, d_weights = results
+    return steps.input_gradient(d_input), d_h, d_c, d_weights
 
 
 def weight_gradients(

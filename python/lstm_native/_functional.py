@@ -21,12 +21,21 @@ from lstm_native._run import (
     forward,
 )
 from lstm_native._sizes import Sizes
-from lstm_native._types import Array, ArrayLike, Direction, IntegersLike, States
+from lstm_native._types import (
+    Array,
+    ArrayLike,
+    BooleansLike,
+    Direction,
+    IntegersLike,
+    MaskedOutput,
+    States,
+)
 from lstm_native._weights import Present, from_sequence
 from lstm_native.cuda import DeviceLike
 
 _CPU: DeviceLike = "cpu"
 _FORWARD: Direction = "forward"
+_ZERO: MaskedOutput = "zero"
 
 
 @overload
@@ -50,6 +59,8 @@ def lstm(
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
     direction: Direction = "forward",
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = "zero",
 ) -> tuple[Array, Array, Array]: ...
 @overload
 def lstm(
@@ -72,6 +83,8 @@ def lstm(
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
     direction: Direction = "forward",
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = "zero",
 ) -> tuple[Any, Any, Any]: ...
 def lstm(
     input: ArrayLike,
@@ -93,6 +106,8 @@ def lstm(
     device: DeviceLike = _CPU,
     cell: Cell | None = None,
     direction: Direction = _FORWARD,
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = _ZERO,
 ) -> tuple[Any, Any, Any]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -160,16 +175,25 @@ def lstm(
     direction : {"forward", "reverse"}
         Which end of a sequence the one direction begins with, where `bidirectional` is false:
         "reverse" computes what the second direction of two does. Not on CUDA.
+    mask : array of bool, optional
+        Shape (T, N), or (N, T) if `batch_first`: True where a step is computed, as Keras has it.
+        Masked steps may be anywhere: each direction of each layer goes from one computed step to
+        the next, and the state passes by what is between, so the cost is that of the computed
+        steps. Not together with `lengths` or `batch_sizes`, and not on CUDA.
+    masked_output : {"zero", "last"}
+        What output holds at masked steps: zero, or what the direction returned for the computed
+        step before, in the order in which it takes them; zero where there is none.
 
     Returns
     -------
     output : numpy.ndarray
         The last layer's hidden states: shape (T, N, D * H), or (N, T, D * H) if `batch_first`, or
-        (sum(batch_sizes), D * H) for a packed sequence. Zero past a sequence's end.
+        (sum(batch_sizes), D * H) for a packed sequence. Zero past a sequence's end, and at masked
+        steps unless `masked_output` says otherwise.
     h_outs, c_outs : numpy.ndarray
         Final hidden and cell state, shape (L * D, N, H); of a packed sequence or with `lengths`,
         each sequence's state after its own last step (in the reverse direction, after its first);
-        the initial state where a length is 0.
+        the initial state where a length is 0. With `mask`, those are steps that it does not mask.
 
     Raises
     ------
@@ -231,6 +255,8 @@ def lstm(
         and device is _CPU
         and cell is None
         and direction is _FORWARD
+        and mask is None
+        and masked_output is _ZERO
     ):
         results = core.lstm_if_plain(
             input,
@@ -261,6 +287,8 @@ def lstm(
         device=device,
         cell=cell,
         direction=direction,
+        mask=mask,
+        masked_output=masked_output,
     )
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, _ = forward_drawn(call, seed)
@@ -310,6 +338,8 @@ def prepare(
     device: Any = "cpu",
     cell: Any = None,
     direction: Any = "forward",
+    mask: Any = None,
+    masked_output: Any = "zero",
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
     is_packed = isinstance(all_weights, PackedWeights)
@@ -325,6 +355,8 @@ def prepare(
         _validate.boolean(has_ih_bias, "has_ih_bias"),
         _validate.boolean(has_hh_bias, "has_hh_bias"),
     )
+    repeats_last = _validate.repeats_last(masked_output)
+    _validate.mask_alone(mask, batch_sizes, lengths)
     key = 0 if seed is None else _random.check_seed(seed)
     threads = _config.threads_for_call(num_threads)
     cell = cell_of_call(cell, all_weights, bidirectional)
@@ -334,7 +366,7 @@ def prepare(
 
     target = cuda.target_of(device, input)
     if target is not None:
-        _validate.of_cuda(cell, reverse)
+        _validate.of_cuda(cell, reverse, mask)
         input = _device.take(input, "input", target)
         initial_states = _device.take_each(initial_states, "initial_states", target)
         all_weights = _device.take_each(all_weights, "all_weights", target)
@@ -365,7 +397,7 @@ def prepare(
         padded = _validate.lengths(lengths, seq_len, batch)
     h_0, c_0 = states_of_call(initial_states, x, sizes, batch)
     masks = Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT
-    return ForwardCall(
+    call = ForwardCall(
         problem=Problem(
             sizes, seq_len, batch, packed or (), padded, masks, threads, None, cell, reverse
         ),
@@ -376,6 +408,23 @@ def prepare(
         batch_first=batch_first and packed is None,
         target=target,
     )
+    return call if mask is None else _with_mask(call, mask, repeats_last)
+
+
+def _with_mask(call: ForwardCall, mask: Any, repeats_last: bool) -> ForwardCall:
+    """Return the call of the steps that a mask leaves."""
+    from lstm_native._mask import computed_steps  # noqa: PLC0415  # when needed: imports stay fast
+
+    problem = call.problem
+    checked = _validate.mask(mask, problem.seq_len, problem.batch, call.batch_first)
+    reverse = (problem.reverse, True)[: problem.sizes.directions]
+    steps, lengths = computed_steps(checked, call.batch_first, repeats_last, reverse)
+    problem = problem._replace(lengths=lengths)
+    if steps is None:
+        return call._replace(problem=problem)
+    x = steps.of_input(call.input)
+    problem = problem._replace(seq_len=x.shape[1 if call.batch_first else 0])
+    return call._replace(problem=problem, input=x, steps=steps)
 
 
 def states_of_call(

@@ -22,9 +22,11 @@ from lstm_native._packing import PackedWeights, Weights, cell_of_call, pack_weig
 from lstm_native._stream import Stream
 from lstm_native._types import (
     ArrayLike,
+    BooleansLike,
     Compute,
     Direction,
     IntegersLike,
+    MaskedOutput,
     States,
     WeightDtype,
 )
@@ -130,6 +132,8 @@ class Model:
         lengths: IntegersLike | None = None,
         batch_sizes: IntegersLike | None = None,
         num_threads: int | None = None,
+        mask: BooleansLike | None = None,
+        masked_output: MaskedOutput = "zero",
     ) -> tuple[RealArray, tuple[RealArray, RealArray]]:
         """Run over whole sequences.
 
@@ -141,8 +145,9 @@ class Model:
         state : tuple of two arrays, optional
             (h_0, c_0), both (L * D, N, H). Zeros by default. With a projection, h has P columns in
             place of H, here and below.
-        lengths, batch_sizes, num_threads
-            As for `lstm`.
+        lengths, batch_sizes, num_threads, mask, masked_output
+            As for `lstm`. With Keras' padding, in front by default, `mask` is what its Masking and
+            Embedding layers compute, and "last" what its LSTM layers return at masked steps.
 
         Returns
         -------
@@ -177,6 +182,8 @@ class Model:
             num_threads=num_threads,
             cell=self._cell_of_call,
             direction=self.direction,
+            mask=mask,
+            masked_output=masked_output,
         )
         return output, (h_n, c_n)
 
@@ -380,8 +387,9 @@ class Model:
         """Make a model of a Keras layer, of LSTM layers of a Keras model, or of those of a file.
 
         The result is batch first, as Keras is. Its output holds all steps; of a layer without
-        return_sequences the last one is `h_n`. A mask is a call's `lengths=`, where the padding is
-        at the end; output is zero there.
+        return_sequences the last one is `h_n`. The mask of a Masking or an Embedding layer is a
+        call's `mask=`. At masked steps LSTM layers return what `masked_output="last"` does, and
+        zeros with zero_output_for_mask or inside of a Bidirectional layer.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """Describes one validated call, and hands it to the C++ core."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from lstm_native import _cuda_run, _device
 from lstm_native._arrays import RealArray
@@ -10,6 +10,9 @@ from lstm_native._device import Target
 from lstm_native._extension import core
 from lstm_native._memory import new_array
 from lstm_native._sizes import Sizes
+
+if TYPE_CHECKING:
+    from lstm_native._mask import ComputedSteps
 
 
 class CellWeights(NamedTuple):
@@ -69,7 +72,8 @@ class ForwardCall(NamedTuple):
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. `tape`
     says what is kept for a backward pass. With a `target` the call runs there; arrays that are on
-    it are `Taken`.
+    it are `Taken`. With `steps`, `problem` and `input` are of the computed steps, while outputs and
+    gradients of inputs are returned, and gradients of outputs are taken, where those stand.
     """
 
     problem: Problem
@@ -80,12 +84,14 @@ class ForwardCall(NamedTuple):
     batch_first: bool = False
     tape: Tape | None = None
     target: Target | None = None
+    steps: "ComputedSteps | None" = None
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the last layer's output, and of its gradient."""
         sizes = self.problem.sizes
-        return (*self.input.shape[:-1], sizes.directions * sizes.output_size)
+        lead = self.input.shape[:-1] if self.steps is None else self.steps.shape
+        return (*lead, sizes.directions * sizes.output_size)
 
     def with_dropout(self, dropout: Dropout) -> "ForwardCall":
         return self._replace(problem=self.problem._replace(dropout=dropout))
@@ -106,7 +112,11 @@ def forward(call: ForwardCall) -> ForwardResults:
     """Return output, h_n, c_n, and the tape, (elements, 1), or None where none is asked for."""
     if call.target is not None:
         return _cuda_run.forward(call)
-    return core.forward(call.with_contiguous_rows())
+    results = core.forward(call.with_contiguous_rows())
+    if call.steps is None:
+        return results
+    output, h_n, c_n, tape = results
+    return call.steps.output(output), h_n, c_n, tape
 
 
 def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:

@@ -56,6 +56,7 @@ ArrayLike: TypeAlias = Union[
     Sequence[Sequence[Sequence[float]]],
     Sequence[SupportsArray[np.float32 | np.float64]],
 ]
+BooleansLike: TypeAlias = SupportsArray[np.bool_] | Sequence[Sequence[bool]]
 IntegersLike: TypeAlias = SupportsArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
 States: TypeAlias = tuple[ArrayLike, ArrayLike]
 
@@ -66,6 +67,8 @@ WeightDtype: TypeAlias = Literal["float16", "bfloat16", "int8"]
 Compute: TypeAlias = Literal["bfloat16", "int8"]
 # Which end of a sequence the one direction begins with.
 Direction: TypeAlias = Literal["forward", "reverse"]
+# What output holds at masked steps.
+MaskedOutput: TypeAlias = Literal["zero", "last"]
 
 
 class BlasConfig(TypedDict):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import reprlib
 import warnings
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
 from lstm_native._arrays import RealArray, as_array
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._sizes import Sizes
-from lstm_native._types import Direction
+from lstm_native._types import Direction, MaskedOutput
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Choice = TypeVar("Choice", bound=str)
 
 _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+_MASKED_OUTPUTS: tuple[MaskedOutput, ...] = get_args(MaskedOutput)
 LARGEST_SIZE = 2**63 - 1
 
 # Each layer's arrays are checked one by one: with more layers that would take minutes.
@@ -98,8 +102,10 @@ def cell_of_directions(value: Cell, bidirectional: bool) -> None:
         )
 
 
-def of_cuda(value: Cell, reverse: bool) -> None:
-    """Refuse a cell, and a direction, that the CUDA target does not have."""
+def of_cuda(value: Cell, reverse: bool, mask: object = None) -> None:
+    """Refuse a cell, a direction and a mask, which the CUDA target does not have."""
+    if mask is not None:
+        raise ValueError(f"mask: expected None on CUDA, got {described(mask)}")
     if reverse:
         raise ValueError("direction: expected 'forward' on CUDA, got 'reverse'")
     if value != STANDARD:
@@ -272,6 +278,35 @@ def lengths(
                 f"got {length} for row {row}"
             )
     return listed
+
+
+def mask(value: Any, seq_len: int, batch: int, batch_first: bool) -> npt.NDArray[np.bool_]:
+    """Return which steps of a batch are computed."""
+    array = as_array(value, "mask")
+    if array.ndim == 0:
+        raise TypeError(
+            "mask: expected an array of booleans, one per step of each batch row, "
+            f"got {described(value)}"
+        )
+    if batch_first:
+        shape(array, "mask", (batch, seq_len), ("batch", "seq_len"))
+    else:
+        shape(array, "mask", (seq_len, batch), ("seq_len", "batch"))
+    if array.dtype.kind != "b" and array.size:
+        raise TypeError(f"mask: expected booleans, got dtype {array.dtype}")
+    return array.astype(np.bool_, copy=False)
+
+
+def mask_alone(mask: object, batch_sizes: object, lengths: object) -> None:
+    """Refuse a mask of a batch whose steps are given in another way, too."""
+    for name, other in (("batch_sizes", batch_sizes), ("lengths", lengths)):
+        if mask is not None and other is not None:
+            raise ValueError(f"mask: expected None together with {name}, got both")
+
+
+def repeats_last(masked_output: object) -> bool:
+    """Return whether output at masked steps is the last one before it."""
+    return choice(masked_output, "masked_output", _MASKED_OUTPUTS) == "last"
 
 
 def session_ids(value: Any) -> list[int]:

@@ -14,7 +14,16 @@ from lstm_native._extension import core
 from lstm_native._functional import draw_masks, forward_drawn, prepare
 from lstm_native._packing import PackedWeights, Weights, unpacked
 from lstm_native._run import ForwardCall, take
-from lstm_native._types import Array, ArrayLike, Direction, IntegersLike, Need, States
+from lstm_native._types import (
+    Array,
+    ArrayLike,
+    BooleansLike,
+    Direction,
+    IntegersLike,
+    MaskedOutput,
+    Need,
+    States,
+)
 from lstm_native.cuda import DeviceLike
 
 Gradients: TypeAlias = tuple[Array, tuple[Array, Array], tuple[Array, ...]]
@@ -84,7 +93,7 @@ class Pullback(Generic[Array]):
         Returns
         -------
         d_input : numpy.ndarray
-            As input. Zero past a sequence's end.
+            As input. Zero past a sequence's end, and at masked steps.
         (d_h_0, d_c_0) : tuple of numpy.ndarray
             As initial_states.
         d_all_weights : tuple of numpy.ndarray
@@ -94,7 +103,7 @@ class Pullback(Generic[Array]):
         wanted = _ALL[self._transposed] if needs is _NEEDS else _wanted(needs, self._transposed)
         given = (d_output, d_h_outs, d_c_outs)
         results = None
-        if call.target is None:
+        if call.target is None and call.steps is None:
             results = core.backward_if_plain(call, tape, given, wanted)
         if results is None:  # something to convert
             converted = OutputGradients(
@@ -129,6 +138,8 @@ def lstm_vjp(
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
     direction: Direction = "forward",
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = "zero",
 ) -> tuple[tuple[Array, Array, Array], Pullback[Array]]: ...
 @overload
 def lstm_vjp(
@@ -152,6 +163,8 @@ def lstm_vjp(
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
     direction: Direction = "forward",
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = "zero",
 ) -> tuple[tuple[Any, Any, Any], Pullback[Any]]: ...
 def lstm_vjp(
     input: ArrayLike,
@@ -174,6 +187,8 @@ def lstm_vjp(
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
     direction: Direction = "forward",
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = "zero",
 ) -> tuple[tuple[Any, Any, Any], Pullback[Any]]:
     """Apply `lstm`, and keep what gradients of it need.
 
@@ -181,7 +196,7 @@ def lstm_vjp(
     ----------
     input, initial_states, all_weights, num_layers, dropout, train, bidirectional, batch_first,
     batch_sizes, weights_transposed, has_ih_bias, has_hh_bias, seed, num_threads, lengths, device,
-    cell, direction
+    cell, direction, mask, masked_output
         As for `lstm`. PackedWeights count as the arrays that their `unpack()` returns, and
         gradients are of those. `num_threads` and `device` also hold for the pullback.
     recompute : bool, default False
@@ -243,6 +258,8 @@ def lstm_vjp(
         device=device,
         cell=cell,
         direction=direction,
+        mask=mask,
+        masked_output=masked_output,
     )
     transposed = weights_transposed
     if isinstance(all_weights, PackedWeights):

@@ -46,6 +46,13 @@ def test_other_cells_and_directions(options, message):
             call()
 
 
+def test_masks():
+    mask = np.ones(CASE.x.shape[:2], bool)
+    for call in (call_lstm, call_vjp):
+        with pytest.raises(ValueError, match=r"mask: expected None on CUDA, got ndarray of shape"):
+            call(CASE, device="cuda", mask=mask)
+
+
 def test_cells_of_packed_weights():
     with pytest.raises(ValueError, match=r"cell: expected Cell\(\) on CUDA"):
         call_lstm(CASE, device="cuda", all_weights=pack(CASE, cell=CELL))

@@ -33,6 +33,9 @@ def call(x: Floats, weights: lstm_native.Weights) -> Floats:
     output, h_n, c_n = lstm_native.lstm(x, None, weights, 1, 0.0, False, False)
     assert_type(output, Floats)
     lstm_native.lstm(x, (h_n, c_n), weights, num_layers=1, bidirectional=False, lengths=[3, 0, 5])
+    mask = np.ones(x.shape[:2], np.bool_)
+    lstm_native.lstm(x, None, weights, 1, 0.0, False, False, mask=mask, masked_output="last")
+    lstm_native.lstm(x, None, weights, 1, 0.0, False, False, mask=[[True, False], [True, True]])
     return output
 
 

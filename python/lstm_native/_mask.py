@@ -1,0 +1,142 @@
+"""`mask=`: the steps that a call computes, moved to the front of their sequences, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstm_native._arrays import RealArray
+from lstm_native._memory import new_array
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Booleans = npt.NDArray[np.bool_]
+    Integers = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """Where each row of a batch as given comes from."""
+
+    rows: Integers
+    """The row of the computed batch."""
+    zero: Booleans
+    """True where it comes from none, and is zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedSteps:
+    """Where the computed steps of a batch stand, among masked ones.
+
+    With T = seq_len, N = batch and S = the most computed steps of a sequence: arrays as given are
+    (T, N, F), those of the computed batch (S, N, F), where each sequence's steps follow each other
+    from the first on. With batch_first both have N first. A row is an index of the two first axes
+    taken as one.
+    """
+
+    shape: tuple[int, int]
+    """(T, N), or (N, T)."""
+    computed_shape: tuple[int, int]
+    """(S, N), or (N, S)."""
+    _given: Integers
+    """For each row of the computed batch the one as given; past a sequence's end it is any."""
+    _steps: _Sources
+    _outputs: tuple[_Sources, ...]
+    """For equal shares of an output's columns."""
+
+    def of_input(self, array: RealArray) -> RealArray:
+        """Return an input's computed steps: (S, N, F) of (T, N, F)."""
+        width = array.shape[-1]
+        rows: Any = array.reshape(-1, width)
+        steps: RealArray = rows[self._given].reshape(*self.computed_shape, width)
+        return steps
+
+    def output(self, computed: RealArray) -> RealArray:
+        """Return an output as the caller gets it: (T, N, F) of (S, N, F)."""
+        return self._spread(computed, self._outputs)
+
+    def of_output_gradient(self, gradient: RealArray) -> RealArray:
+        """Return the gradient of the computed output: (S, N, F) of (T, N, F)."""
+        if self._outputs[0] is self._steps:
+            return self.of_input(gradient)
+        width = gradient.shape[-1]
+        result: RealArray = np.zeros((*self.computed_shape, width), gradient.dtype)
+        rows, given = result.reshape(-1, width), gradient.reshape(-1, width)
+        for columns, sources in _shares(width, self._outputs):
+            # Row by row of the computed batch: all that were copied from it.
+            copies = np.flatnonzero(~sources.zero)
+            copies = copies[np.argsort(sources.rows[copies], kind="stable")]
+            places, first = np.unique(sources.rows[copies], return_index=True)
+            if places.size:
+                rows[places, columns] = np.add.reduceat(given[copies, columns], first, axis=0)
+        return result
+
+    def input_gradient(self, computed: RealArray) -> RealArray:
+        """Return the gradient of the input as given: (T, N, F) of (S, N, F)."""
+        return self._spread(computed, (self._steps,))
+
+    def _spread(self, computed: RealArray, sources: tuple[_Sources, ...]) -> RealArray:
+        width = computed.shape[-1]
+        result = new_array((*self.shape, width), computed.dtype)
+        rows, given = result.reshape(-1, width), computed.reshape(-1, width)
+        for columns, source in _shares(width, sources):
+            # Without mode="clip" NumPy makes a copy. Where nothing is copied a row may be -1.
+            np.take(given[:, columns], source.rows, axis=0, out=rows[:, columns], mode="clip")
+            rows[source.zero, columns] = 0
+        return result
+
+
+def _shares(width: int, sources: tuple[_Sources, ...]) -> list[tuple[slice, _Sources]]:
+    """Return the columns of each source."""
+    share = width // len(sources)
+    return [
+        (slice(place * share, (place + 1) * share), source) for place, source in enumerate(sources)
+    ]
+
+
+def computed_steps(
+    mask: Booleans, batch_first: bool, repeats_last: bool, reverse: Sequence[bool]
+) -> tuple[ComputedSteps | None, list[int]]:
+    """Return the steps that a mask leaves, and the lengths of the sequences that they make.
+
+    None where the steps stand at the front, and where no output is repeated: the lengths say it
+    all. No lengths where all are the same: a batch without padding.
+
+    mask: True where a step is computed. repeats_last: whether the output of a masked step is the
+    last one before it. reverse: for each direction, whether it takes the steps from the end.
+    """
+    kept = mask if batch_first else mask.T
+    batch, seq_len = kept.shape
+    counts = np.cumsum(kept, axis=1)
+    lengths: list[int] = counts[:, -1].tolist()
+    if min(lengths, default=seq_len) == seq_len:
+        return None, []
+    most = max(1, *lengths)
+    if not repeats_last and not (kept[:, 1:] > kept[:, :-1]).any():
+        return None, lengths
+    sequences = np.arange(batch)[:, np.newaxis]
+
+    def sources(places: Integers, zero: Booleans) -> _Sources:
+        """Return them for each sequence's places (N, T) in its computed steps."""
+        if batch_first:
+            return _Sources((sequences * most + places).reshape(-1), zero.reshape(-1))
+        return _Sources((places * batch + sequences).T.reshape(-1), zero.T.reshape(-1))
+
+    steps = sources(counts - 1, ~kept)
+    outputs: tuple[_Sources, ...] = (steps,)
+    if repeats_last:
+        # A masked step has `counts` computed ones before it: the last one, or the next one behind.
+        places = [counts - kept if of_end else counts - 1 for of_end in reverse]
+        outputs = tuple(sources(p, (p < 0) | (p >= counts[:, -1:])) for p in places)
+    rows = np.flatnonzero(~steps.zero)
+    given = np.zeros(most * batch, np.intp)
+    given[steps.rows[rows]] = rows
+    computed = (batch, most) if batch_first else (most, batch)
+    return (
+        ComputedSteps(mask.shape, computed, given, steps, outputs),
+        [] if min(lengths) == most else lengths,
+    )
