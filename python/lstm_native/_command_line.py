@@ -14,7 +14,7 @@ from lstm_native._loaders import _files
 from lstm_native._loaders._found import Found
 from lstm_native._model import Model, load, model_of
 
-_DTYPES = ("float32", "float64", "float16", "bfloat16")
+_DTYPES = ("float32", "float64", "float16", "bfloat16", "int8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

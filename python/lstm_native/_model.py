@@ -448,6 +448,12 @@ class Model:
                 "to_onnx: expected a model without a projection, which ONNX's operator LSTM does "
                 f"not have, got {self._cell}"
             )
+        if self.weight_dtype == "int8" or self.compute is not None:
+            raise ValueError(
+                "to_onnx: expected a model whose inputs and hidden states are not rounded, as in "
+                f"ONNX's operator LSTM, got weight_dtype={self.weight_dtype!r} and "
+                f"compute={self.compute!r}; model.astype('float32') has the same weights"
+            )
         return _onnx_writer.write(self._description(), self._metadata())
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -456,8 +462,9 @@ class Model:
         Parameters
         ----------
         path : str or path
-            Ends in `.safetensors`: arrays by PyTorch's names, 16-bit matrices in 16 bits, and the
-            rest as metadata. Or in `.onnx`: what `to_onnx` returns.
+            Ends in `.safetensors`: arrays by PyTorch's names, matrices in as many bits as the model
+            stores them in (with "int8", integers and a scale for each row, `weight_ih_l0_scale`),
+            and the rest as metadata. Or in `.onnx`: what `to_onnx` returns.
         """
         target = _files.checked_path(path)
         write = _WRITERS.get(target.suffix.lower())
@@ -468,20 +475,14 @@ class Model:
         write(self, target)
 
     def _metadata(self) -> Metadata:
-        stored = self.weight_dtype
-        if stored == "int8" or self.compute is not None:
-            raise ValueError(
-                "weight_dtype, compute: expected weights in float32, float64, float16 or bfloat16 "
-                f"and compute=None, which files can hold, got {stored!r} and {self.compute!r}; "
-                "save the model without, and use astype() after load()"
-            )
         return Metadata(
             self._batch_first,
-            stored,
+            self.weight_dtype,
             self.has_ih_bias,
             self.has_hh_bias,
             cell=self._cell,
             reverse=self._reverse,
+            compute=self.compute,
         )
 
     def _description(self) -> described.Description:
@@ -630,6 +631,7 @@ def model_of(description: described.Description, batch_first: bool | None = None
         has_ih_bias=has_ih,
         has_hh_bias=has_hh,
         weight_dtype=description.weight_dtype,
+        compute=description.compute,
         gate_order=description.gate_order,
         cell=kind,
     )

@@ -15,11 +15,10 @@ MODEL = Model(CASE.all_weights)
 
 @pytest.fixture
 def path(tmp_path):
-    """A file with two LSTMs, and one that is not supported."""
+    """A file with two LSTMs, and one that lacks an array."""
     state = {f"{name}.{key}": a for name in ("a", "b") for key, a in MODEL.state_dict().items()}
     state["p.weight_ih_l0"] = np.zeros((28, 5), np.float32)
     state["p.weight_hh_l0"] = np.zeros((28, 3), np.float32)
-    state["p.weight_hr_l0"] = np.zeros((3, 7), np.float32)
     safetensors.numpy.save_file(state, tmp_path / "m.safetensors")
     return tmp_path / "m.safetensors"
 
@@ -34,11 +33,11 @@ def test_inspect(path, capsys):
     )
     assert lines[3] == "  prefix 'b.': 1 layer, 5 inputs, 7 units"
     assert "can't be loaded: " in lines[6]
-    assert "key 'p.weight_hr_l0': not supported yet" in lines[6]
+    assert "key 'p.weight_hr_l0': expected an array of shape (3, 7), found none" in lines[6]
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".onnx"])
-@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+@pytest.mark.parametrize("dtype", [None, "bfloat16", "float16"])
 def test_convert(path, ending, dtype, capsys):
     target = path.with_name(f"out{ending}")
     options = [] if dtype is None else ["--dtype", dtype]
@@ -48,6 +47,18 @@ def test_convert(path, ending, dtype, capsys):
     assert again.weight_dtype == dtype
     expected = MODEL if dtype is None else MODEL.astype(dtype)
     assert_same_bits(again.packed.unpack(), expected.packed.unpack())
+
+
+def test_convert_to_8_bits(path, capsys):
+    target = path.with_name("out.safetensors")
+    options = ["--lstm", "b", "--dtype", "int8"]
+    assert main(["convert", str(path), "-o", str(target), *options]) == 0
+    assert "float32, int8 weights" in capsys.readouterr().out
+    again = load(target)
+    assert again.weight_dtype == "int8"
+    assert_same_bits(again.packed.unpack(), MODEL.astype("int8").packed.unpack())
+    assert main(["convert", str(path), "-o", str(path.with_name("out.onnx")), *options]) == 1
+    assert "to_onnx: expected a model whose inputs" in capsys.readouterr().err
 
 
 def test_convert_says_what_is_wrong(path, capsys):

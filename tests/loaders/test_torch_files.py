@@ -12,10 +12,16 @@ import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as of_numpy
 
 from calls import BIASES, assert_same_bits, pack
-from lstm_native import Cell, Model, load
+from lstm_native import Cell, Model, load, pack_weights
+from lstm_native._loaders._int8 import restored
+from lstm_native._loaders._int8 import rounded as in_8_bits
 from shapes import Shape, make_case
+
+F32 = np.float32
+NO_BIAS = (False, False, False)  # weights_transposed, has_ih_bias, has_hh_bias
 
 LAYERS = [(1, False), (3, False), (2, True)]
 stacks = pytest.mark.parametrize(("num_layers", "bidirectional"), LAYERS)
@@ -185,6 +191,69 @@ def test_saving_is_exact(num_layers, bidirectional, bias, stored, tmp_path):
     )
 
 
+@stacks
+@pytest.mark.parametrize(
+    "form", [("int8", None), ("int8", "int8"), ("bfloat16", "bfloat16")], ids=str
+)
+def test_saving_what_products_are_computed_in(num_layers, bidirectional, form, tmp_path):
+    shape = Shape("saved", 4, 3, 5, 7, num_layers=num_layers, bidirectional=bidirectional)
+    case = make_case(shape)
+    case.all_weights[1][3] = 0.0  # a row whose scale is 0
+    weight_dtype, compute = form
+    model = Model(pack(case, weight_dtype=weight_dtype, compute=compute))
+    path = tmp_path / "saved.safetensors"
+    model.save(path)
+    again = load(path)
+    assert (again.weight_dtype, again.compute) == form
+    assert_same_bits(again.packed.unpack(), model.packed.unpack())
+    ours, theirs = (one(case.x, state=(case.h0, case.c0)) for one in (again, model))
+    assert_same_bits([ours[0], *ours[1]], [theirs[0], *theirs[1]])
+    with pytest.raises(ValueError, match="to_onnx: expected a model whose inputs and hidden"):
+        model.save(tmp_path / "saved.onnx")
+
+
+@given(of_numpy.arrays(F32, (8, 5), elements=st.floats(-(2.0**99), 2.0**99, width=32)))
+def test_rows_of_any_size_are_the_same_in_8_bits(matrix):
+    """Integers and scales of what was rounded are its own."""
+    weights = [matrix, np.zeros((8, 2), F32)]
+    packed = pack_weights(weights, 1, False, *NO_BIAS, weight_dtype="int8")
+    for rounded in packed.unpack()[:2]:
+        assert_same_bits([restored(*in_8_bits(rounded))], [rounded])
+
+
+def test_files_in_8_bits_take_a_quarter_of_the_bytes(tmp_path):
+    model = Model(make_case(Shape("wide", 4, 3, 256, 256)).all_weights)
+    model.save(tmp_path / "whole.safetensors")
+    model.astype("int8").save(tmp_path / "small.safetensors")
+    whole, small = ((tmp_path / f"{n}.safetensors").stat().st_size for n in ("whole", "small"))
+    assert small < 0.27 * whole
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("weight_ih_l0_scale"), "found int8 without 'weight_ih_l0_scale'"),
+        (lambda a: a.pop("weight_hh_l0"), "'weight_hh_l0_scale': expected no keys beside"),
+        (lambda a: a.update(weight_hh_l0_scale=np.zeros(3, F32)), "(28,), float32, found (3,), fl"),
+        (lambda a: a.update(weight_hh_l0_scale=np.ones(28)), "float32, found (28,), float64"),
+        (lambda a: a.update(weight_hh_l0_scale=np.full(28, np.nan, F32)), "as Model.save writes"),
+        (lambda a: a.update(weight_hh_l0_scale=np.full(28, -1, F32)), "as Model.save writes"),
+        (lambda a: a["weight_hh_l0_scale"].__imul__(F32(1.0001)), "as Model.save writes"),
+        (lambda a: a["weight_hh_l0"].__ifloordiv__(2), "as Model.save writes"),
+        (lambda a: a["weight_hh_l0"].fill(-128), "as Model.save writes"),
+        (lambda a: a.update(weight_hh_l0=np.zeros((28, 7), F32)), "_scale': expected no keys bes"),
+        (lambda a: a.update(bias_ih_l0=np.zeros(28, np.int8)), "int8 without 'bias_ih_l0_scale'"),
+    ],
+)  # fmt: skip
+def test_wrong_files_in_8_bits(change, message, tmp_path):
+    path = tmp_path / "wrong.safetensors"
+    Model(make_case(Shape("one", 4, 3, 5, 7)).all_weights).astype("int8").save(path)
+    rewritten(path, lambda arrays, metadata: change(arrays))
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
 def rewritten(path, change):
     """Change a file's arrays and what it says of them."""
     with safetensors.safe_open(path, framework="np") as file:
@@ -215,6 +284,7 @@ def says(old, new):
         (says('"ifgo"', '"ifg"'), "gate_order: expected the letters"),
         (says('"weight_dtype": null', '"weight_dtype": 8'), "'weight_dtype': expected 'float16'"),
         (says('"weight_dtype": null', '"weight_dtype": "float16"'), "expected dtype float16"),
+        (says('"weight_dtype": null', '"compute": "int8", "weight_dtype": null'), "'compute': exp"),
         (says('"sigmoid"', '"gelu"'), "'cell': activations: expected names among sigmoid, tanh"),
         (says('["sigmoid", "tanh", "tanh"], "input_forget": false', "3"), "'cell'"),
         (says('"input_forget": false', '"input_forget": 0'), "'cell': input_forget: expected a bo"),
@@ -247,13 +317,15 @@ def test_a_gate_order_of_a_file(tmp_path):
     assert_same_bits(load(path).packed.unpack(), case.all_weights)
 
 
-@pytest.mark.parametrize("ending", [".safetensors", ".pt"])
-def test_truncated_and_damaged_files(ending, tmp_path):
+@pytest.mark.parametrize("kind", ["plain.safetensors", "int8.safetensors", "plain.pt"])
+def test_truncated_and_damaged_files(kind, tmp_path):
     """Whatever a file holds, it is a model or an error that names it."""
-    path = tmp_path / f"whole{ending}"
+    path = tmp_path / kind
     module = theirs(1, False)
-    if ending == ".pt":
+    if kind == "plain.pt":
         torch.save(module.state_dict(), path)
+    elif kind == "int8.safetensors":
+        Model.from_torch(module).astype("int8").save(path)
     else:
         safetensors.torch.save_file(module.state_dict(), path)
     whole = path.read_bytes()

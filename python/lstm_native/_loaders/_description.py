@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._gate_order import IFGO
-from lstm_native._types import HalfDtype
+from lstm_native._types import Compute, HalfDtype, WeightDtype
 
 Array: TypeAlias = npt.NDArray[Any]
 HALVES: tuple[HalfDtype, ...] = get_args(HalfDtype)
@@ -53,8 +53,10 @@ class Description:
     """For each layer, or one for all."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What the file calls an unusual property: {"clip": "attribute clip of node 'lstm'"}."""
-    weight_dtype: HalfDtype | None = None
-    """Either "float16" or "bfloat16", where the file stores the matrices in 16 bits."""
+    weight_dtype: WeightDtype | None = None
+    """What the file stores the matrices in, where that is 16 or 8 bits."""
+    compute: Compute | None = None
+    """As for `pack_weights`."""
 
 
 # What the core has no code for yet; a Model of one would compute something else.

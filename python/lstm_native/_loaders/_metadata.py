@@ -3,16 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._gate_order import IFGO, check_gate_order
-from lstm_native._loaders._description import HALVES
 from lstm_native._loaders._found import refuse
-from lstm_native._types import HalfDtype
+from lstm_native._types import Compute, WeightDtype
 
 KEY = "lstm_native"
 _VERSION = 1
+_WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
 # Every file says these two of its cell; the others, and the direction, where they are unusual.
 _ALWAYS = ("activations", "input_forget")
 _CELL = (*_ALWAYS, "alphas", "betas", "clip", "peepholes")
@@ -23,18 +23,20 @@ class Metadata:
     """Properties of a model that a format has no place for."""
 
     batch_first: bool
-    weight_dtype: HalfDtype | None
+    weight_dtype: WeightDtype | None
     has_ih_bias: bool
     has_hh_bias: bool
     gate_order: str = IFGO
     cell: Cell = STANDARD
     reverse: bool = False
+    compute: Compute | None = None
 
     def text(self) -> str:
         """Return it as a file holds it."""
         values = dict(vars(self))
-        if not values["reverse"]:
-            del values["reverse"]
+        for unusual in ("reverse", "compute"):
+            if not values[unusual]:
+                del values[unusual]
         cell = {
             name: getattr(self.cell, name)
             for name in _CELL
@@ -58,8 +60,13 @@ def read(text: str | None, file: str) -> Metadata | None:
         if not isinstance(value.get(name), bool):
             refuse(file, f"{key}, {name!r}", "a bool", repr(value.get(name)))
     weight_dtype = value.get("weight_dtype")
-    if weight_dtype is not None and weight_dtype not in HALVES:
-        refuse(file, f"{key}, 'weight_dtype'", "'float16', 'bfloat16' or null", repr(weight_dtype))
+    if weight_dtype is not None and weight_dtype not in _WEIGHT_DTYPES:
+        expected = ", ".join(map(repr, _WEIGHT_DTYPES)) + " or null"
+        refuse(file, f"{key}, 'weight_dtype'", expected, repr(weight_dtype))
+    compute = value.get("compute")
+    if compute is not None and (compute != weight_dtype or compute not in get_args(Compute)):
+        expected = "'bfloat16', 'int8' or null, and the same as 'weight_dtype'"
+        refuse(file, f"{key}, 'compute'", expected, repr(compute))
     try:
         order = check_gate_order(value.get("gate_order"))
     except (TypeError, ValueError) as reason:
@@ -75,6 +82,7 @@ def read(text: str | None, file: str) -> Metadata | None:
         order,
         _cell(value.get("cell"), file, f"{key}, 'cell'"),
         reverse,
+        compute,
     )
 
 

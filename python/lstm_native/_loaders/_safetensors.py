@@ -9,12 +9,15 @@ import numpy as np
 
 from lstm_native._loaders._description import HALVES, Array, Description
 from lstm_native._loaders._found import Found, library, refuse
+from lstm_native._loaders._int8 import restored, rounded
 from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._metadata import read as read_metadata
-from lstm_native._loaders._torch_keys import Tensors, choose_prefix, find
+from lstm_native._loaders._torch_keys import INT8, Tensors, choose_prefix, find
 
 _EXTRA = "safetensors"
-_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
+# What the scales of an array in 8 bits are called.
+_SCALE = "_scale"
 
 
 def find_in_file(path: Path) -> list[Found]:
@@ -59,21 +62,24 @@ def from_file(path: Path, prefix: str | None) -> Description:
         gate_order=metadata.gate_order,
         cells=(replace(metadata.cell, proj_size=description.cells[0].proj_size),),
         reverse=metadata.reverse,
+        compute=metadata.compute,
     )
 
 
 def write(path: Path, state: Mapping[str, Array], metadata: Metadata) -> None:
-    """Write arrays by name; matrices in 16 bits where the metadata say so, without a loss."""
+    """Write arrays by name; matrices in 16 or 8 bits where the metadata say so, without a loss."""
     save_file = library("safetensors.numpy", _EXTRA, f"{path}: a safetensors file").save_file
     stored: Any = metadata.weight_dtype
     if stored == "bfloat16":
         stored = library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file").bfloat16
-    arrays = {
-        key: np.ascontiguousarray(
-            array.astype(stored) if stored is not None and array.ndim == 2 else array
-        )
-        for key, array in state.items()
-    }
+    arrays: dict[str, Array] = {}
+    for key, array in state.items():
+        if stored is None or array.ndim != 2:
+            arrays[key] = np.ascontiguousarray(array)
+        elif stored == "int8":
+            arrays[key], arrays[key + _SCALE] = rounded(array)
+        else:
+            arrays[key] = np.ascontiguousarray(array.astype(stored))
     save_file(arrays, path, metadata={KEY: metadata.text()})
 
 
@@ -88,12 +94,35 @@ def _tensors(path: Path) -> tuple[Tensors, str | None]:
             piece = file.get_slice(key)
             shapes[key] = tuple(piece.get_shape())
             dtypes[key] = _DTYPES.get(piece.get_dtype(), piece.get_dtype())
+    for key in [key for key, dtype in dtypes.items() if dtype == "int8"]:
+        if dtypes.pop(key + _SCALE, None) is None:
+            dtypes[key] = f"int8 without {key + _SCALE!r}"
+        else:
+            dtypes[key] = INT8
+            del shapes[key + _SCALE]
 
     def read(key: str) -> Array:
         if dtypes[key] == "bfloat16":  # NumPy knows it from then on
             library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file")
         with safetensors.safe_open(path, framework="np") as file:
             array: Array = file.get_tensor(key)
+            if dtypes[key] == INT8:
+                return _in_8_bits(array, file.get_tensor(key + _SCALE), str(path), key)
         return array.astype(np.float32) if dtypes[key] in HALVES else array
 
     return Tensors(str(path), shapes, dtypes, read), text
+
+
+def _in_8_bits(integers: Array, scales: Array, file: str, key: str) -> Array:
+    """Return a matrix; refuse one that would not be packed into the same integers and scales."""
+    rows = integers.shape[:1]
+    if scales.shape != rows or scales.dtype != np.float32:
+        found = f"{scales.shape}, {scales.dtype}"
+        refuse(file, f"key {key + _SCALE!r}", f"shape {rows}, float32", found)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        matrix = restored(integers, scales)
+        again = rounded(matrix)
+    if not (np.array_equal(integers, again[0]) and np.array_equal(scales, again[1])):
+        expected = "integers up to 127 in each row and its scale, as Model.save writes them"
+        refuse(file, f"keys {key!r} and {key + _SCALE!r}", expected, "others")
+    return matrix

@@ -18,7 +18,8 @@ _KEY = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?P<role>(?:weight|bias)_(?:ih|hh)|weight_hr|peephole)"
     r"(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
-_DTYPES = ("float32", "float64", "float16", "bfloat16")
+INT8 = "int8 with scales"
+_DTYPES = ("float32", "float64", "float16", "bfloat16", INT8)
 _HIDDEN_SHAPE = "shape (4 * hidden_size, hidden_size)"
 
 
@@ -29,9 +30,9 @@ class Tensors:
     file: str
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, str]
-    """As NumPy calls them, and "bfloat16"."""
+    """As NumPy calls them, "bfloat16", and INT8 where a file has the scales beside them."""
     read: Callable[[str], Array]
-    """float16 and bfloat16 come as float32 of the same value."""
+    """float16, bfloat16 and INT8 come as float32 of the same value."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _description(tensors: Tensors, group: _Group) -> Description:
         source=f"{tensors.file}: {group.prefix!r}" if group.prefix else tensors.file,
         layers=layers,
         cells=(Cell(peepholes=has_peepholes, proj_size=proj_size),),
-        weight_dtype=stored_dtype(dtype),
+        weight_dtype="int8" if dtype == INT8 else stored_dtype(dtype),
     )
 
 
@@ -219,11 +220,12 @@ class _Reader:
         return np.ascontiguousarray(array)
 
     def _check_dtype(self, key: str, matrix: bool) -> None:
-        """Check that all have one dtype; biases beside 16-bit matrices may be float32."""
+        """Check that all have one dtype; biases beside matrices in fewer bits may be float32."""
         dtypes = self.tensors.dtypes
         first, _ = _first_hidden(self.tensors, self.group)
         wanted, found = dtypes[first], dtypes[key]
         if found not in _DTYPES:
             refuse(self.tensors.file, f"key {key!r}", f"dtype {', '.join(_DTYPES)}", found)
-        if found != wanted and (matrix or wanted not in HALVES or found != "float32"):
+        narrow = wanted == INT8 or wanted in HALVES
+        if found != wanted and (matrix or not narrow or found != "float32"):
             refuse(self.tensors.file, f"key {key!r}", f"dtype {wanted}, as of {first!r}", found)
