@@ -11,8 +11,9 @@
 ## concurrency: two Python threads at once beside one after the other
 ## estimates: the least times by explain beside what calls take
 ## call-overhead: what a call costs beyond the driver's work (1 minute)
+## import-time: what importing the package adds to importing NumPy
 ## accuracy: errors against float64, and the steps of rounding in the activations
-limits streams sessions ragged splits subnormals memory-pool concurrency estimates call-overhead accuracy: $(VENV)/.installed
+limits streams sessions ragged splits subnormals memory-pool concurrency estimates call-overhead import-time accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
 ## latency: percentiles of steps and calls, quiet and beside busy processes (5 minutes)
@@ -25,7 +26,7 @@ training alternating projection latency precision cells: $(BENCH_VENV)/.installe
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := latency sessions limits estimates call-overhead streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells projection adapter
+BENCHMARKS := latency sessions limits estimates call-overhead import-time streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells projection adapter
 .PHONY: bench bench-quick $(BENCHMARKS)
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)

@@ -1,7 +1,5 @@
 """Imports the CUDA target when it is first used. Most builds have none."""
 
-import ctypes
-import glob
 import importlib
 import re
 import sys
@@ -48,6 +46,8 @@ def _import() -> Any:
         library = _cublas_elsewhere(str(reason))
         if library is None:
             raise
+        import ctypes  # noqa: PLC0415  # rarely: imports stay fast
+
         ctypes.CDLL(library)  # by its name, the module then finds what is loaded
         return importlib.import_module(_NAME)
 
@@ -61,6 +61,8 @@ def _cublas_elsewhere(reason: str) -> str | None:
     name = re.match(r"libcublas\.so\.\d+(?=: cannot open)", reason)
     if name is None:
         return None
+    import glob  # noqa: PLC0415
+
     for entry in sys.path:
         for library in glob.iglob(f"{glob.escape(entry)}/nvidia/*/lib/{name[0]}"):
             return library
