@@ -51,9 +51,9 @@ class ComputedSteps:
     def of_input(self, array: RealArray) -> RealArray:
         """Return an input's computed steps: (S, N, F) of (T, N, F)."""
         width = array.shape[-1]
-        rows: Any = array.reshape(-1, width)
-        steps: RealArray = rows[self._given].reshape(*self.computed_shape, width)
-        return steps
+        # Not by indexing, which may raise a SystemError where memory runs out (NumPy 2.4).
+        steps: RealArray = array.reshape(-1, width).take(self._given, axis=0)
+        return steps.reshape(*self.computed_shape, width)
 
     def output(self, computed: RealArray) -> RealArray:
         """Return an output as the caller gets it: (T, N, F) of (S, N, F)."""
@@ -72,7 +72,7 @@ class ComputedSteps:
             copies = copies[np.argsort(sources.rows[copies], kind="stable")]
             places, first = np.unique(sources.rows[copies], return_index=True)
             if places.size:
-                rows[places, columns] = np.add.reduceat(given[copies, columns], first, axis=0)
+                rows[places, columns] = np.add.reduceat(given[:, columns].take(copies, axis=0), first, axis=0)
         return result
 
     def input_gradient(self, computed: RealArray) -> RealArray:
