@@ -320,6 +320,21 @@ def test_pickles(protocol, stored):
         assert_same_bits(got, call_lstm(case, all_weights=packed))
 
 
+def test_a_pickles_weights_can_go_beside_it():
+    """As protocol 5 lets them: whatever carries them need not copy them."""
+    case = make_case(Shape("wide", 1, 1, 100, 200, 2), np.float32)
+    model = lstm_native.Model(case.all_weights, 2)
+    for made in (model.packed, model):
+        beside = []
+        within = pickle.dumps(made, 5, buffer_callback=beside.append)
+        assert len(within) < 4000
+        sizes = [buffer.raw().nbytes for buffer in beside]
+        assert sum(sizes) == sum(array.nbytes for array in case.all_weights)
+        twin = pickle.loads(within, buffers=[bytes(buffer) for buffer in beside])
+        unpacked = getattr(twin, "packed", twin).unpack()
+        assert_same_bits(unpacked, case.all_weights)
+
+
 @every_dtype
 def test_a_pickle_keeps_special_values(dtype):
     case = with_special_values(make("bi_two_layers", dtype), dtype)

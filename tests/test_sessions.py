@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import threading
 
 import numpy as np
@@ -11,6 +12,7 @@ import lstm_native
 from calls import assert_same_bits, pack
 from cancellation import CancelledError, cancel_at, hook
 from shapes import Shape, make_case
+from validation_cases import MISTAKES, SESSIONS, SESSIONS_RUN, VALID, three_sessions
 
 # What sessions compute in, and what matrices are stored in where that is not the same.
 KINDS = ((np.float32, None), (np.float32, "float16"), (np.float32, "int8"), (np.float64, None))
@@ -159,79 +161,19 @@ def test_a_state_moves_to_another_process(dtype):
     assert_same_bits(here.state(ids[0]), there.state(other))
 
 
-def wrong_calls(case, sessions, ids):
-    first, second, closed = ids
-    x = np.ascontiguousarray(case.x[0, :2])
-    step = sessions.step
-    h, c = sessions.state(first)
-    data = sessions.dump(first)
-    other = sessions_of(make_case(SMALL, np.float64))
-    foreign = other.dump(other.open())
-    not_open = "expected an open session, got"
-    return [
-        (ValueError, f"ids: {not_open} {closed}", lambda: step([first, closed], x)),
-        (ValueError, f"ids: {not_open} 999", lambda: step([999, first], x)),
-        (ValueError, f"ids: {not_open} -1", lambda: step([first, -1], x)),
-        (ValueError, f"got {first} twice", lambda: step([first, first], x)),
-        (ValueError, r"x: .*len\(ids\), input_size", lambda: step([first], x)),
-        (ValueError, r"x: .*seq_len", lambda: sessions.run([first, second], x)),
-        (ValueError, "x: expected a seq_len of at least 1",
-         lambda: sessions.run([first, second], x[None][:0])),
-        (TypeError, "x: expected dtype float32", lambda: step([first, second], x.astype(float))),
-        (TypeError, "ids: expected ints, got dtype float64", lambda: step([0.0, 1.0], x)),
-        (TypeError, "ids: expected a sequence of ints", lambda: step(first, x)),
-        (ValueError, f"id: {not_open} {closed}", lambda: sessions.close(closed)),
-        (ValueError, f"id: {not_open} {closed}", lambda: sessions.state(closed)),
-        (ValueError, f"id: {not_open} {closed}", lambda: sessions.reset(closed)),
-        (ValueError, f"id: {not_open} {closed}", lambda: sessions.set_state(closed, (h, c))),
-        (TypeError, "id: expected an int of at least 0", lambda: sessions.reset("a")),
-        (ValueError, r"state\[0\] \(h\): .*num_layers, hidden_size",
-         lambda: sessions.set_state(first, (h[:1], c))),
-        (TypeError, r"state\[1\] \(c\): expected dtype float32",
-         lambda: sessions.set_state(first, (h, c.astype(float)))),
-        (ValueError, "state: expected a tuple of two arrays",
-         lambda: sessions.set_state(first, (h,))),
-        (TypeError, "data: expected bytes, got str", lambda: sessions.load(first, "state")),
-        (ValueError, "data: expected .* got 3 byte", lambda: sessions.load(first, b"abc")),
-        (ValueError, "data: expected", lambda: sessions.load(first, data[:-1])),
-        (ValueError, "data: expected .* float32 .* got .*'f8'",
-         lambda: sessions.load(first, foreign)),
-        (TypeError, "can't be pickled", lambda: pickle.dumps(sessions)),
-    ]  # fmt: skip
-
-
-def test_a_wrong_call_changes_no_state(small):
-    sessions = sessions_of(small)
-    ids = [sessions.open() for _ in range(3)]
-    sessions.run(ids, np.ascontiguousarray(small.x[:, :3]))
-    sessions.close(ids[2])
+def test_a_wrong_call_changes_no_state():
+    sessions = three_sessions()
+    sessions.run(**{**VALID[SESSIONS_RUN], "x": np.ones((5, 3, 10), np.float32)})
     before = whole_state(sessions)
-    for error, text, wrong in wrong_calls(small, sessions, ids):
-        with pytest.raises(error, match=text):
-            wrong()
+    for mistake in MISTAKES:
+        if mistake.interface.startswith(f"{SESSIONS}."):
+            method = getattr(sessions, mistake.interface.rpartition(".")[2])
+            with pytest.raises(mistake.exception):
+                method(**{**VALID[mistake.interface], **mistake.given})
+    with pytest.raises(TypeError, match="can't be pickled"):
+        pickle.dumps(sessions)
     for was, now in zip(before, whole_state(sessions), strict=True):
         assert_same_bits(was, now)
-
-
-@pytest.mark.parametrize(
-    ("given", "error", "text"),
-    [
-        ({"packed": "weights"}, TypeError, "packed: expected PackedWeights"),
-        ({"capacity": 0}, ValueError, "capacity"),
-        ({"capacity": 2.0}, TypeError, "capacity"),
-        ({"num_threads": 0}, ValueError, "num_threads"),
-        ({"cell": "standard"}, TypeError, "cell"),
-    ],
-)
-def test_wrong_constructors(given, error, text, small):
-    with pytest.raises(error, match=text):
-        lstm_native.Sessions(**{"packed": pack(small), "capacity": 2, **given})
-
-
-def test_both_directions_are_refused():
-    case = make_case(Shape("both", 2, 1, 3, 4, 1, True), np.float32)
-    with pytest.raises(ValueError, match="bidirectional=False"):
-        sessions_of(case)
 
 
 def test_a_cancelled_call_changes_no_state(small):
@@ -244,6 +186,61 @@ def test_a_cancelled_call_changes_no_state(small):
         cancel_at(lambda: sessions.run(ids, x), 0)
     for was, now in zip(before, whole_state(sessions), strict=True):
         assert_same_bits(was, now)
+
+
+def test_a_signals_handler_in_the_middle_of_a_call(small):
+    """It may read, and is refused by name what would change states; other threads wait."""
+    sessions = sessions_of(small)
+    ids = [sessions.open() for _ in range(3)]
+    other = sessions.open()
+    x = np.ascontiguousarray(small.x[:, :3])
+    expected = lstm_native.Stream(sessions.packed, 3).run(x)
+    h, c = sessions.state(ids[0])
+    changes = {
+        "step": lambda: sessions.step([other], x[0, :1]),
+        "run": lambda: sessions.run([other], x[:, :1]),
+        "open": sessions.open,
+        "close": lambda: sessions.close(ids[0]),
+        "reset": lambda: sessions.reset(other),
+        "set_state": lambda: sessions.set_state(other, (h + 1, c + 1)),
+        "load": lambda: sessions.load(other, sessions.dump(ids[0])),
+    }
+    refused, read, waited = {}, [], []
+    started = threading.Event()
+
+    def wait_for_the_call():
+        started.set()
+        waited.append(sessions.step([other], x[0, :1]))
+
+    thread = threading.Thread(target=wait_for_the_call)
+
+    def handle(*_):
+        for name, change in changes.items():
+            with pytest.raises(RuntimeError) as caught:
+                change()
+            refused[name] = str(caught.value)
+        read.append((sessions.open_ids, len(sessions), sessions.nbytes, repr(sessions)))
+        read.append(sessions.state(ids[0]))
+        thread.start()
+        started.wait()
+
+    def send_one(*_):
+        if not refused:
+            signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with hook(send_one):
+            got = sessions.run(ids, x)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    thread.join()
+    assert set(refused) == set(changes)
+    assert all("in the middle of it on the same thread" in text for text in refused.values())
+    assert read[0][:2] == ([*ids, other], 4)
+    assert_same_bits(read[1], (np.zeros_like(h), np.zeros_like(c)))
+    assert_same_bits([got], [expected])
+    assert_same_bits(waited, [expected[0, :1]])
 
 
 def test_threads_with_sessions_of_their_own(small):
@@ -295,3 +292,27 @@ def test_a_fork_while_another_thread_computes(small):
     forked.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_call(small):
+    """As of a signal's handler: the call ends in both processes."""
+    sessions = sessions_of(small, num_threads=1)
+    ids = [sessions.open() for _ in range(3)]
+    x = np.ascontiguousarray(small.x[:, :3])
+    expected = lstm_native.Stream(sessions.packed, 3).run(np.concatenate([x, x]))
+    children = []
+
+    def fork_once(*_):
+        if not children:
+            children.append(os.fork())
+
+    with hook(fork_once):
+        first = sessions.run(ids, x)
+    second = sessions.run(ids, x)
+    same = np.array_equal(np.concatenate([first, second]), expected)
+    if children == [0]:
+        os._exit(0 if same else 1)
+    assert same
+    assert os.waitstatus_to_exitcode(os.waitpid(*children, 0)[1]) == 0

@@ -15,6 +15,7 @@ from validation_cases import (
     BUILD,
     CALL,
     KINDS,
+    LOAD,
     MISTAKES,
     NO_BIASES,
     ONE_BIAS,
@@ -24,10 +25,15 @@ from validation_cases import (
     RAGGED,
     RESERVE_SIZE,
     RUN,
+    SESSIONS,
+    SESSIONS_RUN,
+    SESSIONS_STEP,
+    SET_STATE,
     STATE,
     STATE_OF_STREAM,
     STEP,
     STREAM,
+    VALID,
     WEIGHTS,
     call,
     target,
@@ -137,7 +143,7 @@ def test_the_table_covers_every_interface():
     }
     made_by_others = {"Explanation", "LayerExplanation", "PackedWeights", "Pullback"}
     types = {"ArrayLike", "Weights"}
-    in_their_own_tests = {"Model", "load", "Sessions"}  # test_model.py, test_sessions.py
+    in_their_own_tests = {"Model", "load"}  # test_model.py
     elsewhere = without_arguments | made_by_others | types | in_their_own_tests
     assert covered | elsewhere == {*lstm_native.__all__, ONNX}
 
@@ -290,6 +296,16 @@ NEIGHBOURS = {
         {"out": None},
     ],
     RUN: [{}, {"x": zeros(1, 3, 10)}, {"out": zeros(5, 3, 2)}],
+    SESSIONS: [{}, {"capacity": np.int64(1)}, {"num_threads": None}],
+    SESSIONS_STEP: [
+        {},
+        {"ids": np.array([2, 0, 1], np.uint8)},
+        {"ids": (), "x": zeros(0, 10)},
+        {"x": np.full((3, 10), np.nan, np.float32)},
+    ],
+    SESSIONS_RUN: [{}, {"x": zeros(1, 3, 10)}],
+    SET_STATE: [{}, {"id": np.int8(2), "state": [zeros(1, 2), zeros(1, 2)]}],
+    LOAD: [{}, {"data": bytearray(VALID[LOAD]["data"])}],
     STATE_OF_STREAM: [{}, {"state": [STATE, STATE]}, {"state": (np.full_like(STATE, np.nan),) * 2}],
     "explain": [
         {},

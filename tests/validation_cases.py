@@ -24,6 +24,15 @@ STREAM = "Stream(...)"
 STEP = "Stream(...).step"
 RUN = "Stream(...).run"
 STATE_OF_STREAM = "Stream(...).state"
+SESSIONS = "Sessions(...)"
+SESSIONS_STEP = "Sessions(...).step"
+SESSIONS_RUN = "Sessions(...).run"
+CLOSE = "Sessions(...).close"
+STATE_OF_SESSION = "Sessions(...).state"
+SET_STATE = "Sessions(...).set_state"
+RESET = "Sessions(...).reset"
+DUMP = "Sessions(...).dump"
+LOAD = "Sessions(...).load"
 VJP = "lstm_vjp"
 PULLBACK = "lstm_vjp(...)[1]"
 GRAD_BUILD = "LSTMGrad(...)"
@@ -129,6 +138,17 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
     STEP: {"x": ARRAY, "out": (*ARRAY, "value")},
     RUN: {"x": ARRAY, "out": (*ARRAY, "value")},
     STATE_OF_STREAM: {"state": ARRAY},
+    SESSIONS: {
+        "packed": SCALAR,
+        "capacity": SCALAR,
+        "num_threads": SCALAR,
+        "cell": SCALAR,
+    },
+    SESSIONS_STEP: {"ids": KINDS, "x": ARRAY},
+    SESSIONS_RUN: {"ids": ("value",), "x": ARRAY},
+    SET_STATE: {"id": SCALAR, "state": ARRAY},
+    LOAD: {"id": SCALAR, "data": SCALAR},
+    **{method: {"id": SCALAR} for method in (CLOSE, RESET, STATE_OF_SESSION, DUMP)},
     "Cell": {
         "activations": SCALAR,
         "alphas": SCALAR,
@@ -249,6 +269,11 @@ VALID: dict[str, dict[str, Any]] = {
     STEP: {"x": zeros(3, 10)},
     RUN: {"x": zeros(5, 3, 10)},
     STATE_OF_STREAM: {"state": (STATE, STATE)},
+    SESSIONS: {"packed": PACKED_WEIGHTS, "capacity": 4},
+    SESSIONS_STEP: {"ids": [0, 1, 2], "x": zeros(3, 10)},
+    SESSIONS_RUN: {"ids": [0, 1, 2], "x": zeros(5, 3, 10)},
+    SET_STATE: {"id": 0, "state": (zeros(1, 2), zeros(1, 2))},
+    **{method: {"id": 0} for method in (CLOSE, RESET, STATE_OF_SESSION, DUMP)},
     "Cell": {"input_forget": True},
     ONNX: {"X": zeros(5, 3, 10), "W": zeros(1, 8, 10), "R": zeros(1, 8, 2)},
     "explain": {"seq_len": 5, "batch": 3, "input_size": 10, "hidden_size": 2},
@@ -256,6 +281,17 @@ VALID: dict[str, dict[str, Any]] = {
 
 
 RESERVE, SEED_STATE = lstm_native.LSTM(**VALID[BUILD])(**VALID[CALL])[3:]
+
+
+def three_sessions(packed: Any = PACKED_WEIGHTS) -> lstm_native.Sessions:
+    """Sessions with ids 0, 1 and 2; one with id 3 was closed."""
+    sessions = lstm_native.Sessions(**{**VALID[SESSIONS], "packed": packed})
+    *_, last = (sessions.open() for _ in range(4))
+    sessions.close(last)
+    return sessions
+
+
+VALID[LOAD] = {"id": 0, "data": three_sessions().dump(0)}
 VALID[VJP] = VALID["lstm"]
 VALID[PULLBACK] = {}
 VALID[GRAD_BUILD] = VALID[BUILD]
@@ -288,6 +324,9 @@ def target(  # noqa: PLR0911
         if interface == STATE_OF_STREAM:
             return lambda state: setattr(stream, "state", state)
         return stream.step if interface == STEP else stream.run
+    if interface.startswith("Sessions(...)."):
+        method: Callable[..., Any] = getattr(three_sessions(), interface.rpartition(".")[2])
+        return method
     if interface == ONNX:
         return lstm_native.onnx.lstm
     found: Callable[..., Any] = getattr(lstm_native, interface.removesuffix("(...)"))
@@ -1645,6 +1684,121 @@ STREAMS = [
     ),
 ]
 
+NOT_OPEN = "expected an open session, got"
+X_SESSIONS = "expected shape (len(ids), input_size) = (3, 10), got"
+X_SESSIONS_RUN = "expected shape (seq_len, len(ids), input_size) = (seq_len, 3, 10), got"
+STATE_OF_ONE = "expected shape (num_layers, hidden_size) = (1, 2), got"
+DATA = "data: expected the 52 bytes of a float32 state of 1 layer(s) of 2 units, got"
+
+
+def ids_of(interface: str) -> list[Mistake]:
+    """Of a method that takes one session."""
+    return [
+        *scalar(interface, "id", "an int of at least 0",
+            ("type", "a string", TypeError, "str 'anna'", "anna"),
+            ("type", "a float", TypeError, "float 0.0", 0.0),
+            ("value", "-1", ValueError, "-1", -1),
+        ),
+        *scalar(interface, "id", "an open session",
+            ("value", "of a session that was closed", ValueError, "3", 3),
+            ("value", "of a session that is not open yet", ValueError, "4", 4),
+        ),
+    ]
+
+
+OF_SESSIONS = [
+    *(
+        replace(mistake, interface=SESSIONS)
+        for mistake in STREAMS
+        if mistake.interface == STREAM and mistake.argument in APPLICABLE[SESSIONS]
+    ),
+    *scalar(SESSIONS, "capacity", AT_LEAST_1,
+        ("type", "a float", TypeError, "float 2.0", 2.0),
+        ("type", "None", TypeError, "None", None),
+        ("value", "0", ValueError, "0", 0),
+    ),
+    *scalar(SESSIONS_STEP, "ids", "a sequence of ints",
+        ("type", "one id", TypeError, "int 0", 0),
+    ),
+    *other(SESSIONS_STEP, "ids",
+        ("rank", "a column", TypeError,
+         "ids: expected a sequence of ints, got list", {"ids": [[0], [1], [2]]}),
+        ("size", "nested lists of unequal lengths", ValueError, f"ids: {RAGGED}",
+         {"ids": [[0], [1, 2], []]}),
+        ("value", "of a session that was closed", ValueError, f"ids: {NOT_OPEN} 3",
+         {"ids": [0, 3, 1]}),
+        ("value", "of a session that is not open yet", ValueError, f"ids: {NOT_OPEN} 999",
+         {"ids": [0, 1, 999]}),
+        ("value", "a negative id", ValueError, f"ids: {NOT_OPEN} -1", {"ids": [0, 1, -1]}),
+        ("value", "a session twice", ValueError, "ids: expected each session once, got 1 twice",
+         {"ids": [1, 0, 1]}),
+        ("dtype", "floats", TypeError, "ids: expected ints, got dtype float64",
+         {"ids": [0.0, 1.0, 2.0]}),
+        ("dtype", "strings", TypeError, "ids: expected ints, got dtype <U4",
+         {"ids": ["anna", "ben", "cleo"]}),
+    ),
+    *other(SESSIONS_STEP, "x",
+        ("type", "None", TypeError, f"x: {NO_ARRAY} None", {"x": None}),
+        ("type", "a masked array", TypeError, f"x: {UNMASKED}", {"x": masked(3, 10)}),
+        ("rank", "one frame, without an axis of sessions", ValueError, f"x: {X_SESSIONS} (10,)",
+         {"x": zeros(10)}),
+        ("rank", "several steps, as `run` takes them", ValueError, f"x: {X_SESSIONS} (5, 3, 10)",
+         {"x": zeros(5, 3, 10)}),
+        ("size", "a frame too few", ValueError, f"x: {X_SESSIONS} (2, 10)", {"x": zeros(2, 10)}),
+        ("size", "other features than packed has", ValueError, f"x: {X_SESSIONS} (3, 9)",
+         {"x": zeros(3, 9)}),
+        ("dtype", "float64, packed in float32", TypeError, f"x: {NOT_PACKEDS} float64",
+         {"x": zeros(3, 10, dtype=np.float64)}),
+        ("dtype", "integers", TypeError, f"x: {REAL} int64", {"x": zeros(3, 10, dtype=np.int64)}),
+    ),
+    *other(SESSIONS_RUN, "ids",
+        ("value", "a session twice", ValueError, "ids: expected each session once, got 2 twice",
+         {"ids": [2, 0, 2]}),
+    ),
+    *other(SESSIONS_RUN, "x",
+        ("type", "a string", TypeError, f"x: {NO_ARRAY} a str", {"x": "frames"}),
+        ("rank", "one step, as `step` takes it", ValueError, f"x: {X_SESSIONS_RUN} (3, 10)",
+         {"x": zeros(3, 10)}),
+        ("size", "no time steps", ValueError,
+         "x: expected a seq_len of at least 1, got shape (0, 3, 10)", {"x": zeros(0, 3, 10)}),
+        ("size", "a frame too many", ValueError, f"x: {X_SESSIONS_RUN} (5, 4, 10)",
+         {"x": zeros(5, 4, 10)}),
+        ("dtype", "float16", TypeError, f"x: {REAL} float16",
+         {"x": zeros(5, 3, 10, dtype=np.float16)}),
+    ),
+    *ids_of(CLOSE),
+    *ids_of(STATE_OF_SESSION),
+    *ids_of(SET_STATE),
+    *other(SET_STATE, "state",
+        ("type", "both in one array", TypeError,
+         "state: expected a tuple of two arrays (h, c), got ndarray of shape (2, 1, 2)",
+         {"state": zeros(2, 1, 2)}),
+        ("rank", "h without a layer axis", ValueError, f"state[0] (h): {STATE_OF_ONE} (2,)",
+         {"state": (zeros(2), zeros(1, 2))}),
+        ("size", "h alone", ValueError,
+         "state: expected a tuple of two arrays (h, c), got 1 item(s)", {"state": (zeros(1, 2),)}),
+        ("size", "c for two layers", ValueError, f"state[1] (c): {STATE_OF_ONE} (2, 2)",
+         {"state": (zeros(1, 2), zeros(2, 2))}),
+        ("dtype", "c in float64, packed in float32", TypeError,
+         f"state[1] (c): {NOT_PACKEDS} float64",
+         {"state": (zeros(1, 2), zeros(1, 2, dtype=np.float64))}),
+    ),
+    *ids_of(RESET),
+    *ids_of(DUMP),
+    *ids_of(LOAD),
+    *scalar(LOAD, "data", "bytes",
+        ("type", "a string", TypeError, "str 'state'", "state"),
+    ),
+    *other(LOAD, "data",
+        ("value", "other bytes", ValueError, f"{DATA} 3 byte(s) that are no state",
+         {"data": b"abc"}),
+        ("value", "cut short", ValueError, f"{DATA} 51 byte(s), 'f4', 1 layer(s), 2 units",
+         {"data": VALID[LOAD]["data"][:-1]}),
+        ("value", "of float64", ValueError, f"{DATA} 68 byte(s), 'f8', 1 layer(s), 2 units",
+         {"data": three_sessions(packed_like(dtype=np.float64)).dump(0)}),
+    ),
+]
+
 NOT_XS = "expected dtype float32, the same as x, got"
 NEEDS = "a collection of 'input', 'states' and 'weights'"
 TAPE_SHAPE = "expected shape (reserve_size(seq_len, batch), 1) = (182, 1), got"
@@ -1996,6 +2150,7 @@ MISTAKES: list[Mistake] = [
     *REST,
     *PACKING,
     *STREAMS,
+    *OF_SESSIONS,
     *ONNX_OPERATOR,
     *EXPLAIN,
     *GRADIENTS,

@@ -13,14 +13,23 @@ sys.path.append(str(PROJECT / "tests"))
 from validation_cases import (  # noqa: E402
     BUILD,
     CALL,
+    CLOSE,
+    DUMP,
     GRAD,
     GRAD_BUILD,
     GRAD_WEIGHTS,
+    LOAD,
     MISTAKES,
     ONNX,
     PULLBACK,
     RESERVE_SIZE,
+    RESET,
     RUN,
+    SESSIONS,
+    SESSIONS_RUN,
+    SESSIONS_STEP,
+    SET_STATE,
+    STATE_OF_SESSION,
     STATE_OF_STREAM,
     STEP,
     STREAM,
@@ -38,8 +47,9 @@ array in a sequence it also says which one. Nothing is computed, and no dropout 
 
 The calls below are run by the tests. They depart from valid ones with 5 time steps, a batch of 3,
 10 features, 2 hidden units, one layer and one direction. `…` stands for words of NumPy, or for
-numbers that depend on the CPU. `lstm_vjp` raises what `lstm` does, and the constructor of
-`LSTMGrad` what that of `LSTM` does.
+numbers that depend on the CPU. `lstm_vjp` raises what `lstm` does, the constructor of `LSTMGrad`
+what that of `LSTM` does; `state`, `reset` and `dump` of `Sessions` raise what its `close` does. Of
+sessions 0 to 3, the last was closed.
 
 This page is made from `tests/validation_cases.py` by `tools/make_error_table.py`."""
 
@@ -59,6 +69,12 @@ TITLES = {
     STEP: "`Stream.step`",
     RUN: "`Stream.run`",
     STATE_OF_STREAM: "`Stream.state`, when set",
+    SESSIONS: "`Sessions`: the constructor",
+    SESSIONS_STEP: "`Sessions.step`",
+    SESSIONS_RUN: "`Sessions.run`",
+    CLOSE: "`Sessions.close`",
+    SET_STATE: "`Sessions.set_state`",
+    LOAD: "`Sessions.load`",
     "explain": "`explain`, by sizes",
     PULLBACK: "What `lstm_vjp` returns: the pullback",
     GRAD: "`LSTMGrad`: the call, and `data`",
@@ -67,7 +83,11 @@ TITLES = {
 
 
 # They raise what another interface raises for the same argument.
-LIKE_ANOTHER = {VJP: "lstm", GRAD_BUILD: BUILD}
+LIKE_ANOTHER = {
+    VJP: "lstm",
+    GRAD_BUILD: BUILD,
+    **dict.fromkeys((STATE_OF_SESSION, RESET, DUMP), CLOSE),
+}
 
 
 def row(mistake: Mistake) -> str:

@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <variant>
 
@@ -11,6 +12,7 @@
 #include "bindings/computation.hpp"
 #include "bindings/description.hpp"
 #include "bindings/fast_path.hpp"
+#include "bindings/in_use.hpp"
 #include "bindings/register.hpp"
 #include "bindings/safe_construction.hpp"
 #include "common/default_threads.hpp"
@@ -86,8 +88,13 @@ class Places {
   std::uint64_t calls_ = 0;
 };
 
-// The caller lets one thread in at a time. What changes sessions' states happens under the GIL, so that a process
-// forked meanwhile has whole states.
+// The caller lets one thread in at a time; that thread may come again in the middle of its call, in a signal's handler.
+constexpr const char* interrupted_call =
+    "Sessions: expected the call before to be over, got one in the middle of it on the same thread (of a signal's "
+    "handler); have the handler set a flag, and call after it";
+
+// What changes sessions' states happens under the GIL, so that a process forked meanwhile has whole states. What only
+// reads can be called in the middle of another call.
 class Sessions {
  public:
   // threads 0: the default.
@@ -99,16 +106,21 @@ class Sessions {
                        follows_default_ ? default_threads() : threads, cells_of_directions(cell))) {}
 
   index_t open() {
+    const InUse guard(in_use_, interrupted_call);
     const index_t id = places_.open();
-    reset(id);
+    set_zeros(places_.place_of(id, "id"));
     return id;
   }
-  void close(index_t id) { places_.close(id); }
+  void close(index_t id) {
+    const InUse guard(in_use_, interrupted_call);
+    places_.close(id);
+  }
   py::list open_ids() const { return places_.open_ids(); }
 
   // x: (ids, input_size), or (steps, ids, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle ids, py::handle x, bool several) {
     return unless_refused([&] {
+      const InUse guard(in_use_, interrupted_call);
       const std::vector<index_t> listed = integers_of(ids);
       return std::visit([&](auto& sessions) { return run_of(sessions, listed, x, several); }, sessions_);
     });
@@ -129,6 +141,7 @@ class Sessions {
   }
 
   void set_state(index_t id, const py::array& hidden, const py::array& cell) {
+    const InUse guard(in_use_, interrupted_call);
     const index_t place = places_.place_of(id, "id");
     std::visit(
         [&](auto& sessions) {
@@ -144,15 +157,16 @@ class Sessions {
   }
 
   void reset(index_t id) {
-    const index_t place = places_.place_of(id, "id");
-    std::visit([&](auto& sessions) { sessions.reset(place); }, sessions_);
+    const InUse guard(in_use_, interrupted_call);
+    set_zeros(places_.place_of(id, "id"));
   }
 
   index_t bytes() const {
     return std::visit([](const auto& sessions) { return sessions.bytes(); }, sessions_);
   }
-  // In a forked process: working memory may be in the middle of a call of the parent's.
-  void release_working_memory() {
+  // In a forked process, where a thread that it does not have was in a call.
+  void abandon_call() {
+    in_use_ = false;
     std::visit([](auto& sessions) { sessions.release_streams(); }, sessions_);
   }
 
@@ -166,6 +180,10 @@ class Sessions {
       return Either(std::in_place_type<driver::Sessions<float>>, problem, packed, capacity);
     }
     return Either(std::in_place_type<driver::Sessions<double>>, problem, packed, capacity);
+  }
+
+  void set_zeros(index_t place) {
+    std::visit([&](auto& sessions) { sessions.reset(place); }, sessions_);
   }
 
   template <class Real>
@@ -197,6 +215,7 @@ class Sessions {
   bool follows_default_;
   Places places_;
   Either sessions_;
+  std::atomic<bool> in_use_{false};
 };
 
 }  // namespace
@@ -217,7 +236,7 @@ void register_sessions(py::module_& module) {
       .def("state", &Sessions::state, "id"_a, "Copies of the hidden and the cell state.")
       .def("set_state", &Sessions::set_state, "id"_a, "hidden"_a, "cell"_a)
       .def("reset", &Sessions::reset, "id"_a)
-      .def("release_working_memory", &Sessions::release_working_memory)
+      .def("abandon_call", &Sessions::abandon_call)
       .def_property_readonly("nbytes", &Sessions::bytes);
 }
 

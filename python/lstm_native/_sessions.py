@@ -35,7 +35,9 @@ class Sessions:
     With I, H and L as in `packed`; with a projection, h has P columns in place of H.
 
     Any thread may call any method. Calls run one after the other: a call waits for the one before.
-    A call that fails or is interrupted changes no state.
+    A call that fails or is interrupted changes no state. A signal's handler that runs in the middle
+    of a call of its own thread can't wait for it: there, methods that only read give what was
+    before that call, and the others raise RuntimeError.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ class Sessions:
         self._core = core.Sessions(
             packed._core, self._capacity, threads, cell_of_call(cell, packed, None)
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _all.add(self)
 
     @property
@@ -307,10 +309,13 @@ _all: weakref.WeakSet[Sessions] = weakref.WeakSet()
 
 
 def _begin_anew_in_child() -> None:
-    """Another thread of the parent may have been in a call when it forked."""
+    """Free what a thread of the parent held; a call of the thread that forked goes on."""
     for sessions in list(_all):
-        sessions._lock = threading.Lock()
-        sessions._core.release_working_memory()
+        if sessions._lock.acquire(blocking=False):
+            sessions._lock.release()
+        else:
+            sessions._lock = threading.RLock()
+            sessions._core.abandon_call()
 
 
 if hasattr(os, "register_at_fork"):
