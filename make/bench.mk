@@ -13,7 +13,9 @@
 ## call-overhead: what a call costs beyond the driver's work (1 minute)
 ## import-time: what importing the package adds to importing NumPy
 ## accuracy: errors against float64, and the steps of rounding in the activations
-limits streams sessions ragged splits subnormals memory-pool concurrency estimates call-overhead import-time accuracy: $(VENV)/.installed
+## soak: 8 threads share Sessions for 30 minutes: bits, memory, slow steps (BENCH_ARGS="--minutes 5")
+## workers-memory: what forked workers take that share a model's weights, and that do not
+limits soak streams sessions workers-memory ragged splits subnormals memory-pool concurrency estimates call-overhead import-time accuracy: $(VENV)/.installed
 
 ## training: forward and backward beside PyTorch (4 minutes)
 ## latency: percentiles of steps and calls, quiet and beside busy processes (5 minutes)
@@ -26,7 +28,7 @@ training alternating projection latency precision cells: $(BENCH_VENV)/.installe
 ## adapter: the module for PyTorch beside torch.nn.LSTM (3 minutes)
 adapter: $(PARITY_VENV)/.installed
 
-BENCHMARKS := latency sessions limits estimates call-overhead import-time streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells projection adapter
+BENCHMARKS := latency sessions workers-memory soak limits estimates call-overhead import-time streams ragged splits subnormals memory-pool concurrency accuracy training precision alternating cells projection adapter
 .PHONY: bench bench-quick $(BENCHMARKS)
 $(BENCHMARKS):
 	$(<D)/bin/python -m bench.measure.$(subst -,_,$@) $(BENCH_ARGS)

@@ -2,8 +2,8 @@
 
 python -m bench.measure.latency [--quick] [--out FILE.md]
 
-Steps of a stream come at a pause of 1 ms, as in real time; calls come one after the other. Exit
-status 1 where a bound is missed: see `JUDGED`.
+Steps of a stream and of sessions come at a pause of 1 ms, as in real time; calls come one after the
+other. Exit status 1 where a bound is missed: see `JUDGED`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ JUDGED = (
     "default is at most 1.5 times what one thread takes."
 )
 _PAUSE_MS = 1.0
-_SECONDS = {"step": 3.0, "forward": 6.0, "backward": 6.0}
+_SECONDS = {"step": 3.0, "sessions": 3.0, "forward": 6.0, "backward": 6.0}
 _PEERS = ("onnxruntime", "torch")
 _OF_ONE_THREAD = "ours, 1"
 _JUDGED_WAY = "ours, default"
@@ -57,7 +57,7 @@ def busy_processes(count: int) -> Iterator[None]:
 
 def measure(kind: str, implementation: str, seconds: float) -> dict[str, Times]:
     """What `latency_worker.summary` says of each way to call; empty: not installed."""
-    pause = _PAUSE_MS if KINDS[kind].way == "step" else 0.0
+    pause = _PAUSE_MS if KINDS[kind].in_real_time else 0.0
     done = subprocess.run(
         [sys.executable, "-m", "bench.measure.latency_worker",
          kind, implementation, str(seconds), str(pause)],
@@ -73,7 +73,7 @@ def measure(kind: str, implementation: str, seconds: float) -> dict[str, Times]:
 
 def judge(kind: str, times: Times, of_one_thread: Times) -> str:
     median, _, p99, p999, second_p90 = of_one_thread
-    if KINDS[kind].way != "step":
+    if not KINDS[kind].in_real_time:
         return verdict(times[1] <= 1.5 * second_p90)
     bounds = ((times[2], 3 * median, p99), (times[3], 1000.0, p999))
     if all(time <= bound for time, bound, _ in bounds):

@@ -25,7 +25,7 @@ PERCENTILES = (50, 90, 99, 99.9)
 _WARM_UP = 50
 # Calls of a turn of each kind. Those before them are not counted: threads may have slept in others'
 # turns.
-_TURN = {"step": 50, "forward": 15, "backward": 15}
+_TURN = {"step": 50, "sessions": 50, "forward": 15, "backward": 15}
 _FIRST = 3
 # Another run's reading of a percentile is taken to be within this number of standard errors.
 _ERRORS = 3.0
@@ -33,16 +33,22 @@ _ERRORS = 3.0
 
 @dataclass(frozen=True)
 class Kind:
-    """What is called: a step of a stream, a call forward, or a pullback."""
+    """What is called: a step of a stream or of sessions, a call forward, or a pullback."""
 
     shape: Shape
     way: str
+
+    @property
+    def in_real_time(self) -> bool:
+        """Whether calls come at a pause, and one may not be late."""
+        return self.way in ("step", "sessions")
 
 
 KINDS = {
     "step, H = 64": Kind(Shape("step_h64", 1, 1, 64, 64), "step"),
     "step, H = 256, 2 layers": Kind(Shape("step_h256_l2", 1, 1, 256, 256, 2), "step"),
     "step, H = 1024": Kind(Shape("step_h1024", 1, 1, 1024, 1024), "step"),
+    "20 sessions, H = 128, 2 layers": Kind(Shape("sessions_h128", 1, 20, 128, 128, 2), "sessions"),
     "100,1,256": Kind(Shape("forward_h256", 100, 1, 256, 256), "forward"),
     "25,16,512": Kind(Shape("forward_h512", 25, 16, 512, 512), "forward"),
     "25,16,256, backward": Kind(Shape("backward_h256", 25, 16, 256, 256), "backward"),
@@ -71,6 +77,11 @@ def own_call(kind: Kind, way: Way) -> Callable[[], object]:
         packed = lstm_native.pack_weights(case.all_weights, kind.shape.num_layers, False)
         stream = lstm_native.Stream(packed, 1, num_threads=way.threads)
         return lambda: stream.step(case.x[0])
+    if kind.way == "sessions":
+        packed = lstm_native.pack_weights(case.all_weights, kind.shape.num_layers, False)
+        sessions = lstm_native.Sessions(packed, kind.shape.batch, num_threads=way.threads)
+        ids = [sessions.open() for _ in range(kind.shape.batch)]
+        return lambda: sessions.step(ids, case.x[0])
     make = backward_call if kind.way == "backward" else packed_call
     return make(case, way.threads)
 

@@ -1,6 +1,7 @@
 """Times a frame of many clients: a stream for each, and all in one call of `Sessions`.
 
-The two take turns; what is printed is the median and the 99th percentile.
+The two take turns; what is printed is the median and the 99th percentile. Then the same by
+`Sessions` with weights of fewer bits, and the memory of each.
 
 python -m bench.measure.sessions [--rounds N]
 """
@@ -10,15 +11,25 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 import lstm_native
-from bench.report.markdown import format_time, table
+from bench.report.markdown import format_bytes, format_time, table
 from shapes import Shape, make_case
 
 _LAYERS = Shape("voice", 1, 1, 128, 128, 2)
 _CLIENTS = (1, 10, 50, 200, 500)
+# weight_dtype, compute
+_FORMATS = (
+    (None, None),
+    ("float16", None),
+    ("bfloat16", "bfloat16"),
+    ("int8", None),
+    ("int8", "int8"),
+)
+_CLIENTS_OF_FORMATS = 200
 
 
 def percentiles(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -48,6 +59,28 @@ def calls_of(clients: int) -> dict[str, Callable[[], object]]:
     return {"streams": one_by_one, "Sessions": lambda: sessions.step(ids, together)}
 
 
+def by_formats(rounds: int) -> list[list[str]]:
+    """Rows of a table: the weights' bits, a frame of all clients, the memory of both."""
+    case = make_case(_LAYERS, np.float32)
+    frames = np.random.default_rng(0).standard_normal((_CLIENTS_OF_FORMATS, 128))
+    x = frames.astype(np.float32)
+    calls, memory = {}, {}
+    for stored, compute in _FORMATS:
+        packed = lstm_native.pack_weights(
+            case.all_weights, _LAYERS.num_layers, False, weight_dtype=stored, compute=compute
+        )
+        sessions = lstm_native.Sessions(packed, _CLIENTS_OF_FORMATS)
+        ids = [sessions.open() for _ in range(_CLIENTS_OF_FORMATS)]
+        name = (stored or "float32") + (f", products in {compute}" if compute else "")
+        calls[name] = partial(sessions.step, ids, x)
+        calls[name]()
+        memory[name] = (packed.nbytes, sessions.nbytes)
+    times = percentiles(calls, rounds)
+    return [
+        [name, *map(format_time, times[name]), *map(format_bytes, memory[name])] for name in calls
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=300)
@@ -62,6 +95,9 @@ def main() -> None:
     print(f"A frame of each client, {_LAYERS.num_layers} layers of {_LAYERS.hidden_size} units:\n")
     header = ["clients", "streams, p50", "p99", "Sessions, p50", "p99", "ratio"]
     print(table(header, rows, left=0))
+    print(f"\nThe weights in fewer bits, {_CLIENTS_OF_FORMATS} clients:\n")
+    header = ["weights", "p50", "p99", "memory of weights", "of Sessions"]
+    print(table(header, by_formats(rounds)))
 
 
 if __name__ == "__main__":
