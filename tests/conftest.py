@@ -24,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="also run tests that take minutes")
     parser.addoption("--loaders", action="store_true", help="also run tests/loaders")
     parser.addoption("--jax", action="store_true", help="also run tests/with_jax")
+    parser.addoption("--serving", action="store_true", help="also run tests/serving")
+    parser.addoption("--clusters", action="store_true", help="also run tests/clusters")
     parser.addoption("--cuda", help="the CUDA module for tests/cuda: a file, or 'device'")
 
 
@@ -33,7 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Some folders are for make targets that install what they need."""
-    options = {"cuda": "--cuda", "loaders": "--loaders", "with_jax": "--jax"}
+    options = {
+        "cuda": "--cuda",
+        "loaders": "--loaders",
+        "with_jax": "--jax",
+        "serving": "--serving",
+        "clusters": "--clusters",
+    }
     for folder, option in options.items():
         if collection_path == PROJECT / "tests" / folder and not config.getoption(option):
             return True
