@@ -1,0 +1,1 @@
+"""What the examples of batch inference on clusters share."""
