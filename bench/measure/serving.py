@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from websockets.asyncio.client import connect
+import uvloop
 
 from bench import ROOT
 from bench.measure.machine import describe_machine
@@ -47,27 +49,90 @@ class Load:
         self.answered: list[float] = []
 
 
+class Client(asyncio.Protocol):
+    """A client's connection; a library for websockets would take more of the cores than the server.
+
+    What it sends is masked, as RFC 6455 wants it from clients, by zeros, which change nothing.
+    Answers are short texts, each in a frame with a head of two bytes.
+    """
+
+    def __init__(self, frames: int, begin: float, load: Load) -> None:
+        self._frames, self._begin, self._load = frames, begin, load
+        self._received = b""
+        self._number = 0
+        self.open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        self._received += data
+        if not self.open.done():
+            head, found, rest = self._received.partition(b"\r\n\r\n")
+            if not found:
+                return
+            if not head.startswith(b"HTTP/1.1 101 "):
+                raise RuntimeError(head.decode())
+            self._received = rest
+            self.open.set_result(None)
+        while len(self._received) >= 2 and len(self._received) >= (size := 2 + self._received[1]):
+            if self._received[0] == _PING:
+                payload = self._received[2:size]
+                self._transport.write(_head(_PONG, len(payload)) + payload)
+            else:
+                self._take(self._received[:size], now)
+            self._received = self._received[size:]
+
+    def _take(self, frame: bytes, now: float) -> None:
+        if frame[0] != _WHOLE_TEXT or json.loads(frame[2:])["frame"] != self._number:
+            raise RuntimeError(f"expected the answer to frame {self._number}, got {frame!r}")
+        if self._number >= _WARM_UP:
+            self._load.answered.append(1e6 * (now - self._begin - self._number * _FRAME_S))
+        self._number += 1
+        if self._number == self._frames:
+            self.answered.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        for future in (self.open, self.answered):
+            if not future.done():
+                future.set_exception(error or ConnectionError("the server has left"))
+
+
+# Whole messages, by their first byte.
+_WHOLE_TEXT, _WHOLE_BYTES, _PING, _PONG = 0x81, 0x82, 0x89, 0x8A
+_MASKED, _LONG = 0x80, 126
+
+
+def _head(kind: int, size: int) -> bytes:
+    """What stands before a message of a client, with a mask of zeros."""
+    if size < _LONG:
+        return struct.pack(">BBI", kind, _MASKED | size, 0)
+    return struct.pack(">BBHI", kind, _MASKED | _LONG, size, 0)
+
+
 async def client(address: str, frames: list[bytes], begin: float, load: Load) -> None:
-    """Send each frame when it is due; see when its answer comes."""
-    async with connect(f"ws://{address}/audio", compression=None) as connection:
-
-        async def receive() -> None:
-            for number in range(len(frames)):
-                answer = json.loads(await connection.recv())
-                if answer["frame"] != number:
-                    raise RuntimeError(f"expected frame {number}, got {answer['frame']}")
-                if number >= _WARM_UP:
-                    due = begin + number * _FRAME_S
-                    load.answered.append(1e6 * (time.perf_counter() - due))
-
-        receiving = asyncio.create_task(receive())
-        for number, frame in enumerate(frames):
-            due = begin + number * _FRAME_S
-            await asyncio.sleep(due - time.perf_counter())
-            if number >= _WARM_UP:
-                load.sent.append(1e6 * (time.perf_counter() - due))
-            await connection.send(frame)
-        await receiving
+    """Send each frame when it is due, until the last is answered."""
+    host, _, port = address.partition(":")
+    transport, protocol = await asyncio.get_running_loop().create_connection(
+        lambda: Client(len(frames), begin, load), host, int(port)
+    )
+    key = base64.b64encode(os.urandom(16)).decode()
+    transport.write(
+        f"GET /audio HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    await protocol.open
+    for number, frame in enumerate(frames):
+        due = begin + number * _FRAME_S
+        await asyncio.sleep(due - time.perf_counter())
+        if number >= _WARM_UP:
+            load.sent.append(1e6 * (time.perf_counter() - due))
+        transport.write(_head(_WHOLE_BYTES, len(frame)) + frame)
+    await protocol.answered
+    transport.close()
 
 
 async def all_clients(address: str, clients: int, seconds: float) -> Load:
@@ -116,7 +181,7 @@ def measure(clients: int, seconds: float) -> list[str]:
         else:
             raise RuntimeError("the server ended")
         used, begin = processor_seconds(server.pid), time.perf_counter()
-        load = asyncio.run(all_clients(address, clients, seconds))
+        load = uvloop.run(all_clients(address, clients, seconds))
         cores = (processor_seconds(server.pid) - used) / (time.perf_counter() - begin)
         with urllib.request.urlopen(f"http://{address}/now") as response:
             now: dict[str, Any] = json.load(response)
