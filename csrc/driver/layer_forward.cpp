@@ -48,7 +48,8 @@ Real* row_if_kept(const StoredRows<Real>& rows, index_t row) {
 
 // --- weights --------------------------------------------------------------------------------------------------------
 
-// Packs what the paths want packed; the threads take blocks in turn.
+// Packs what the paths want packed; the threads take blocks in turn. One that stops must not go on to the next turns:
+// the others count on, and would find it at work on theirs.
 template <class Real>
 void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
   index_t turn = 0;
@@ -57,21 +58,22 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
   const auto pack = [&](const MatrixView<const Real>& matrix, plan::RowOrder order, Real* to) {
     for (index_t block = 0; block < plan::blocks_of(kernels.format, matrix.rows); ++block) {
       const index_t elements = matrix.columns * plan.block_elements();
-      if (watch.stops(elements)) return;
+      if (watch.stops(elements)) return false;
       if (mine()) plan::pack_block(kernels, matrix, order, block, to + block * elements);
     }
+    return true;
   };
   for (index_t d = 0; d < plan.problem.num_directions; ++d) {
     const DirectionForward<Real>& direction = layer.directions[d];
     if (layer.plan->input_path == WeightPath::packed_per_call && !direction.input_block_by_block) {
-      pack(direction.weights.input, plan::RowOrder::gates, direction.packed_input);
+      if (!pack(direction.weights.input, plan::RowOrder::gates, direction.packed_input)) return;
     }
     if (layer.plan->hidden_path == WeightPath::packed_per_call) {
-      pack(direction.weights.hidden, plan::RowOrder::gates, direction.packed_hidden);
+      if (!pack(direction.weights.hidden, plan::RowOrder::gates, direction.packed_hidden)) return;
     }
     if (direction.cell_outputs.data != nullptr) {
       if (layer.plan->projection_path == WeightPath::packed_per_call) {
-        pack(direction.weights.projection, plan::RowOrder::consecutive, direction.packed_projection);
+        if (!pack(direction.weights.projection, plan::RowOrder::consecutive, direction.packed_projection)) return;
       }
       if (d == 0 && mine()) std::fill_n(direction.projection_bias, plan.projected_elements(), Real{0});
     }
