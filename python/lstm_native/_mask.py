@@ -51,7 +51,6 @@ class ComputedSteps:
     def of_input(self, array: RealArray) -> RealArray:
         """Return an input's computed steps: (S, N, F) of (T, N, F)."""
         width = array.shape[-1]
-        # Not by indexing, which may raise a SystemError where memory runs out (NumPy 2.4).
         steps: RealArray = array.reshape(-1, width).take(self._given, axis=0)
         return steps.reshape(*self.computed_shape, width)
 
@@ -69,10 +68,16 @@ class ComputedSteps:
         for columns, sources in _shares(width, self._outputs):
             # Row by row of the computed batch: all that were copied from it.
             copies = np.flatnonzero(~sources.zero)
-            copies = copies[np.argsort(sources.rows[copies], kind="stable")]
-            places, first = np.unique(sources.rows[copies], return_index=True)
-            if places.size:
-                rows[places, columns] = np.add.reduceat(given[:, columns].take(copies, axis=0), first, axis=0)
+            origins = sources.rows.take(copies)
+            order = np.argsort(origins, kind="stable")
+            copies, origins = copies.take(order), origins.take(order)
+            if copies.size:
+                first = np.flatnonzero(np.diff(origins, prepend=-1))
+                sums = np.add.reduceat(given[:, columns].take(copies, axis=0), first, axis=0)
+                places, here = origins.take(first), np.arange(len(rows))
+                found = np.searchsorted(places, here)
+                missing = places.take(found, mode="clip") != here
+                _gather(sums, _Sources(found, missing), rows[:, columns])
         return result
 
     def input_gradient(self, computed: RealArray) -> RealArray:
@@ -84,10 +89,15 @@ class ComputedSteps:
         result = new_array((*self.shape, width), computed.dtype)
         rows, given = result.reshape(-1, width), computed.reshape(-1, width)
         for columns, source in _shares(width, sources):
-            # Without mode="clip" NumPy makes a copy. Where nothing is copied a row may be -1.
-            np.take(given[:, columns], source.rows, axis=0, out=rows[:, columns], mode="clip")
-            rows[source.zero, columns] = 0
+            _gather(given[:, columns], source, rows[:, columns])
         return result
+
+
+# By take and copyto: where memory runs out, indexing by arrays may raise a SystemError (NumPy 2.4).
+def _gather(rows: RealArray, sources: _Sources, to: RealArray) -> None:
+    # Without mode="clip" NumPy makes a copy. Where nothing is copied a row may be any.
+    np.take(rows, sources.rows, axis=0, out=to, mode="clip")
+    np.copyto(to, 0, where=sources.zero[:, np.newaxis])
 
 
 def _shares(width: int, sources: tuple[_Sources, ...]) -> list[tuple[slice, _Sources]]:
@@ -134,7 +144,7 @@ def computed_steps(
         outputs = tuple(sources(p, (p < 0) | (p >= counts[:, -1:])) for p in places)
     rows = np.flatnonzero(~steps.zero)
     given = np.zeros(most * batch, np.intp)
-    given[steps.rows[rows]] = rows
+    np.put(given, steps.rows.take(rows), rows)
     computed = (batch, most) if batch_first else (most, batch)
     return (
         ComputedSteps(mask.shape, computed, given, steps, outputs),
