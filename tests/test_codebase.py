@@ -37,7 +37,7 @@ MAY_INCLUDE = {
 # The Python layer: each module imports only from later rows.
 PYTHON_LAYERS = [
     {"__main__", "__init__", "jax", "torch"},
-    {"_command_line", "_torch"},
+    {"_command_line", "_torch", "_xla_call"},
     {"_command_bench"},
     {"_explanation", "_model"},
     {"_vjp", "_grad", "_sessions", "onnx"},

@@ -29,6 +29,8 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap, sequential_vmap
 from jax.custom_derivatives import SymbolicZero
 
+from lstm_native import _xla_call
+
 __all__ = ["lstm"]
 
 ArrayLike: TypeAlias = Any
@@ -240,12 +242,28 @@ def _like(array: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, array.dtype)
 
 
+def _called(host: Any, results: Any, *arguments: Any) -> Any:
+    """Call a function of NumPy's arrays in a program; arguments and results are trees."""
+    operands, structure = jax.tree.flatten(arguments)
+    shapes, of_results = jax.tree.flatten(results)
+    returned = _xla_call.call(_named(host, structure), shapes, operands)
+    return jax.tree.unflatten(of_results, returned)
+
+
+@functools.cache
+def _named(host: Any, structure: Any) -> str:
+    def of_arrays(*arrays: Any) -> Any:
+        return jax.tree.leaves(host(*jax.tree.unflatten(structure, arrays)))
+
+    return _xla_call.named(of_arrays)
+
+
 @functools.cache
 def _forward(options: _Options, keeps: bool) -> Any:
     """Return the forward pass of `_Arrays`: output, h_n, c_n, and the tape if it ``keeps`` one."""
 
     def host(arrays: _Arrays) -> tuple[Any, ...]:
-        call = _call(options, jax.tree.map(np.asarray, arrays))
+        call = _call(options, arrays)
         output, h_n, c_n, tape = forward(call._replace(tape=_tape(options) if keeps else None))
         if tape is None:
             return output, h_n, c_n
@@ -261,7 +279,7 @@ def _forward(options: _Options, keeps: bool) -> Any:
         results = [jax.ShapeDtypeStruct(call.output_shape, dtype), _like(call.h_0), _like(call.c_0)]
         if keeps:
             results.append(jax.ShapeDtypeStruct((_most_elements(options, call), 1), dtype))
-        return jax.pure_callback(host, tuple(results), arrays)
+        return _called(host, tuple(results), arrays)
 
     one_by_one = sequential_vmap(run)
     if keeps or options.dropout > 0.0:  # a tape is of one call; so are masks
@@ -319,7 +337,6 @@ def _backward(options: _Options) -> Any:
     """Return the backward pass, of `_Kept` and the gradients of results; None: zero."""
 
     def host(kept: _Kept, given: tuple[Any, Any, Any]) -> Any:
-        kept, given = jax.tree.map(np.asarray, (kept, given))
         call = _call(options, kept.arrays)._replace(tape=_tape(options))
         of_input, of_states, of_weights = (need is not None for need in kept.needs)
         wanted = Wanted(of_input, of_states, True if of_weights else None)
@@ -336,7 +353,7 @@ def _backward(options: _Options) -> Any:
             _like(arrays.c_0) if of_states else None,
             tuple(map(_like, arrays.weights)) if of_weights else None,
         )
-        return jax.pure_callback(host, results, kept, given)
+        return _called(host, results, kept, given)
 
     return run
 

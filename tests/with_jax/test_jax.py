@@ -256,6 +256,15 @@ def test_a_wrong_length_that_is_traced_is_an_error_of_the_run():
         jax.block_until_ready(run(jnp.asarray([9, 1, 1])))
 
 
+def test_an_empty_batch():
+    case = make_case(Shape("empty", 5, 0, 4, 6), np.float32)
+    x, states, weights = arrays_of(case)
+    run = jax.jit(lambda x, states, weights: call(case, x, states, weights))
+    assert [a.shape for a in run(x, states, weights)] == [(5, 0, 6), (1, 0, 6), (1, 0, 6)]
+    gradients = jax.grad(lambda w: weighted_sum(run(x, states, w)))(weights)
+    assert not any(np.asarray(g).any() for g in gradients)
+
+
 def test_what_is_not_there_is_an_error_of_jax():
     case = make_case(SHAPES[0], np.float32)
     x, states, weights = arrays_of(case)
@@ -265,7 +274,7 @@ def test_what_is_not_there_is_an_error_of_jax():
 
     with pytest.raises(TypeError, match="forward-mode"):
         jax.jvp(loss, (x,), (x,))
-    with pytest.raises(ValueError, match="do not support JVP"):
+    with pytest.raises(ValueError, match="cannot be differentiated"):
         jax.hessian(loss)(x)
 
 
