@@ -140,7 +140,7 @@ def backward(
         call = _call_again(arrays, options, checked.problem)
     else:
         call = _call(arrays, options)
-    pullback: Pullback[Any] = Pullback(call, _array(tape), transposed=False)
+    pullback: Pullback[Any] = Pullback(call, _array(tape), False)
     d_input, (d_h, d_c), d_weights = pullback(*map(_array, given), needs=needs.names())
     return _tensor(d_input), _tensor(d_h), _tensor(d_c), [*map(_tensor, d_weights or ())]
 
