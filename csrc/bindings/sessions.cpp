@@ -89,7 +89,7 @@ class Places {
 };
 
 // The caller lets one thread in at a time; that thread may come again in the middle of its call, in a signal's handler.
-constexpr const char* interrupted_call =
+constexpr const char* sessions_in_use =
     "Sessions: expected the call before to be over, got one in the middle of it on the same thread (of a signal's "
     "handler); have the handler set a flag, and call after it";
 
@@ -106,13 +106,13 @@ class Sessions {
                        follows_default_ ? default_threads() : threads, cells_of_directions(cell))) {}
 
   index_t open() {
-    const InUse guard(in_use_, interrupted_call);
+    const InUse guard(in_use_, sessions_in_use);
     const index_t id = places_.open();
     set_zeros(places_.place_of(id, "id"));
     return id;
   }
   void close(index_t id) {
-    const InUse guard(in_use_, interrupted_call);
+    const InUse guard(in_use_, sessions_in_use);
     places_.close(id);
   }
   py::list open_ids() const { return places_.open_ids(); }
@@ -120,7 +120,7 @@ class Sessions {
   // x: (ids, input_size), or (steps, ids, input_size) if `several`. None where an argument needs a conversion.
   py::object run(py::handle ids, py::handle x, bool several) {
     return unless_refused([&] {
-      const InUse guard(in_use_, interrupted_call);
+      const InUse guard(in_use_, sessions_in_use);
       const std::vector<index_t> listed = integers_of(ids);
       return std::visit([&](auto& sessions) { return run_of(sessions, listed, x, several); }, sessions_);
     });
@@ -141,7 +141,7 @@ class Sessions {
   }
 
   void set_state(index_t id, const py::array& hidden, const py::array& cell) {
-    const InUse guard(in_use_, interrupted_call);
+    const InUse guard(in_use_, sessions_in_use);
     const index_t place = places_.place_of(id, "id");
     std::visit(
         [&](auto& sessions) {
@@ -157,7 +157,7 @@ class Sessions {
   }
 
   void reset(index_t id) {
-    const InUse guard(in_use_, interrupted_call);
+    const InUse guard(in_use_, sessions_in_use);
     set_zeros(places_.place_of(id, "id"));
   }
 

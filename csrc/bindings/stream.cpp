@@ -18,7 +18,7 @@
 namespace lstm_native::bindings {
 namespace {
 
-constexpr const char* in_use = "this Stream is in use by another thread; make one per thread";
+constexpr const char* stream_in_use = "this Stream is in use by another thread; make one per thread";
 
 template <class Real>
 py::array_t<Real> copied(const plan::Problem& sizes, const Real* state, index_t units) {
@@ -50,7 +50,7 @@ class Stream {
           const Real* input = usual_array<Real>(x, {sizes.batch, sizes.input_size});
           const Real* output = usual_array<Real>(out, {sizes.batch, sizes.output_size});
           if (input == nullptr || output == nullptr) throw std::invalid_argument("x, out: unexpected arrays");
-          const InUse guard(in_use_, in_use);
+          const InUse guard(in_use_, stream_in_use);
           repeat_without_gil(count, [&](Interruption& interruption) {
             stream.run(1, input, const_cast<Real*>(output), threads_now(), interruption);
           });
@@ -59,7 +59,7 @@ class Stream {
   }
 
   py::tuple state() {
-    const InUse guard(in_use_, in_use);
+    const InUse guard(in_use_, stream_in_use);
     return std::visit(
         [](auto& stream) -> py::tuple {
           const plan::Problem& sizes = stream.problem();
@@ -70,7 +70,7 @@ class Stream {
   }
 
   void set_state(const py::array& hidden, const py::array& cell) {
-    const InUse guard(in_use_, in_use);
+    const InUse guard(in_use_, stream_in_use);
     std::visit(
         [&](auto& stream) {
           using Real = std::remove_pointer_t<decltype(stream.hidden())>;
@@ -84,7 +84,7 @@ class Stream {
   }
 
   void reset() {
-    const InUse guard(in_use_, in_use);
+    const InUse guard(in_use_, stream_in_use);
     std::visit(
         [](auto& stream) {
           using Real = std::remove_pointer_t<decltype(stream.hidden())>;
@@ -95,7 +95,7 @@ class Stream {
   }
 
   index_t bytes() {
-    const InUse guard(in_use_, in_use);
+    const InUse guard(in_use_, stream_in_use);
     return std::visit([](const auto& stream) { return stream.bytes(); }, stream_);
   }
 
@@ -140,7 +140,7 @@ class Stream {
       const index_t count = steps * sizes.batch;
       if (output < input + count * sizes.input_size && input < output + count * sizes.output_size) return py::none();
     }
-    const InUse guard(in_use_, in_use);
+    const InUse guard(in_use_, stream_in_use);
     without_gil([&](Interruption& interruption) { stream.run(steps, input, output, threads_now(), interruption); });
     return result;
   }
