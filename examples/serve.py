@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"serve: {error}", file=sys.stderr)
         return 2
+    # The thread that steps gives the interpreter up and takes it back several times per round. Each
+    # time it waits for the event loop's thread, for 5 ms if that is busy and nothing is set.
+    sys.setswitchinterval(0.0005)
     # Compression would take more time than the LSTM.
     uvicorn.run(
         application(detector),

@@ -122,7 +122,8 @@ async def take(
             return NOT_BYTES, "expected 16-bit samples in a binary message, got text"
         if len(data) % 2:
             return NOT_SAMPLES, f"expected 16-bit samples, got {len(data)} bytes"
-        rest = np.concatenate([rest, np.frombuffer(data, "<i2").astype(np.float32) / 2**15])
+        new = np.frombuffer(data, "<i2").astype(np.float32) / 2**15
+        rest = np.concatenate([rest, new]) if len(rest) else new
         while len(rest) >= FRAME_SAMPLES:
             answers.put_nowait(await rounds.put(client, rest[:FRAME_SAMPLES]))
             rest = rest[FRAME_SAMPLES:]
@@ -139,5 +140,5 @@ async def answer(socket: WebSocket, answers: Answers) -> None:
                 logging.getLogger(__name__).exception("a round failed")
                 await socket.close(FAILED, "the server failed")
                 return
-            await socket.send_json({"frame": number, "probability": probability})
+            await socket.send_text(f'{{"frame": {number}, "probability": {probability!r}}}')
             number += 1
