@@ -5,6 +5,7 @@ It shares no code with the package. Sums of integers are exact in float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +42,39 @@ def rows_in_integers(rows: Any, most: int) -> tuple[Any, Any]:
     return np.rint(rows * inverse[..., None]).astype(np.float64), bounds / np.float32(most)
 
 
-def products_of_integers(rows: Any, weights: Any, most: int) -> Any:
+def rows_in_their_range(rows: Any) -> tuple[Any, Any]:
+    """Integers with 253 steps from a row's least value (or 0) to its largest, and their scale."""
+    rows = np.asarray(rows, np.float32)
+    half = np.float32(0.5)
+    most, least = (half * bound(rows, axis=-1, initial=0.0) for bound in (np.max, np.min))
+    bounds = np.maximum(most - least, np.float32(2.0**-100))
+    inverse = np.float32(126.5) / bounds
+    return np.rint(rows * inverse[..., None]).astype(np.float64), bounds / np.float32(126.5)
+
+
+def states_in_integers(rows: Any) -> tuple[Any, Any]:
+    """Integers of at most 127; 128 times as large in rows with values beyond 1."""
+    beyond = np.abs(np.asarray(rows, np.float32)).max(axis=-1) > 1
+    integers, scales = rows_in_integers(rows, 127)
+    more_integers, smaller_scales = rows_in_integers(rows, 127 * 128)
+    return (
+        np.where(beyond[..., None], more_integers, integers),
+        np.where(beyond, smaller_scales, scales),
+    )
+
+
+ToIntegers = Callable[[Any], tuple[Any, Any]]
+
+# Of inputs, by the core's names of formats.
+INPUT_IN_INTEGERS: dict[str, ToIntegers] = {
+    "int8": lambda rows: rows_in_integers(rows, 127 * 128),
+    "int8_products": rows_in_their_range,
+}
+
+
+def products_of_integers(rows: Any, weights: Any, to_integers: ToIntegers) -> Any:
     """rows (N, K) times weights (M, K), as the formats in 8 bits multiply them, in float64."""
-    integers, row_scales = rows_in_integers(rows, most)
+    integers, row_scales = to_integers(rows)
     weight_integers, weight_scales = weights_in_8_bits(weights)
     sums = integers @ weight_integers.T
     return sums * row_scales[..., None].astype(np.float64) * weight_scales
@@ -53,24 +84,24 @@ def products_of_integers(rows: Any, weights: Any, most: int) -> Any:
 class Rounding:
     """How a format multiplies inputs and hidden states with weights."""
 
-    input_most: int = 0  # of the integers; 0: numbers in bfloat16
+    input_in_integers: ToIntegers | None = None  # None: numbers in bfloat16
 
     def of_input(self, rows: Any, weights: Any) -> Any:
-        if not self.input_most:
+        if self.input_in_integers is None:
             return to_bfloat16(rows) @ to_bfloat16(weights).T
-        return products_of_integers(rows, weights, self.input_most)
+        return products_of_integers(rows, weights, self.input_in_integers)
 
     def of_hidden(self, rows: Any, weights: Any) -> Any:
-        if not self.input_most:
+        if self.input_in_integers is None:
             return to_bfloat16(rows) @ to_bfloat16(weights).T
-        return products_of_integers(rows, weights, 127)
+        return products_of_integers(rows, weights, states_in_integers)
 
 
 # By weight_dtype and compute.
 ROUNDINGS = {
     ("bfloat16", "bfloat16"): Rounding(),
-    ("int8", None): Rounding(127 * 128),
-    ("int8", "int8"): Rounding(127),
+    ("int8", None): Rounding(INPUT_IN_INTEGERS["int8"]),
+    ("int8", "int8"): Rounding(INPUT_IN_INTEGERS["int8_products"]),
 }
 
 

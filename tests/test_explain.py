@@ -18,7 +18,7 @@ from shapes import BENCH_SHAPES, FEW_SHAPES, Shape, make_case
 
 DTYPES = ("float32", "float64")
 ISAS = lstm_native.get_config()["isa"]["supported"]
-PATHS = {"packed", "packed_per_call", "in_place", "blas"}
+PATHS = {"packed", "widened", "packed_per_call", "in_place", "blas"}
 
 # Of the bench shapes are those that threads split, and that a wavefront runs.
 every_shape = pytest.mark.parametrize(

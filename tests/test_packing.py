@@ -501,6 +501,24 @@ def test_what_is_not_finite_passes_through(weight_dtype):
     np.testing.assert_array_equal(np.signbit(got[[0, 1, 3, 4]]), np.signbit(values[[0, 1, 3, 4]]))
 
 
+@every_half
+@pytest.mark.parametrize("threads", THREADS)
+def test_halves_that_many_rows_share_are_widened_once(threads, weight_dtype):
+    shape = Shape("many", 33, 8, 23, 40, 2, True)
+    case = make_case(shape, np.float32, seed=3)
+    packed = pack(case, weight_dtype=weight_dtype)
+    whole = pack(replace(case, all_weights=packed.unpack()))
+
+    def paths(batch, weights):
+        about = lstm_native.explain(np.zeros((33, batch, 23), np.float32), None, weights)
+        return {path for one in about.layers for path in (one.input_weights, one.recurrent_weights)}
+
+    assert paths(8, packed) == {"widened"}
+    assert paths(7, packed) == paths(8, whole) == {"packed"}
+    expected = call_lstm(case, all_weights=whole, num_threads=threads)
+    assert_same_bits(call_lstm(case, all_weights=packed, num_threads=threads), expected)
+
+
 def narrow_specials(weight_dtype):
     """Numbers that a conversion from 16 bits can get wrong, and inputs that make them count."""
     if weight_dtype == "float16":

@@ -263,6 +263,7 @@ def test_the_paths_above_are_all_that_there_are():
     seen = set()
     for name in PATHS:
         call_on_path(name, np.float32, 1, seen)
+    # Weights in 16 bits are in test_packing.
     assert seen == {"packed", "packed_per_call", "in_place", "blas"}
 
 

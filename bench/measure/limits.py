@@ -44,9 +44,11 @@ def measure_limits(threads: int) -> Limits:
     )
 
 
-def fma_gflops(isa: str, threads: int) -> float:
+def fma_gflops(isa: str, threads: int, format: str = "native") -> float:
+    """Operations of a weight format's products, in registers, by the core's name of the format."""
+
     def multiply_adds(rounds: int) -> float:
-        return float(core.probe_multiply_adds(rounds, isa))
+        return float(core.probe_multiply_adds(rounds, isa, format))
 
     rounds = _rounds_for(multiply_adds)
     operations = threads * multiply_adds(rounds)

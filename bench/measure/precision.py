@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ROOT
+from bench.measure.limits import fma_gflops
 from bench.measure.machine import cpu_slug, default_threads, describe_machine
 from bench.measure.results import ShapeResult, Status, geometric_mean
 from bench.measure.rounds import Settings, measure
@@ -22,6 +23,8 @@ from bench.measure.workers import Crew
 from bench.peers import OURS
 from bench.peers.variants import REDUCED, REDUCED_PEERS
 from bench.report.markdown import format_ratio, format_time, table
+from bench.report.roofline import flops
+from lstm_native import get_config
 from shapes import Shape, shapes_by_name
 
 SHAPES = (
@@ -30,22 +33,42 @@ SHAPES = (
 )
 NAMES = (OURS, *REDUCED, *REDUCED_PEERS)
 
+# By whose instructions each implementation multiplies, as the core names formats.
+PRODUCTS = {
+    **dict.fromkeys((f"{OURS} bfloat16 products", "openvino bf16"), "bfloat16_products"),
+    **dict.fromkeys((f"{OURS} int8 weights", f"{OURS} int8 products"), "int8_products"),
+    **dict.fromkeys(REDUCED_PEERS[:2], "int8_products"),
+}
+PEAKS = ("native", "bfloat16_products", "int8_products")
+
 Row = dict[str, Any]
 
 
-def rows_of(result: ShapeResult) -> list[Row]:
+def measured_peaks(threads: int) -> dict[str, float]:
+    """Operations per ns in registers, by the core's names of formats."""
+    isa = get_config()["isa"]["in_use"]
+    return {format: fma_gflops(isa, threads, format) for format in PEAKS}
+
+
+def rows_of(result: ShapeResult, peaks: dict[str, float]) -> list[Row]:
     """One for each implementation that gave a right answer."""
-    return [
-        {
-            "shape": result.shape.label,
-            "threads": result.threads,
-            "name": name,
-            "us": min(turn.min_us for turn in outcome.turns),
-            "error": outcome.max_abs_error,
-        }
-        for name, outcome in result.outcomes.items()
-        if outcome.status is Status.OK
-    ]
+    rows = []
+    for name, outcome in result.outcomes.items():
+        if outcome.status is not Status.OK:
+            continue
+        us = min(turn.min_us for turn in outcome.turns)
+        least_us = flops(result.shape) / peaks[PRODUCTS.get(name, "native")] / 1e3
+        rows.append(
+            {
+                "shape": result.shape.label,
+                "threads": result.threads,
+                "name": name,
+                "us": us,
+                "of_peak": least_us / us,
+                "error": outcome.max_abs_error,
+            }
+        )
+    return rows
 
 
 def with_earlier(rows: Sequence[Row], path: Path) -> list[Row]:
@@ -68,11 +91,20 @@ def report_table(rows: Sequence[Row]) -> str:
         [
             *(row["shape"], str(row["threads"]), row["name"], format_time(row["us"])),
             format_ratio(whole[row["shape"], row["threads"]] / row["us"]),
+            f"{row['of_peak']:.0%}" if "of_peak" in row else "-",
             f"{row['error']:.1e}",
         ]
         for row in rows
     ]
-    header = ["T,N,I/H", "threads", "", "time", f"{OURS} float32 / it", "largest error"]
+    header = [
+        "T,N,I/H",
+        "threads",
+        "",
+        "time",
+        f"{OURS} float32 / it",
+        "of the peak",
+        "largest error",
+    ]
     return table(header, lines, left=3)
 
 
@@ -103,6 +135,23 @@ def means(rows: Sequence[Row]) -> str:
             lines.append([ours, ", ".join(peers), f"{mean:.2f}", f"{worst:.2f}", relative])
     header = ["", "beside the best of", "their time / ours", "the worst", "our error / theirs"]
     return table(header, lines, left=2)
+
+
+def earlier_peaks(path: Path) -> dict[str, dict[str, float]]:
+    peaks: dict[str, dict[str, float]] = (
+        json.loads(path.read_text()).get("peaks", {}) if path.exists() else {}
+    )
+    return peaks
+
+
+def peaks_table(peaks: dict[str, dict[str, float]]) -> str:
+    """What the machine multiplies and adds at most, in registers."""
+    lines = [
+        [threads, *(f"{of[format]:.0f}" for format in PEAKS)]
+        for threads, of in sorted(peaks.items())
+    ]
+    header = ["threads", "float32, Gop/s", "bfloat16 products, Gop/s", "int8 products, Gop/s"]
+    return table(header, lines)
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
@@ -152,22 +201,27 @@ def main() -> None:
     shapes: list[Shape] = [by_name[name] for name in given.shapes]
     crew = Crew(given.names)
     rows: list[Row] = []
+    peaks: dict[str, dict[str, float]] = {}
     try:
         for threads in given.threads:
+            peaks[str(threads)] = measured_peaks(threads)
             for shape in shapes:
                 result = measure(shape, threads, crew, settings)
-                rows += rows_of(result)
-                print(report_table(rows_of(result)), flush=True)
+                rows += rows_of(result, peaks[str(threads)])
+                print(report_table(rows_of(result, peaks[str(threads)])), flush=True)
                 for name, outcome in result.outcomes.items():
                     if outcome.status is not Status.OK:
                         print(f"{name}: {outcome.status.value}: {outcome.detail}", flush=True)
     finally:
         crew.close()
     rows = with_earlier(rows, out.with_suffix(".json"))
-    text = "\n\n".join((report_table(rows), means(rows)))
+    peaks = {**earlier_peaks(out.with_suffix(".json")), **peaks}
+    text = "\n\n".join((report_table(rows), means(rows), peaks_table(peaks)))
     out.with_suffix(".md").write_text(f"# Fewer bits\n\n{text}\n")
     machine = describe_machine()
-    out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
+    out.with_suffix(".json").write_text(
+        json.dumps({"machine": machine, "peaks": peaks, "rows": rows}, indent=1)
+    )
     plot(rows, out.with_suffix(".png"))
     print(means(rows))
 

@@ -15,6 +15,8 @@ const char* name_of(plan::WeightPath path) {
   switch (path) {
     case plan::WeightPath::packed:
       return "packed";
+    case plan::WeightPath::widened:
+      return "widened";
     case plan::WeightPath::packed_per_call:
       return "packed_per_call";
     case plan::WeightPath::in_place:

@@ -10,17 +10,20 @@
 
 #include "bindings/register.hpp"
 #include "kernels/dispatch.hpp"
+#include "plan/plan.hpp"
 
 namespace py = pybind11;
 
 namespace lstm_native::bindings {
 namespace {
 
-index_t multiply_adds(index_t rounds, const std::string& isa) {
+index_t multiply_adds(index_t rounds, const std::string& isa, const std::string& format) {
   const kernels::KernelTable& table = kernels::find(isa);
+  const auto& of_format = table.float32.formats[plan::format_named(table, Dtype::float32, format)];
   const py::gil_scoped_release release;
-  [[maybe_unused]] volatile const float result = table.multiply_adds(rounds);
-  return rounds * 2 * kernels::probe_accumulators * table.vector_bytes / static_cast<index_t>(sizeof(float));
+  [[maybe_unused]] volatile const float result = of_format.multiply(rounds);
+  return rounds * 2 * kernels::probe_accumulators * table.vector_bytes / static_cast<index_t>(sizeof(float)) *
+         of_format.format.columns_at_once;
 }
 
 float read(const py::array_t<float, py::array::c_style>& array, index_t rounds, const std::string& isa) {
@@ -48,8 +51,8 @@ std::vector<long> cache_bytes() {
 
 void register_probes(py::module_& module) {
   using namespace py::literals;
-  module.def("probe_multiply_adds", &multiply_adds, "rounds"_a, "isa"_a,
-             "Does rounds of float32 multiply-adds on all accumulators; returns the floating-point operations done.");
+  module.def("probe_multiply_adds", &multiply_adds, "rounds"_a, "isa"_a, "format"_a = "native",
+             "Does rounds of a format's multiply-adds on all accumulators; returns the operations done.");
   module.def("probe_read", &read, py::arg("array").noconvert(), "rounds"_a, "isa"_a,
              "Reads the whole array `rounds` times; returns the sum of its elements over all rounds.");
   module.def("cache_bytes", &cache_bytes, "The sizes of the L1 data, L2 and L3 caches; 0 or less: unknown.");

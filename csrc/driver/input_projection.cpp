@@ -79,7 +79,7 @@ bool project_with(const Share<Real>& share, index_t row_count, kernels::StepForw
   return run_in_parts(share, row_count, parts, [&](StepRow<Real>* rows, index_t count) {
     projection.rows = rows;
     projection.row_count = count;
-    plan::step_kernels_of<Real>(share.plan).project(projection);
+    plan::step_kernels_of<Real>(share.plan, share.decided()).project(projection);
   });
 }
 

@@ -84,6 +84,25 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
   }
 }
 
+// The threads take blocks in turn.
+template <class Real>
+void widen_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
+  const auto widen = [&](const void* panels, index_t columns, Real* to) {
+    const auto* from = static_cast<const std::byte*>(panels);
+    const index_t bytes = plan::block_bytes(plan::format_of(plan), columns);
+    const index_t elements = columns * plan.block_elements();
+    for (index_t block = team.index; block < plan.blocks; block += team.size) {
+      if (watch.stops(elements)) return;
+      plan::step_kernels_of<Real>(plan).widen(from + block * bytes, to + block * elements, columns);
+    }
+  };
+  for (index_t d = 0; d < plan.problem.num_directions; ++d) {
+    const DirectionForward<Real>& direction = layer.directions[d];
+    widen(direction.weights.input_panels, layer.plan->work.input_size, direction.packed_input);
+    widen(direction.weights.hidden_panels, plan.problem.output_size, direction.packed_hidden);
+  }
+}
+
 // --- the steps ------------------------------------------------------------------------------------------------------
 
 // Where each active row's operands of a step lie.
@@ -158,7 +177,7 @@ void run_kernels(const Share<Real>& share, StepArguments<Real>& arguments, index
     arguments.product.row_count = row_count;
     plan::kernels_of<Real>(share.plan).product_in_place(arguments.product);
   }
-  plan::step_kernels_of<Real>(share.plan).step(arguments.step);
+  plan::step_kernels_of<Real>(share.plan, share.decided()).step(arguments.step);
 }
 
 // The rows at the table's beginning; false: the call is to end.
@@ -283,10 +302,10 @@ void walk(const Share<Real>& share) {
 template <class Real>
 void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
                    Watch& watch, const plan::ThreadScratch<Real>& scratch) {
-  if (!plan.storage.packed_weights) {
-    prepare_weights(plan, layer, team, watch);
-    if (!meeting.team->wait(team.size, watch)) return;
-  }
+  const bool widens = layer.plan->hidden_path == WeightPath::widened;
+  if (widens) widen_weights(plan, layer, team, watch);
+  if (!plan.storage.packed_weights) prepare_weights(plan, layer, team, watch);
+  if ((widens || !plan.storage.packed_weights) && !meeting.team->wait(team.size, watch)) return;
   const plan::Split split = plan.split(layer.layer, team.size);
   if (team.index >= split.threads()) return;
   const plan::SplitPlace place(split, team.index);

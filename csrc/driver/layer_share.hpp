@@ -83,7 +83,7 @@ bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, c
 // Where a matrix's panels are, or null.
 inline const void* panels_at(plan::WeightPath path, const void* packed, const void* packed_per_call) {
   if (path == plan::WeightPath::packed) return packed;
-  return path == plan::WeightPath::packed_per_call ? packed_per_call : nullptr;
+  return plan::copies_panels(path) ? packed_per_call : nullptr;
 }
 
 template <class Real>

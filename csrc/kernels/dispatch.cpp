@@ -7,6 +7,9 @@
 #define LSTM_NATIVE_X86_KERNELS
 #include <cpuid.h>
 #endif
+#if defined(LSTM_NATIVE_NEON_KERNELS) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 namespace lstm_native::kernels {
 
@@ -16,20 +19,22 @@ extern const KernelTable table;
 #ifdef LSTM_NATIVE_AVX2_KERNELS
 namespace avx2 {
 extern const KernelTable table;
-}
+extern const KernelTable table_integer_dot;
+}  // namespace avx2
 #endif
 #ifdef LSTM_NATIVE_AVX512_KERNELS
 namespace avx512 {
 extern const KernelTable table;
-extern const KernelTable table_vnni;
-extern const KernelTable table_bf16;
+extern const KernelTable table_integer_dot;
+extern const KernelTable table_bfloat16_dot;
 }  // namespace avx512
 #endif
 
 #ifdef LSTM_NATIVE_NEON_KERNELS
 namespace neon {
 extern const KernelTable table;
-}
+extern const KernelTable table_integer_dot;
+}  // namespace neon
 #endif
 
 #ifdef LSTM_NATIVE_X86_KERNELS
@@ -42,6 +47,34 @@ bool has_f16c() {
   unsigned c = 0;
   unsigned d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & static_cast<unsigned>(bit_F16C)) != 0;
+}
+
+#ifdef LSTM_NATIVE_AVX2_KERNELS
+bool has_avx_vnni() {
+  constexpr unsigned bit = 1U << 4U;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & bit) != 0;
+}
+#endif
+
+}  // namespace
+#endif
+
+#ifdef LSTM_NATIVE_NEON_KERNELS
+namespace {
+
+bool has_dot_product() {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;
+#elif defined(__linux__)
+  constexpr unsigned long bit = 1UL << 20U;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & bit) != 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace
@@ -59,14 +92,16 @@ const std::vector<Implementation>& built() {
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
-    found.push_back({&avx512::table_bf16, has_vnni && __builtin_cpu_supports("avx512bf16")});
-    found.push_back({&avx512::table_vnni, has_vnni});
+    found.push_back({&avx512::table_bfloat16_dot, has_vnni && __builtin_cpu_supports("avx512bf16")});
+    found.push_back({&avx512::table_integer_dot, has_vnni});
     found.push_back({&avx512::table, has_avx512});
 #endif
 #ifdef LSTM_NATIVE_AVX2_KERNELS
+    found.push_back({&avx2::table_integer_dot, has_avx2 && has_avx_vnni()});
     found.push_back({&avx2::table, has_avx2});
 #endif
 #ifdef LSTM_NATIVE_NEON_KERNELS
+    found.push_back({&neon::table_integer_dot, has_dot_product()});
     found.push_back({&neon::table, true});
 #endif
     found.push_back({&baseline::table, true});

@@ -8,7 +8,7 @@
 // the last of a matrix, hold zeros. Pre-activations and biases are [unit block][gate][lane].
 //
 // A block of weights in 8 bits ends with what its integers stand for: [gate][lane] scales, in float, and [gate][lane]
-// sums of the integers of a gate's row times -128, in 32 bits, which the products of unsigned vectors begin with.
+// sums of the integers of a gate's row, in 32 bits: what each product changes by where all of a vector's integers do.
 #pragma once
 
 #include "common/cell_spec.hpp"
@@ -52,7 +52,7 @@ struct StepForward {
   bool backwards = false;  // walk through the blocks from the last: what a cache still holds is then used first
   CellSpec cell{};
   // Where the format says vector_bytes: scratch of row_count times vector_stride bytes, on cache lines. A row takes one
-  // line, then input_terms vectors of its input and one of its hidden state, each of whole lines.
+  // line, then input_terms vectors of its input and hidden_terms of its hidden state, each of whole lines.
   void* vectors = nullptr;
   index_t vector_stride = 0;
   const Real* peepholes = nullptr;  // (3, units), of i, f and o; null: there are none
@@ -120,6 +120,7 @@ struct WeightFormat {
   index_t scale_bytes = 0;       // beside the weights, of each gate of a unit
   index_t vector_bytes = 0;      // of a column of an input or a hidden state once rounded; 0: they are used as they are
   index_t input_terms = 1;       // vectors that an input is rounded to, whose products are added
+  index_t hidden_terms = 1;      // the same of a hidden state, at most
   index_t columns_at_once = 1;   // that one instruction multiplies and adds in a lane
   const char* instructions = "";  // that multiply
   // What can be packed: finite numbers only, or all but those that are finite and at least infinite_from.
@@ -134,9 +135,14 @@ struct StepKernels {
   WeightFormat format;
   void (*pack)(const PackBlock<Real>&) = nullptr;
   void (*unpack)(const UnpackRow<Real>&) = nullptr;
+  // Copies a unit block as the first format stores it, with these columns. Null: it can't.
+  void (*widen)(const void* block, Real* to, index_t columns) = nullptr;
   // pre_activations = bias + W_ih x_t, packed, for all rows of the call.
   void (*project)(const StepForward<Real>&) = nullptr;
   void (*step)(const StepForward<Real>&) = nullptr;
+  // For benchmarks: multiplies and adds in registers, rounds * 2 * probe_accumulators * lanes * columns_at_once
+  // operations. Returns something that depends on all of them.
+  Real (*multiply)(index_t rounds) = nullptr;
 };
 
 template <class Real>
@@ -158,10 +164,8 @@ struct KernelTable {
   int tile_rows;  // batch rows that the step kernels hold in registers at once
   KernelsOf<float> float32;
   KernelsOf<double> float64;
-  // For benchmarks: what the machine can do. Both return something that depends on all of the work.
-  // rounds * 2 * probe_accumulators * lanes floating-point operations
-  float (*multiply_adds)(index_t rounds);
-  float (*read)(const float* from, index_t count);  // all of count, which is a multiple of 256
+  // For benchmarks: reads all of count, which is a multiple of 256. Returns something that depends on all of it.
+  float (*read)(const float* from, index_t count);
 };
 
 inline constexpr index_t probe_accumulators = 12;

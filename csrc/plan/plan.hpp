@@ -111,6 +111,11 @@ template <class Real>
 const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
   return kernels_of<Real>(plan).formats[plan.storage.format];
 }
+// Of W_ih and W_hh.
+template <class Real>
+const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan, const LayerPlan& layer) {
+  return layer.hidden_path == WeightPath::widened ? kernels_of<Real>(plan).formats[0] : step_kernels_of<Real>(plan);
+}
 
 inline const kernels::WeightFormat& format_of(const kernels::KernelTable& table, const Storage& storage) {
   return storage.dtype == Dtype::float32 ? table.float32.formats[storage.format].format

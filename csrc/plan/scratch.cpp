@@ -12,7 +12,8 @@ namespace {
 // at once, and the threads share the blocks among them. The block then stays in the L2 cache, and no fresh memory is
 // touched.
 bool packs_input_block_by_block(const Plan& plan) {
-  if (plan.problem.seq_len == 1 || plan.chunks() > 1 || plan.threads > plan.blocks) return false;
+  if (plan.storage.packed_weights || plan.problem.seq_len == 1 || plan.chunks() > 1 || plan.threads > plan.blocks)
+    return false;
   for (index_t k = 0; k < plan.different_layers(); ++k) {
     if (plan.layer(k).split.rows > 1) return false;
   }
@@ -29,8 +30,8 @@ index_t bytes_of_vectors(const Plan& plan) {
   };
   index_t input = 0;
   for (index_t k = 0; k < plan.different_layers(); ++k) input = std::max(input, plan.layer(k).work.input_size);
-  const index_t all =
-      checked_sum({line, checked_product({format.input_terms, bytes(input)}), bytes(plan.problem.output_size)});
+  const index_t all = checked_sum({line, checked_product({format.input_terms, bytes(input)}),
+                                   checked_product({format.hidden_terms, bytes(plan.problem.output_size)})});
   // Rows a multiple of 4 KB apart would meet in the same few lines of the L1 cache.
   return all % 1024 == 0 ? all + line : all;
 }
@@ -40,10 +41,10 @@ index_t bytes_of_vectors(const Plan& plan) {
 ScratchNeeds::ScratchNeeds(const Plan& plan) : bias(!plan.storage.packed_weights), projection(plan.problem.projects()) {
   for (index_t k = 0; k < plan.different_layers(); ++k) {
     const LayerPlan& layer = plan.layer(k);
-    if (layer.input_path == WeightPath::packed_per_call) {
+    if (copies_panels(layer.input_path)) {
       packed_input_columns = std::max(packed_input_columns, layer.work.input_size);
     }
-    packed_hidden |= layer.hidden_path == WeightPath::packed_per_call;
+    packed_hidden |= copies_panels(layer.hidden_path);
     packed_projection |= projection && layer.projection_path == WeightPath::packed_per_call;
     pre_activations |= !layer.fuses_input;
   }

@@ -9,12 +9,16 @@ namespace lstm_native::plan {
 
 enum class WeightPath {
   packed,           // the caller's packed weights
+  widened,          // those, in 16 bits, copied during the call in as many as sums have
   packed_per_call,  // packed during the call, whole or a unit block at a time
   in_place,         // read where they are, by our kernel
   blas              // read where they are, by BLAS, for many rows at a time
 };
 
-inline bool reads_panels(WeightPath path) { return path == WeightPath::packed || path == WeightPath::packed_per_call; }
+inline bool copies_panels(WeightPath path) {
+  return path == WeightPath::packed_per_call || path == WeightPath::widened;
+}
+inline bool reads_panels(WeightPath path) { return path == WeightPath::packed || copies_panels(path); }
 
 // What the rules for plain weights ask.
 struct WeightUses {
@@ -23,6 +27,8 @@ struct WeightUses {
   bool even_rows;     // the layer's input rows are at even distances, which BLAS can count
 };
 
+// Of packed weights in 16 bits. steps: of the call.
+WeightPath path_of_halves(index_t rows, index_t steps);
 // W_ih (4 * units, columns).
 WeightPath plain_input_path(const WeightUses& uses, index_t units, index_t columns);
 WeightPath plain_hidden_path(const WeightUses& uses);

@@ -32,7 +32,7 @@ from lstm_native._types import (
 from lstm_native.cuda import DeviceLike
 
 Dtype: TypeAlias = Literal["float32", "float64"]
-Path: TypeAlias = Literal["packed", "packed_per_call", "in_place", "blas"]
+Path: TypeAlias = Literal["packed", "widened", "packed_per_call", "in_place", "blas"]
 
 # Elements from one row to the next.
 _MOST_FOR_BLAS = 2**31 - 1
@@ -40,6 +40,7 @@ _MOST_FOR_BLAS = 2**31 - 1
 _DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 _PATHS: dict[Path, str] = {
     "packed": "packed beforehand",
+    "widened": "packed beforehand, and copied in 32 bits at every call",
     "packed_per_call": "packed at every call",
     "in_place": "read in place",
     "blas": "read in place, by BLAS",
@@ -53,7 +54,7 @@ class LayerExplanation:
     layer: int
     input_size: int
     input_weights: Path
-    """How W_ih is read: "packed", "packed_per_call", "in_place" or "blas"."""
+    """How W_ih is read: "packed", "widened", "packed_per_call", "in_place" or "blas"."""
     recurrent_weights: Path
     """How W_hh is read."""
     projection_weights: Path | None

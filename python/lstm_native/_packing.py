@@ -159,13 +159,13 @@ def pack_weights(
         quarter of the memory to read, which is what bounds a step of one sequence with a large
         hidden_size. Biases, gates, states and results stay float32. With 16 bits, so do all
         products. With "int8", products are integers: hidden states are rounded to 8 bits of their
-        row's largest magnitude, inputs to 15 bits, anew at each step; the sums are exact. A row
-        with an input or a hidden state that is not finite gives NaN. `docs/precision.md` has
-        errors and times.
+        row's largest magnitude (15 bits where that is beyond 1), inputs to 15 bits, anew at each
+        step; the sums are exact. A row with an input or a hidden state that is not finite gives
+        NaN. `docs/precision.md` has errors and times.
     compute : {"bfloat16", "int8"}, optional
         The same as `weight_dtype`: round inputs and hidden states to it, too. That is faster
         where many rows share the weights. "bfloat16": sums are float32. "int8": inputs have 8
-        bits, as hidden states have.
+        bits of the range of their row.
     gate_order : str, default "ifgo"
         In which order the arrays hold the gates: the letters i, f, g (or c, for the candidate) and
         o. PyTorch, cuDNN and Keras store "ifgo", ONNX "iofc", OpenVINO "fico". `unpack` returns

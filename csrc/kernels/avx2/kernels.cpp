@@ -1,4 +1,4 @@
-// kernels/avx2: AVX2 with FMA.
+// kernels/avx2: AVX2 with FMA; its variant has AVX-VNNI, too.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 
 #include "kernels/kernel_table.hpp"
 
+#define LSTM_NATIVE_INTEGER_DOT_VARIANT "avx2_vnni"
 #define LSTM_NATIVE_ISA_PRIMITIVES "kernels/avx2/primitives.inl"
 
 namespace lstm_native::kernels::avx2 {
@@ -15,6 +16,7 @@ constexpr index_t vector_bytes = 32;
 constexpr int tile_rows = 3;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
 constexpr const char* multiply_add_name = "fused multiply-add";
 constexpr const char* multiply_pairs_name = "vpmaddwd";
+constexpr const char* multiply_bytes_name = "vpdpbusd";
 
 #include "kernels/generic/unit.inl"
 

@@ -17,3 +17,14 @@ inline Vector<float> widen_float16(const void* from) {
 inline Bits<float> multiply_pairs(Bits<float> a, Bits<float> b) {
   return reinterpret_cast<Bits<float>>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 }
+
+// The variant's. Its units are compiled with this flag.
+#ifdef __AVXVNNI__
+#define LSTM_NATIVE_INTEGER_DOT
+// In each lane, four products of an unsigned and a signed byte.
+constexpr std::int32_t stored_more = 128;  // by how much an integer of an input or a state is larger in memory
+inline Bits<float> add_products_of_bytes(Bits<float> sum, Bits<float> of_unsigned, Bits<float> of_signed) {
+  return reinterpret_cast<Bits<float>>(_mm256_dpbusd_avx_epi32(
+      reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(of_unsigned), reinterpret_cast<__m256i>(of_signed)));
+}
+#endif

@@ -6,7 +6,8 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define LSTM_NATIVE_DOT_VARIANTS
+#define LSTM_NATIVE_INTEGER_DOT_VARIANT "avx512_vnni"
+#define LSTM_NATIVE_BFLOAT16_DOT_VARIANT "avx512_bf16"
 #define LSTM_NATIVE_ISA_PRIMITIVES "kernels/avx512/primitives.inl"
 
 namespace lstm_native::kernels::avx512 {
@@ -16,6 +17,7 @@ constexpr index_t vector_bytes = 64;
 constexpr int tile_rows = 6;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
 constexpr const char* multiply_add_name = "fused multiply-add";
 constexpr const char* multiply_pairs_name = "vpmaddwd";
+constexpr const char* multiply_bytes_name = "vpdpbusd";
 
 #include "kernels/generic/unit.inl"
 

@@ -23,6 +23,7 @@ inline Bits<float> multiply_pairs(Bits<float> a, Bits<float> b) {
 #ifdef __AVX512VNNI__
 #define LSTM_NATIVE_INTEGER_DOT
 // In each lane, four products of an unsigned and a signed byte.
+constexpr std::int32_t stored_more = 128;  // by how much an integer of an input or a state is larger in memory
 inline Bits<float> add_products_of_bytes(Bits<float> sum, Bits<float> of_unsigned, Bits<float> of_signed) {
   return reinterpret_cast<Bits<float>>(_mm512_dpbusd_epi32(
       reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(of_unsigned), reinterpret_cast<__m512i>(of_signed)));

@@ -21,6 +21,7 @@ constexpr const char* multiply_pairs_name = "pmaddwd";
 #else
 constexpr const char* multiply_pairs_name = "integer multiplication, addition";
 #endif
+constexpr const char* multiply_bytes_name = "";  // there is no variant
 
 #include "kernels/generic/unit.inl"
 

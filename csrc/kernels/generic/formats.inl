@@ -165,18 +165,18 @@ struct IntegerBlock {
   IntegerBlock(index_t columns, const void* block)
       : integers(static_cast<std::int8_t*>(const_cast<void*>(block))),
         scales(reinterpret_cast<float*>(integers + rows * GatePlace<Weight>(columns, 0).stored)),
-        corrections(reinterpret_cast<std::int32_t*>(scales + rows)) {}
+        sums(reinterpret_cast<std::int32_t*>(scales + rows)) {}
 
   std::int8_t* integers;
   float* scales;
-  std::int32_t* corrections;
+  std::int32_t* sums;
 };
 
 template <class Weight>
 struct PackingOfIntegers {
   static void pack(const PackBlock<float>& block) {
     const IntegerBlock<Weight> packed(block.columns, block.to);
-    const auto* end = reinterpret_cast<const std::int8_t*>(packed.corrections + packed.rows);
+    const auto* end = reinterpret_cast<const std::int8_t*>(packed.sums + packed.rows);
     __builtin_memset(block.to, 0, static_cast<std::size_t>(end - packed.integers));
     for (index_t gate = 0; gate < gate_count; ++gate) {
       const GatePlace<Weight> place(block.columns, gate);
@@ -190,7 +190,7 @@ struct PackingOfIntegers {
           sum += integer;
         }
         packed.scales[gate * format_of<Weight>.lanes + lane] = scale;
-        packed.corrections[gate * format_of<Weight>.lanes + lane] = -128 * sum;
+        packed.sums[gate * format_of<Weight>.lanes + lane] = sum;
       }
     }
   }

@@ -9,6 +9,7 @@ namespace {
 #include "kernels/generic/tile.inl"
 #include "kernels/generic/groups.inl"
 #include "kernels/generic/products.inl"
+#include "kernels/generic/peak.inl"
 #include "kernels/generic/step_forward.inl"
 // clang-format on
 
@@ -21,4 +22,8 @@ void ForwardUnit<Real, Weight>::project(const StepForward<Real>& step) {
 template <class Real, class Weight>
 void ForwardUnit<Real, Weight>::step(const StepForward<Real>& step) {
   step_forward<Real, Weight>(step);
+}
+template <class Real, class Weight>
+Real ForwardUnit<Real, Weight>::multiply(index_t rounds) {
+  return multiply_in_registers<Real, Weight>(rounds);
 }

@@ -31,22 +31,13 @@ inline void tile_products(const StepForward<Real>& step, const StepRow<Real>* ro
       group_products<Weight, rows, blocks, gates, start, with_input, with_hidden>(step, row, block, gate, to);
     }
   } else {
-    const index_t first_row = row - step.rows;
-    if constexpr (with_input) {
-      add_integer_products_of_tile<Weight, rows, blocks, /*of_hidden=*/false, Onto::start, start>(step, first_row,
-                                                                                                  block, to);
-    }
-    if constexpr (with_hidden) {
-      constexpr Onto onto = with_input ? Onto::products : Onto::start;
-      add_integer_products_of_tile<Weight, rows, blocks, /*of_hidden=*/true, onto, start>(step, first_row, block, to);
-    }
-    if constexpr (!with_input && !with_hidden) {
-      for (int r = 0; r < rows; ++r) {
-        for (int v = 0; v < blocks * gate_count; ++v) {
-          store(to[r] + v * lanes<Real>,
-                first_value<Real, start>(step, row[r], block + v / gate_count, v % gate_count));
-        }
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < blocks * gate_count; ++v) {
+        store(to[r] + v * lanes<Real>, first_value<Real, start>(step, row[r], block + v / gate_count, v % gate_count));
       }
     }
+    const IntegerTile tile{step, row - step.rows, block};
+    if constexpr (with_input) add_integer_products_of_input<Weight, rows, blocks>(tile, to);
+    if constexpr (with_hidden) add_integer_products_of_hidden<Weight, rows, blocks>(tile, to);
   }
 }

@@ -12,8 +12,10 @@ constexpr index_t whole_line_bytes(index_t bytes) { return (bytes + line_bytes -
 
 // What stands in the first line of a row's vectors.
 struct RowScales {
-  float input;  // of an integer 1; NaN where the vector has a value that is not finite
-  float hidden;
+  float input;                // of an integer 1; NaN where the vector has a value that is not finite
+  float hidden;               // the same, of the last term
+  std::int32_t input_offset;  // the integer that was subtracted from all of the input's
+  std::int32_t hidden_terms;
 };
 
 // Where a row's vectors are.
@@ -21,14 +23,16 @@ template <class Weight>
 struct RowVectors {
   std::byte* begin;
   index_t input_bytes;  // of one term
+  index_t hidden_bytes;
 
   RowVectors(const StepForward<float>& step, index_t row)
       : begin(static_cast<std::byte*>(step.vectors) + row * step.vector_stride),
-        input_bytes(whole_line_bytes(step.input_size * format_of<Weight>.vector_bytes)) {}
+        input_bytes(whole_line_bytes(step.input_size * format_of<Weight>.vector_bytes)),
+        hidden_bytes(whole_line_bytes(step.hidden_size * format_of<Weight>.vector_bytes)) {}
 
   RowScales& scales() const { return *reinterpret_cast<RowScales*>(begin); }
   std::byte* input(index_t term) const { return begin + line_bytes + term * input_bytes; }
-  std::byte* hidden() const { return input(format_of<Weight>.input_terms); }
+  std::byte* hidden(index_t term = 0) const { return input(format_of<Weight>.input_terms) + term * hidden_bytes; }
 };
 
 // round(vector, k) for the vectors of a row from column k on; past its end they hold zeros.
@@ -66,18 +70,32 @@ inline void round_to(BFloat16Dot, const float* from, index_t size, std::byte* to
 
 // --- integers -------------------------------------------------------------------------------------------------------
 
-// The largest magnitude; more than any number where a value is not finite.
-inline float largest_magnitude(const float* from, index_t size) {
-  Bits<float> most{};
+// Of a vector's values and zero.
+struct Extent {
+  float least;
+  float most;
+  bool finite;  // all values are, or else the others are undefined
+
+  float magnitude() const { return most > -least ? most : -least; }
+};
+
+inline Extent extent_of(const float* from, index_t size) {
+  Vector<float> least{};
+  Vector<float> most{};
+  Bits<float> largest{};
   for_each_vector_of_row(from, size, [&](Vector<float> x, index_t) {
     const Bits<float> magnitude = reinterpret_cast<Bits<float>>(x) & 0x7fffffff;
-    most = magnitude > most ? magnitude : most;
+    largest = magnitude > largest ? magnitude : largest;
+    least = x < least ? x : least;
+    most = x > most ? x : most;
   });
-  std::int32_t largest = 0;
-  for (index_t lane = 0; lane < lanes<float>; ++lane) largest = most[lane] > largest ? most[lane] : largest;
-  float value;
-  __builtin_memcpy(&value, &largest, sizeof(value));
-  return largest < 0x7f800000 ? value : __builtin_huge_valf();
+  Extent extent{0.0F, 0.0F, true};
+  for (index_t lane = 0; lane < lanes<float>; ++lane) {
+    extent.least = least[lane] < extent.least ? least[lane] : extent.least;
+    extent.most = most[lane] > extent.most ? most[lane] : extent.most;
+    extent.finite = extent.finite && largest[lane] < 0x7f800000;
+  }
+  return extent;
 }
 
 // Integers of at most 23 bits, ties to even.
@@ -96,22 +114,32 @@ inline void store_integers(Int8<1>, Bits<float> integers, std::byte* to, index_t
   __builtin_memcpy(to + k * 2, &exchanged, sizeof(exchanged));
 }
 
-// Unsigned, from 0 for -128 on.
+// By how much an integer is larger in memory.
+template <class Weight>
+constexpr std::int32_t stored_more_of = 0;
+
+#ifdef LSTM_NATIVE_INTEGER_DOT
+template <int terms>
+constexpr std::int32_t stored_more_of<Int8Dot<terms>> = stored_more;
+
 inline void store_integers(Int8Dot<1>, Bits<float> integers, std::byte* to, index_t k) {
-  const Bytes bytes = __builtin_convertvector(integers + 128, Bytes);
+  const Bytes bytes = __builtin_convertvector(integers + stored_more, Bytes);
   __builtin_memcpy(to + k, &bytes, sizeof(bytes));
 }
+#endif
 
-// What the largest magnitude counts as at least: below, the inverse of a scale would be beyond all numbers.
+// What a magnitude counts as at least: below, the inverse of a scale would be beyond all numbers.
 constexpr float least_magnitude = 0x1p-100F;
+
+inline float at_least_least(float magnitude) { return magnitude > least_magnitude ? magnitude : least_magnitude; }
 
 // Rounds to integers of at most 127 (one term), or 127 * 128 (two: multiples of 128, and the rest), times the scale
 // that it returns: parts of the largest magnitude.
 template <int terms, class Stored>
-inline float round_to_integers(Stored stored, const float* from, index_t size, std::byte* const* to) {
+inline float round_to_integers(Stored stored, const float* from, index_t size, const Extent& extent,
+                               std::byte* const* to) {
   constexpr float most = terms == 1 ? 127.0F : 127.0F * 128.0F;
-  const float largest = largest_magnitude(from, size);
-  const float bound = largest > least_magnitude ? largest : least_magnitude;
+  const float bound = at_least_least(extent.magnitude());
   const float inverse = most / bound;
   for_each_vector_of_row(from, size, [&](Vector<float> x, index_t k) {
     const Bits<float> integers = nearest_integers(x * inverse);
@@ -123,7 +151,24 @@ inline float round_to_integers(Stored stored, const float* from, index_t size, s
       store_integers(stored, integers - (high << 7), to[1], k);
     }
   });
-  return largest == __builtin_huge_valf() ? __builtin_nanf("") : bound / most;
+  return extent.finite ? bound / most : __builtin_nanf("");
+}
+
+// Rounds to integers whose distance from an integer offset is at most 127, times a scale: parts of the range from the
+// least value to the largest, and of zero. Values of one sign have a bit more than by round_to_integers().
+template <class Stored>
+inline void round_between(Stored stored, const float* from, index_t size, std::byte* to, RowScales& scales) {
+  constexpr float most = 126.5F;  // half a step less, since the offset is rounded, too
+  const Extent extent = extent_of(from, size);
+  const float bound = at_least_least(0.5F * extent.most - 0.5F * extent.least);
+  const float inverse = most / bound;
+  const float center = extent.finite ? (0.5F * extent.most + 0.5F * extent.least) * inverse : 0.0F;
+  const std::int32_t offset = nearest_integers(broadcast(center))[0];
+  for_each_vector_of_row(from, size, [&](Vector<float> x, index_t k) {
+    store_integers(stored, nearest_integers(x * inverse) - offset, to, k);
+  });
+  scales.input = extent.finite ? bound / most : __builtin_nanf("");
+  scales.input_offset = offset;
 }
 
 // --- rows -----------------------------------------------------------------------------------------------------------
@@ -141,19 +186,45 @@ struct RowRounding {
 template <class Weight, class Stored, int terms>
 struct IntegerRowRounding {
   static void input(const float* from, index_t size, const RowVectors<Weight>& to) {
-    std::byte* vectors[terms];
-    for (int term = 0; term < terms; ++term) vectors[term] = to.input(term);
-    to.scales().input = round_to_integers<terms>(Stored{}, from, size, vectors);
+    if constexpr (terms == 1) {
+      round_between(Stored{}, from, size, to.input(0), to.scales());
+    } else {
+      std::byte* const vectors[] = {to.input(0), to.input(1)};
+      to.scales().input = round_to_integers<2>(Stored{}, from, size, extent_of(from, size), vectors);
+      to.scales().input_offset = 0;
+    }
   }
+  // Beyond 1, as a caller's state may be, and those of some activations are, 8 bits would be less exact than they are
+  // for the states that a cell gives.
   static void hidden(const float* from, index_t size, const RowVectors<Weight>& to) {
-    std::byte* const vector = to.hidden();
-    to.scales().hidden = round_to_integers<1>(Stored{}, from, size, &vector);
+    const Extent extent = extent_of(from, size);
+    std::byte* const vectors[] = {to.hidden(0), to.hidden(1)};
+    const bool one = !extent.finite || extent.magnitude() <= 1.0F;
+    to.scales().hidden_terms = one ? 1 : 2;
+    to.scales().hidden = one ? round_to_integers<1>(Stored{}, from, size, extent, vectors)
+                             : round_to_integers<2>(Stored{}, from, size, extent, vectors);
   }
 };
 template <int terms>
 struct RowRounding<Int8<terms>> : IntegerRowRounding<Int8<terms>, Int8<1>, terms> {};
 template <int terms>
 struct RowRounding<Int8Dot<terms>> : IntegerRowRounding<Int8Dot<terms>, Int8Dot<1>, terms> {};
+
+// Gives each row a second term of its hidden state where one of them has it: the rows of a tile are multiplied
+// together.
+template <class Weight>
+inline void fill_second_terms(const StepForward<float>& step) {
+  bool filled = false;
+  for (index_t r = 0; r < step.row_count && !filled; ++r) {
+    filled = RowVectors<Weight>(step, r).scales().hidden_terms == 2;
+  }
+  if (!filled) return;
+  for (index_t r = 0; r < step.row_count; ++r) {
+    const RowVectors<Weight> to(step, r);
+    if (to.scales().hidden_terms == 2) continue;
+    __builtin_memset(to.hidden(1), stored_more_of<Weight>, static_cast<std::size_t>(to.hidden_bytes));
+  }
+}
 
 // Of all rows of a call.
 template <class Weight, bool with_input, bool with_hidden, class Real>
@@ -164,5 +235,6 @@ inline void round_vectors(const StepForward<Real>& step) {
       if constexpr (with_input) RowRounding<Weight>::input(step.rows[r].input, step.input_size, to);
       if constexpr (with_hidden) RowRounding<Weight>::hidden(step.rows[r].hidden, step.hidden_size, to);
     }
+    if constexpr (with_hidden && format_of<Weight>.hidden_terms == 2) fill_second_terms<Weight>(step);
   }
 }

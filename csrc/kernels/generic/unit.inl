@@ -69,10 +69,11 @@ constexpr WeightFormat format_of_int8(int terms) {
   format.scale_bytes = 8;
   format.vector_bytes = 2;
   format.input_terms = terms;
+  format.hidden_terms = 2;
   format.columns_at_once = 2;
   format.instructions = multiply_pairs_name;
   format.finite_only = true;
-  format.most_columns = index_t{1} << 17;  // sums of more products would not fit 32 bits
+  format.most_columns = index_t{1} << 16;  // sums of more products would not fit 32 bits
   return format;
 }
 
@@ -80,7 +81,7 @@ constexpr WeightFormat format_of_int8_dot(int terms) {
   WeightFormat format = format_of_int8(terms);
   format.vector_bytes = 1;
   format.columns_at_once = 4;
-  format.instructions = "vpdpbusd";
+  format.instructions = multiply_bytes_name;
   return format;
 }
 
@@ -115,6 +116,7 @@ template <class Real, class Weight>
 struct ForwardUnit {
   static void project(const StepForward<Real>& step);
   static void step(const StepForward<Real>& step);
+  static Real multiply(index_t rounds);
 };
 
 // Finishes a tile of two rows or more of the standard cell. Every kind of product calls this one copy, and an edit of

@@ -8,12 +8,17 @@ namespace {
 #include "kernels/generic/formats.inl"
 #include "kernels/generic/probes.inl"
 #include "kernels/generic/product_in_place.inl"
+#include "kernels/generic/weights.inl"
 // clang-format on
 
 template <class Real, class Weight>
-constexpr StepKernels<Real> forward_kernels = {format_of<Weight>, Packing<Real, Weight>::pack,
-                                               Packing<Real, Weight>::unpack, ForwardUnit<Real, Weight>::project,
-                                               ForwardUnit<Real, Weight>::step};
+constexpr StepKernels<Real> forward_kernels = {format_of<Weight>,
+                                               Packing<Real, Weight>::pack,
+                                               Packing<Real, Weight>::unpack,
+                                               Widening<Real, Weight>::widen,
+                                               ForwardUnit<Real, Weight>::project,
+                                               ForwardUnit<Real, Weight>::step,
+                                               ForwardUnit<Real, Weight>::multiply};
 
 template <class Real>
 constexpr BackwardKernels<Real> backward_kernels = {BackwardUnit<Real>::step,         BackwardUnit<Real>::state,
@@ -47,7 +52,6 @@ constexpr KernelTable table_of(const char* name) {
           tile_rows,
           kernels_of(float_formats<Products, Integers>),
           kernels_of(double_formats),
-          multiply_adds,
           read};
 }
 
@@ -55,9 +59,11 @@ constexpr KernelTable table_of(const char* name) {
 
 extern const KernelTable table;
 constexpr KernelTable table = table_of<RoundedBFloat16, Int8>(isa_name);
-#ifdef LSTM_NATIVE_DOT_VARIANTS
-extern const KernelTable table_vnni;
-constexpr KernelTable table_vnni = table_of<RoundedBFloat16, Int8Dot>("avx512_vnni");
-extern const KernelTable table_bf16;
-constexpr KernelTable table_bf16 = table_of<BFloat16Dot, Int8Dot>("avx512_bf16");
+#ifdef LSTM_NATIVE_INTEGER_DOT_VARIANT
+extern const KernelTable table_integer_dot;
+constexpr KernelTable table_integer_dot = table_of<RoundedBFloat16, Int8Dot>(LSTM_NATIVE_INTEGER_DOT_VARIANT);
+#endif
+#ifdef LSTM_NATIVE_BFLOAT16_DOT_VARIANT
+extern const KernelTable table_bfloat16_dot;
+constexpr KernelTable table_bfloat16_dot = table_of<BFloat16Dot, Int8Dot>(LSTM_NATIVE_BFLOAT16_DOT_VARIANT);
 #endif

@@ -18,3 +18,36 @@ template <index_t column>
 inline Vector<float> load_weights(const RoundedBFloat16* from) {
   return load_weights<column>(reinterpret_cast<const BFloat16*>(from));
 }
+
+// A unit block as weights of type Real are stored, where a format's values are such numbers.
+template <class Real, class Weight>
+struct Widening {
+  static constexpr void (*widen)(const void*, Real*, index_t) = nullptr;
+};
+template <>
+struct Widening<float, Float16> {
+  static void widen(const void* block, float* to, index_t columns) {
+    const auto* from = static_cast<const Float16*>(block);
+    for (index_t k = 0; k < columns * gate_count * lanes<float>; k += lanes<float>) {
+      store(to + k, load_weights<0>(from + k));
+    }
+  }
+};
+template <>
+struct Widening<float, BFloat16> {
+  static void widen(const void* block, float* to, index_t columns) {
+    constexpr index_t column = pair_gates * lanes<float>;
+    const auto* from = static_cast<const BFloat16*>(block);
+    for (index_t pair = 0; pair < gate_pairs; ++pair) {
+      for (index_t k = 0; k < columns; k += 2, from += 2 * column) {
+        const bool both = k + 1 < columns;  // of the group
+        for (index_t gate = 0; gate < pair_gates; ++gate) {
+          const BFloat16* group = from + gate * 2 * lanes<float>;
+          store(to + gate * lanes<float>, load_weights<0>(group));
+          if (both) store(to + column + gate * lanes<float>, load_weights<1>(group));
+        }
+        to += both ? 2 * column : column;
+      }
+    }
+  }
+};

@@ -1,4 +1,5 @@
-// kernels/neon: NEON of aarch64, with its fused multiply-add and its 32 registers.
+// kernels/neon: NEON of aarch64, with its fused multiply-add and its 32 registers; its variant has the dot product of
+// Armv8.2, too.
 #include <arm_neon.h>
 
 #include <cstddef>
@@ -6,6 +7,7 @@
 
 #include "kernels/kernel_table.hpp"
 
+#define LSTM_NATIVE_INTEGER_DOT_VARIANT "neon_dot"
 #define LSTM_NATIVE_ISA_PRIMITIVES "kernels/neon/primitives.inl"
 
 namespace lstm_native::kernels::neon {
@@ -15,6 +17,7 @@ constexpr index_t vector_bytes = 16;
 constexpr int tile_rows = 6;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
 constexpr const char* multiply_add_name = "fused multiply-add";
 constexpr const char* multiply_pairs_name = "integer multiplication, addition";
+constexpr const char* multiply_bytes_name = "sdot";
 
 #include "kernels/generic/unit.inl"
 
