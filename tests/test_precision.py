@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -347,6 +348,32 @@ def test_inputs_and_states_in_float16(weight_dtype):
     assert_same_bits(net(halves["x"], halves["h0"], halves["c0"], packed)[:3], expected)
     model = lstm_native.Model(packed)
     assert_same_bits([model(halves["x"], state=(halves["h0"], halves["c0"]))[0]], expected[:1])
+
+
+@pytest.mark.parametrize("weight_dtype", ["float16", "bfloat16", "int8"])
+def test_results_in_fewer_bits(weight_dtype):
+    case = make_case(Shape("halves", 4, 3, 6, 8), np.float32, seed=15)
+    packed = pack(case, weight_dtype=weight_dtype)
+    expected = call_lstm(case, all_weights=packed)
+    halves = [array.astype(np.float16) for array in expected]
+    for out_dtype in ("float16", np.float16, np.dtype(np.float16)):
+        assert_same_bits(call_lstm(case, all_weights=packed, out_dtype=out_dtype), halves)
+    # An input that has to be converted takes the other way through lstm().
+    as_halves = replace(case, x=case.x.astype(np.float16))
+    assert call_lstm(as_halves, all_weights=packed, out_dtype="float16")[0].dtype == np.float16
+    assert_same_bits(call_lstm(case, all_weights=packed, out_dtype="float32"), expected)
+    output, (h_n, c_n) = lstm_native.Model(packed)(
+        case.x, state=(case.h0, case.c0), out_dtype="float16"
+    )
+    assert_same_bits([output, h_n, c_n], halves)
+
+
+def test_results_in_bfloat16_need_ml_dtypes(monkeypatch):
+    case = make_case(Shape("halves", 4, 3, 6, 8), np.float32, seed=15)
+    packed = pack(case, weight_dtype="bfloat16")
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(ImportError, match="out_dtype: 'bfloat16' needs the package ml_dtypes"):
+        call_lstm(case, all_weights=packed, out_dtype="bfloat16")
 
 
 def test_float16_is_refused_with_weights_as_they_are():

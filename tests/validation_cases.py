@@ -66,6 +66,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "direction": SCALAR,
         "mask": KINDS,
         "masked_output": SCALAR,
+        "out_dtype": SCALAR,
     },
     BUILD: {
         "input_size": SCALAR,
@@ -191,6 +192,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 APPLICABLE[VJP] = {**APPLICABLE["lstm"], "recompute": ("type",)}
+del APPLICABLE[VJP]["out_dtype"]
 APPLICABLE[GRAD_BUILD] = {
     argument: kinds for argument, kinds in APPLICABLE[BUILD].items() if argument != "training"
 }
@@ -238,6 +240,7 @@ WEIGHTS = (zeros(8, 10), zeros(8, 2), zeros(8), zeros(8))
 STATE = zeros(1, 3, 2)
 PACKED = {"input": zeros(7, 10), "batch_sizes": [3, 2, 1, 1]}
 PACKED_WEIGHTS = lstm_native.pack_weights(WEIGHTS, 1, False)
+NARROW_WEIGHTS = lstm_native.pack_weights(WEIGHTS, 1, False, weight_dtype="float16")
 OF_TWO_DIRECTIONS = lstm_native.Cell(activations=("relu", *["tanh"] * 5))
 PEEPHOLES = lstm_native.Cell(peepholes=True)
 VALID: dict[str, dict[str, Any]] = {
@@ -554,6 +557,7 @@ LAYOUTS = "'mindspore_gpu' or 'mindspore_cpu'"
 ONE_PER_ROW = "a sequence of ints, one per batch row"
 WEIGHT_DTYPES = "'float16' or 'bfloat16' or 'int8' or None"
 COMPUTE = "'bfloat16' or 'int8' or None"
+OUT_DTYPES = "'float32' or 'float16' or 'bfloat16' or None"
 NOT_PACKEDS = "expected dtype float32, the same as packed, got"
 AS_PACKED = "as all_weights were packed, got"
 COMPLEX_RECORD = np.dtype([("re", "<f4"), ("im", "<f4")])
@@ -810,6 +814,22 @@ LSTM_OPTIONS = [
         ("value", "reverse, with two directions", ValueError,
          "direction: expected 'forward' where bidirectional is True, got 'reverse'",
          {"direction": "reverse", "bidirectional": True}),
+    ),
+    *scalar("lstm", "out_dtype", OUT_DTYPES,
+        ("type", "a number of bits", TypeError, "int 16", 16),
+        ("value", "float64", ValueError, "'float64'", "float64"),
+        ("value", "numpy.float64", ValueError, "'float64'", np.float64),
+    ),
+    *other("lstm", "out_dtype",
+        ("value", "float16, with weights as they are", ValueError,
+         "out_dtype: expected None where weights are not packed in a weight_dtype, got 'float16'",
+         {"out_dtype": "float16"}),
+        ("value", "float16, with PackedWeights as they are", ValueError,
+         "out_dtype: expected None where weights are not packed in a weight_dtype, got 'float16'",
+         {"out_dtype": np.float16, "all_weights": PACKED_WEIGHTS}),
+        ("value", "float16, on a device", ValueError,
+         "out_dtype: expected None on a device, got 'float16'",
+         {"out_dtype": "float16", "all_weights": NARROW_WEIGHTS, "device": "cuda"}),
     ),
     *other("lstm", "all_weights",
         ("size", "peepholes, without `cell`", ValueError,
@@ -2155,5 +2175,9 @@ MISTAKES: list[Mistake] = [
     *EXPLAIN,
     *GRADIENTS,
     *(replace(m, interface=GRAD_BUILD) for m in BUILDS if m.argument != "training"),
-    *(replace(m, interface=VJP) for m in (*LSTM_ARRAYS, *LSTM_OPTIONS, *PACKED_FOR_LSTM)),
+    *(
+        replace(mistake, interface=VJP)
+        for mistake in (*LSTM_ARRAYS, *LSTM_OPTIONS, *PACKED_FOR_LSTM)
+        if mistake.argument in APPLICABLE[VJP]
+    ),
 ]

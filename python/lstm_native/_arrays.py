@@ -81,6 +81,12 @@ def widened(value: Any) -> Any:
     return value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
 
 
+def narrowed(results: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return results rounded to another dtype: to infinity what is beyond it."""
+    with np.errstate(over="ignore"):
+        return tuple(array.astype(dtype) for array in results)
+
+
 def widened_pair(value: Any) -> Any:
     """Do the same with both arrays of a state, where it is a pair."""
     is_pair = isinstance(value, tuple | list) and len(value) == 2

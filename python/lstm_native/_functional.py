@@ -7,10 +7,17 @@ from typing import Any, overload
 import numpy as np
 
 from lstm_native import _config, _device, _random, _validate, cuda
-from lstm_native._arrays import RealArray, as_real, widened, widened_pair
+from lstm_native._arrays import RealArray, as_real, narrowed, widened, widened_pair
 from lstm_native._cell import Cell
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights, Weights, cell_of_call, from_packed, unpacked
+from lstm_native._packing import (
+    PackedWeights,
+    Weights,
+    cell_of_call,
+    check_out_dtype,
+    from_packed,
+    unpacked,
+)
 from lstm_native._run import (
     NO_DROPOUT,
     CellWeights,
@@ -28,6 +35,7 @@ from lstm_native._types import (
     Direction,
     IntegersLike,
     MaskedOutput,
+    OutDtypeLike,
     States,
 )
 from lstm_native._weights import Present, from_sequence
@@ -61,6 +69,7 @@ def lstm(
     direction: Direction = "forward",
     mask: BooleansLike | None = None,
     masked_output: MaskedOutput = "zero",
+    out_dtype: None = None,
 ) -> tuple[Array, Array, Array]: ...
 @overload
 def lstm(
@@ -85,6 +94,7 @@ def lstm(
     direction: Direction = "forward",
     mask: BooleansLike | None = None,
     masked_output: MaskedOutput = "zero",
+    out_dtype: OutDtypeLike | None = None,
 ) -> tuple[Any, Any, Any]: ...
 def lstm(
     input: ArrayLike,
@@ -108,6 +118,7 @@ def lstm(
     direction: Direction = _FORWARD,
     mask: BooleansLike | None = None,
     masked_output: MaskedOutput = _ZERO,
+    out_dtype: OutDtypeLike | None = None,
 ) -> tuple[Any, Any, Any]:
     """Apply a multi-layer long short-term memory to an input sequence.
 
@@ -183,6 +194,9 @@ def lstm(
     masked_output : {"zero", "last"}
         What output holds at masked steps: zero, or what the direction returned for the computed
         step before, in the order in which it takes them; zero where there is none.
+    out_dtype : {"float32", "float16", "bfloat16"} or numpy.dtype, optional
+        The dtype of the results, where weights are packed in a `weight_dtype`: float32 by default.
+        "bfloat16" is that of the package `ml_dtypes`.
 
     Returns
     -------
@@ -219,8 +233,8 @@ def lstm(
     Arrays are NumPy arrays of any strides and byte order, nested lists (as float64), or whatever
     offers `__array__`, the buffer protocol or `__dlpack__` from CPU memory; they are never written
     to. With weights packed in a `weight_dtype`, input and states may also be float16 or bfloat16
-    (`ml_dtypes`, PyTorch), and results are float32. The signature is the one that ivy documents for
-    `ivy.lstm`; for values, `torch.nn.LSTM` is the reference.
+    (`ml_dtypes`, PyTorch). The signature is the one that ivy documents for `ivy.lstm`; for values,
+    `torch.nn.LSTM` is the reference.
 
     Examples
     --------
@@ -234,6 +248,7 @@ def lstm(
     >>> output.shape, h_n.shape
     ((5, 2, 2), (1, 2, 2))
     """
+    narrow = None if out_dtype is None else check_out_dtype(out_dtype, all_weights, device)
     weights: object = all_weights
     if type(all_weights) is PackedWeights:
         weights = all_weights._core
@@ -267,7 +282,7 @@ def lstm(
             0 if num_threads is None else _config.threads_for_call(num_threads),
         )
         if results is not None:  # nothing to convert
-            return results
+            return results if narrow is None else narrowed(results, narrow)
     call = prepare(
         input,
         initial_states,
@@ -292,7 +307,7 @@ def lstm(
     )
     call = draw_masks(call, seed, stacklevel=2)
     output, h_n, c_n, _ = forward_drawn(call, seed)
-    return output, h_n, c_n
+    return (output, h_n, c_n) if narrow is None else narrowed((output, h_n, c_n), narrow)
 
 
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:

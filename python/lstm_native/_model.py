@@ -27,6 +27,7 @@ from lstm_native._types import (
     Direction,
     IntegersLike,
     MaskedOutput,
+    OutDtypeLike,
     States,
     WeightDtype,
 )
@@ -134,6 +135,7 @@ class Model:
         num_threads: int | None = None,
         mask: BooleansLike | None = None,
         masked_output: MaskedOutput = "zero",
+        out_dtype: OutDtypeLike | None = None,
     ) -> tuple[RealArray, tuple[RealArray, RealArray]]:
         """Run over whole sequences.
 
@@ -145,7 +147,7 @@ class Model:
         state : tuple of two arrays, optional
             (h_0, c_0), both (L * D, N, H). Zeros by default. With a projection, h has P columns in
             place of H, here and below.
-        lengths, batch_sizes, num_threads, mask, masked_output
+        lengths, batch_sizes, num_threads, mask, masked_output, out_dtype
             As for `lstm`. With Keras' padding, in front by default, `mask` is what its Masking and
             Embedding layers compute, and "last" what its LSTM layers return at masked steps.
 
@@ -184,6 +186,7 @@ class Model:
             direction=self.direction,
             mask=mask,
             masked_output=masked_output,
+            out_dtype=out_dtype,
         )
         return output, (h_n, c_n)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from lstm_native._extension import core
 from lstm_native._gate_order import IFGO, check_gate_order, reordered
 from lstm_native._run import CellWeights
 from lstm_native._sizes import Sizes
-from lstm_native._types import ArrayLike, Compute, WeightDtype
+from lstm_native._types import ArrayLike, Compute, OutDtype, WeightDtype
 from lstm_native._weights import Present, from_sequence, sequence_names
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
 _COMPUTES: tuple[Compute, ...] = get_args(Compute)
+_OUT_DTYPES: tuple[OutDtype, ...] = get_args(OutDtype)
 _ELEMENTS_AT_ONCE = 1 << 18
 
 
@@ -354,6 +356,32 @@ def check_compute(value: object, stored: WeightDtype | None) -> Compute | None:
             f"compute: expected None or the same as weight_dtype, {stored!r}, got {compute!r}"
         )
     return compute
+
+
+def check_out_dtype(value: object, weights: object, device: object) -> np.dtype[Any]:
+    """Return the dtype of a call's results, which float32 weights leave no choice of."""
+    try:
+        name = value if isinstance(value, str) else np.dtype(value).name  # type: ignore[call-overload]
+    except TypeError as reason:
+        expected = " or ".join(map(repr, _OUT_DTYPES))
+        raise TypeError(
+            f"out_dtype: expected {expected} or None, got {_validate.described(value)}"
+        ) from reason
+    checked = _validate.choice(name, "out_dtype", _OUT_DTYPES, " or None")
+    if not (isinstance(weights, PackedWeights) and weights.weight_dtype is not None):
+        raise ValueError(
+            "out_dtype: expected None where weights are not packed in a weight_dtype, "
+            f"got {checked!r}"
+        )
+    if device != "cpu":
+        raise ValueError(f"out_dtype: expected None on a device, got {checked!r}")
+    if checked != "bfloat16":
+        return np.dtype(checked)
+    try:
+        bfloat16: np.dtype[Any] = np.dtype(import_module("ml_dtypes").bfloat16)
+    except ImportError as reason:
+        raise ImportError("out_dtype: 'bfloat16' needs the package ml_dtypes") from reason
+    return bfloat16
 
 
 def check_projected(cell: Cell, stored: WeightDtype | None, compute: Compute | None) -> None:

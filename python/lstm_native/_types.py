@@ -63,6 +63,9 @@ States: TypeAlias = tuple[ArrayLike, ArrayLike]
 Need: TypeAlias = Literal["input", "states", "weights"]
 HalfDtype: TypeAlias = Literal["float16", "bfloat16"]
 WeightDtype: TypeAlias = Literal["float16", "bfloat16", "int8"]
+# What a call with reduced weights returns.
+OutDtype: TypeAlias = Literal["float32", "float16", "bfloat16"]
+OutDtypeLike: TypeAlias = Union[OutDtype, "np.dtype[Any]", type[np.generic]]
 # What products are computed in, where not in float32.
 Compute: TypeAlias = Literal["bfloat16", "int8"]
 # Which end of a sequence the one direction begins with.

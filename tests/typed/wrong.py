@@ -25,6 +25,7 @@ lstm_native.lstm(x, None, packed, cell="coupled")  # type: ignore
 lstm_native.lstm(x, None, packed, direction="both")  # type: ignore
 lstm_native.lstm(x, None, packed, mask=[0.5])  # type: ignore
 lstm_native.lstm(x, None, packed, masked_output="zeros")  # type: ignore
+lstm_native.lstm(x, None, packed, out_dtype="float64")  # type: ignore
 lstm_native.lstm(x, None, packed, dropuot=0.5)  # type: ignore
 lstm_native.lstm_vjp(x, None, packed, recompute="yes")  # type: ignore
 lstm_native.lstm_vjp(x, None, packed)[1](needs=["biases"])  # type: ignore
