@@ -55,13 +55,15 @@ def case_for(cell: Cell, shape: Shape, dtype: Any, seed: int = 0) -> Case:
 
 
 def with_peepholes(case: Case, seed: int = 0) -> Case:
+    """The case with peepholes behind the biases: before w_hr, where there is one."""
     rng = np.random.default_rng(1000 + seed)
     shape = case.shape
     cells = shape.num_layers * shape.num_directions
     of_cell = len(case.all_weights) // cells
+    before_peephole = of_cell - (case.h0.shape != case.c0.shape)
     arrays: list[Any] = []
     for cell in range(cells):
-        arrays += case.all_weights[cell * of_cell : (cell + 1) * of_cell]
-        drawn = rng.uniform(-0.5, 0.5, 3 * shape.hidden_size)
-        arrays.append(drawn.astype(case.x.dtype))
+        own = case.all_weights[cell * of_cell : (cell + 1) * of_cell]
+        drawn = rng.uniform(-0.5, 0.5, 3 * shape.hidden_size).astype(case.x.dtype)
+        arrays += [*own[:before_peephole], drawn, *own[before_peephole:]]
     return replace(case, all_weights=tuple(arrays))

@@ -107,7 +107,9 @@ ROUNDINGS = {
 
 def rounded_reference(case: Case, rounding: Rounding) -> tuple[Any, Any, Any]:
     """Output, h_n and c_n; x is (T, N, I)."""
-    cells = by_cell(case.all_weights, (case.has_ih_bias, case.has_hh_bias))
+    projects = case.h0.shape != case.c0.shape
+    biases = (case.has_ih_bias, case.has_hh_bias)
+    cells = by_cell(case.all_weights, biases, projects=projects)
     directions = case.shape.num_directions
     h_n, c_n = np.array(case.h0, np.float64), np.array(case.c0, np.float64)
     layer_input = np.asarray(case.x, np.float64)
@@ -115,15 +117,18 @@ def rounded_reference(case: Case, rounding: Rounding) -> tuple[Any, Any, Any]:
         outputs = []
         for direction in range(directions):
             state = layer * directions + direction
-            w_ih, w_hh, *biases = cells[state]
+            w_ih, w_hh, *vectors, w_hr = cells[state]
             h, c = h_n[state], c_n[state]
             output = np.zeros((len(layer_input), *h.shape))
-            bias = sum(b for b in biases if b is not None)
+            bias = sum(b for b in vectors if b is not None)
             for t in range(len(layer_input))[:: -1 if direction else 1]:
                 pre = rounding.of_input(layer_input[t], w_ih) + rounding.of_hidden(h, w_hh) + bias
                 i, f, g, o = np.split(pre, 4, axis=1)
                 c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-                h = output[t] = sigmoid(o) * np.tanh(c)
+                h = sigmoid(o) * np.tanh(c)
+                if w_hr is not None:
+                    h = rounding.of_input(h, w_hr)
+                output[t] = h
             h_n[state], c_n[state] = h, c
             outputs.append(output)
         layer_input = np.concatenate(outputs, axis=2)

@@ -22,7 +22,7 @@ from reference_rounded import (
     weights_in_8_bits,
 )
 from shapes import FEW_SHAPES, TEST_SHAPES, Case, Shape, make_case
-from tolerances import TOLERANCES, assert_all_close
+from tolerances import TOLERANCES, assert_all_close, assert_rounded_close
 
 ISAS = lstm_native.get_config()["isa"]["supported"]
 # weight_dtype and compute, with the core's name of the format.
@@ -137,12 +137,7 @@ def test_values_are_those_of_the_rounded_reference(shape, format):
     case = make_case(shape, np.float32, seed=2)
     got = call_lstm(case, all_weights=packed_as(case, format))
     expected = rounded_reference(case, ROUNDINGS[format])
-    for ours, theirs in zip(got, expected, strict=True):
-        error = np.abs(ours - theirs)
-        # A state that is rounded in the other direction, as one of many may be, shifts those after
-        # it a little.
-        assert np.median(error) <= TOLERANCES["value"].of(np.float32)
-        assert error.max() <= TOLERANCES["rounded state"].of(np.float32)
+    assert_rounded_close(got, expected)
 
 
 @every_format

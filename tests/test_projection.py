@@ -22,6 +22,7 @@ from calls import (
     transposed_weights,
     turned,
 )
+from cell_cases import with_peepholes
 from gradient_checks import assert_central_differences
 from lstm_native import Cell
 from projected_cases import flat_weight, projected_case
@@ -29,8 +30,9 @@ from ragged_batch import BATCH_SIZES, RAGGED, assert_same_ragged_results, packed
 from reference_backward import backward_packed
 from reference_cell import ReferenceCell
 from reference_lstm import reference, reference_packed
+from reference_rounded import ROUNDINGS, rounded_reference, weights_in_8_bits
 from shapes import Shape, make_case
-from tolerances import assert_all_close, assert_gradients_close
+from tolerances import assert_all_close, assert_gradients_close, assert_rounded_close
 
 # With the size of the projection: the smallest; rests beside vectors of 4, 8 and 16 units, and
 # beside the 4 vectors of a block of W_hr; several blocks, for several threads; rows and units for
@@ -49,6 +51,7 @@ every_projection = pytest.mark.parametrize(
     ("shape", "proj_size"), PROJECTED, ids=[shape.name for shape, _ in PROJECTED]
 )
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+every_rounding = pytest.mark.parametrize("format", ROUNDINGS, ids=str)
 STACK = PROJECTED[1]
 
 
@@ -113,7 +116,7 @@ ALL = {"clip": 0.4, "input_forget": True, "peepholes": True}
 def test_with_what_other_cells_have(arguments, recompute, dtype):
     case = projected_case(*STACK, dtype, seed=17)
     if "peepholes" in arguments:
-        case = with_peepholes_and_projection(case)
+        case = with_peepholes(case)
     theirs = ReferenceCell(**arguments)
     cell = Cell(proj_size=STACK[1], **arguments)
     outputs, pullback = call_vjp(case, cell=cell, recompute=recompute)
@@ -131,18 +134,6 @@ def test_with_what_other_cells_have(arguments, recompute, dtype):
     )  # fmt: skip
     expected = [answer.input.reshape(case.x.shape), answer.h_0, answer.c_0, *answer.weights]
     assert_gradients_close(flat_gradients(pullback(*given)), expected)
-
-
-def with_peepholes_and_projection(case):
-    """The case with peepholes before each w_hr."""
-    rng = np.random.default_rng(7)
-    units = case.shape.hidden_size
-    weights = []
-    for array in case.all_weights:
-        if array.shape == (STACK[1], units):
-            weights.append(rng.uniform(-0.3, 0.3, 3 * units).astype(array.dtype))
-        weights.append(array)
-    return replace(case, all_weights=tuple(weights))
 
 
 def test_lengths_in_any_order():
@@ -352,6 +343,77 @@ def test_weights_in_16_bits(shape, proj_size):
         assert_all_close(got, expected_of(case), f"{stored} weights")
         whole = call_lstm(case, all_weights=packed.unpack(), cell=cell_of(case))
         assert_all_close(got, whole, "value")
+
+
+def in_fewer_bits(case, format):
+    weight_dtype, compute = format
+    return pack(case, cell=cell_of(case), weight_dtype=weight_dtype, compute=compute)
+
+
+@every_rounding
+@every_projection
+def test_rounded_products_are_those_of_the_rounded_reference(shape, proj_size, format):
+    case = projected_case(shape, proj_size, np.float32, seed=18)
+    packed = in_fewer_bits(case, format)
+    assert_rounded_close(
+        call_lstm(case, all_weights=packed), rounded_reference(case, ROUNDINGS[format])
+    )
+    unpacked = packed.unpack()
+    again = pickle.loads(pickle.dumps(packed))
+    assert_same_bits(again.unpack(), unpacked)
+    for kept, given in zip(unpacked, case.all_weights, strict=True):
+        if format[0] == "int8" and given.ndim == 2:
+            integers, scales = weights_in_8_bits(given)
+            np.testing.assert_array_equal(kept, (integers * scales[:, None]).astype(np.float32))
+
+
+@every_rounding
+def test_rounded_products_have_the_same_bits_by_every_way_to_call(format):
+    case = projected_case(Shape("ways", 7, 5, 19, 140, 2, True), 70, np.float32, seed=19)
+    packed = in_fewer_bits(case, format)
+    lengths = [3, 7, 1, 0, 5]
+    whole = call_lstm(case, all_weights=packed, num_threads=1)
+    ragged = call_lstm(case, all_weights=packed, lengths=lengths)
+    for threads in THREADS[1:]:
+        assert_same_bits(call_lstm(case, all_weights=packed, num_threads=threads), whole)
+    for n, length in enumerate(lengths):
+        own = slice(n, n + 1)
+        states = (case.h0[:, own], case.c0[:, own])
+        one = {"initial_states": states, "all_weights": packed}
+        assert_same_bits(
+            call_lstm(case, input=case.x[:, own], **one), [array[:, own] for array in whole]
+        )
+        if length:
+            got = [ragged[0][:length, own], *(state[:, own] for state in ragged[1:])]
+            assert_same_bits(got, call_lstm(case, input=case.x[:length, own], **one))
+        else:
+            assert_same_bits([state[:, own] for state in ragged[1:]], states)
+
+
+@every_rounding
+def test_streams_of_rounded_products(format):
+    case = projected_case(Shape("stream", 6, 3, 19, 140, 2), 70, np.float32, seed=20)
+    stream = lstm_native.Stream(in_fewer_bits(case, format), 3)
+    stream.state = case.h0, case.c0
+    steps = [stream.step(x) for x in case.x]
+    expected = call_lstm(case, all_weights=stream.packed)
+    assert_same_bits([np.stack(steps), *stream.state], expected)
+    sessions = lstm_native.Sessions(stream.packed, capacity=3)
+    ids = [sessions.open() for _ in range(3)]
+    for n, session in enumerate(ids):
+        sessions.set_state(session, (case.h0[:, n], case.c0[:, n]))
+    assert_same_bits([sessions.run(ids, case.x)], expected[:1])
+
+
+@every_rounding
+def test_gradients_of_rounded_weights_are_those_of_their_values(format):
+    case = projected_case(*STACK, np.float32, seed=21)
+    packed, cell = in_fewer_bits(case, format), cell_of(case)
+    outputs, ours = call_vjp(case, all_weights=packed)
+    again, theirs = call_vjp(case, all_weights=packed.unpack(), cell=cell)
+    assert_same_bits(outputs, again)
+    given = draw_like(outputs)
+    assert_same_bits(flat_gradients(ours(*given)), flat_gradients(theirs(*given)))
 
 
 @every_dtype

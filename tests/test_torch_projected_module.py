@@ -2,8 +2,10 @@
 
 import io
 
+import numpy as np
 import pytest
 
+from tolerances import TOLERANCES
 from torch_pairs import (
     INPUT_SIZE,
     LSTM,
@@ -100,7 +102,10 @@ def test_second_derivatives():
     )
 
 
-def test_int8_is_refused_by_name():
+def test_int8_in_evaluation():
     ours = LSTM(INPUT_SIZE, 7, proj_size=PROJ_SIZE, weight_dtype="int8").eval()
-    with pytest.raises(ValueError, match="weight_dtype"), torch.no_grad():
-        ours(draw(4, 3, INPUT_SIZE, dtype=torch.float32))
+    x = draw(4, 3, INPUT_SIZE, dtype=torch.float32)
+    with torch.no_grad():
+        rounded = ours(x)[0].numpy()
+    exact = ours(x)[0].detach().numpy()
+    assert 0 < np.abs(rounded - exact).max() < TOLERANCES["int8 format"].of(np.float32)

@@ -3,7 +3,8 @@
 namespace lstm_native::driver {
 namespace {
 
-// W_hr is packed as four gates' weights are, so that one kernel computes both products.
+// W_hr is packed as four gates' weights are, so that one kernel computes both products. Where a format rounds vectors,
+// those of the cells' outputs take the places that an input's have: the step is over that used them.
 template <class Real>
 kernels::StepForward<Real> product_of(const Share<Real>& share) {
   const plan::Plan& plan = share.plan;
@@ -16,6 +17,8 @@ kernels::StepForward<Real> product_of(const Share<Real>& share) {
   product.input_size = plan.problem.cell_size;
   product.input_weights =
       panels_at(share.decided().projection_path, direction.weights.projection_panels, direction.packed_projection);
+  product.vectors = share.vectors;
+  product.vector_stride = share.vector_stride;
   product.bias = direction.weights.packed() ? direction.weights.projection_bias : direction.projection_bias;
   return product;
 }

@@ -26,7 +26,6 @@ PackedWeights::PackedWeights(const plan::StackSizes& sizes, int format, const st
       specs_(specs),
       layout_(sizes, step_kernels<Real>(format).format, sizeof(Real), specs[0].peepholes),
       memory_(layout_.bytes()) {
-  plan::require_projectable(sizes, step_kernels<Real>(format).format);
   const FloatControl control(/*flush=*/false);  // subnormal weights stay what they are
   Watch watch(interruption, /*asks=*/true);
   std::vector<CellWeights<Real>> cells;

@@ -1,7 +1,6 @@
 #include "plan/packed_layout.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "common/aligned_buffer.hpp"
 #include "common/checked_size.hpp"
@@ -79,12 +78,6 @@ void pack_bias(const VectorView<const Real>& input_bias, const VectorView<const 
             bias->data[(gate * units + unit) * bias->stride];
       }
     }
-  }
-}
-
-void require_projectable(const StackSizes& sizes, const kernels::WeightFormat& format) {
-  if (sizes.projects() && format.vector_bytes > 0) {
-    throw std::invalid_argument("weights: a projection's vectors are not rounded");
   }
 }
 

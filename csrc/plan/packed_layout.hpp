@@ -31,9 +31,6 @@ template <class Real>
 void pack_bias(const VectorView<const Real>& input_bias, const VectorView<const Real>& hidden_bias, index_t units,
                index_t lanes, Real* to);
 
-// std::invalid_argument where a projection is not computed with weights of this format.
-void require_projectable(const StackSizes& sizes, const kernels::WeightFormat& format);
-
 // One of a stack's matrices, (rows, columns), among its packed weights.
 struct PackedMatrix {
   index_t offset;  // in bytes, from the first

@@ -20,7 +20,7 @@ bool packs_input_block_by_block(const Plan& plan) {
   return true;
 }
 
-// Of a row, as kernels::StepForward has them.
+// Of a row, as kernels::StepForward has them: of a step, or of its projection.
 index_t bytes_of_vectors(const Plan& plan) {
   const kernels::WeightFormat& format = format_of(plan);
   if (format.vector_bytes == 0) return 0;
@@ -28,7 +28,7 @@ index_t bytes_of_vectors(const Plan& plan) {
   const auto bytes = [&](index_t columns) {
     return whole_lines<std::byte>(checked_product({columns, format.vector_bytes}));
   };
-  index_t input = 0;
+  index_t input = plan.problem.projects() ? plan.problem.cell_size : 0;
   for (index_t k = 0; k < plan.different_layers(); ++k) input = std::max(input, plan.layer(k).work.input_size);
   const index_t all = checked_sum({line, checked_product({format.input_terms, bytes(input)}),
                                    checked_product({format.hidden_terms, bytes(plan.problem.output_size)})});

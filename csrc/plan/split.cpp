@@ -63,7 +63,9 @@ Step step_of(const LayerWork& work, const Split& split) {
   Step step{};
   const double multiplied = static_cast<double>(work.hidden_size) + (work.fused_input ? input : 0.0);
   step.multiply_adds = per_column * multiplied * rows * vector_multiply_add * excess;
-  step.multiply_adds += 4.0 * output_blocks * vectors * projected * rows * vector_multiply_add * excess;
+  const double per_projected =
+      4.0 * output_blocks * vectors * static_cast<double>(work.input_terms) / static_cast<double>(work.columns_at_once);
+  step.multiply_adds += per_projected * projected * rows * vector_multiply_add * excess;
   step.reading = share * seconds_per_byte(share, all);
   step.others = rows * (blocks * vectors * vector_of_gates + row_of_step);
   if (!work.fused_input) step.others += per_column * input * rows * vector_multiply_add;

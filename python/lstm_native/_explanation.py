@@ -14,7 +14,6 @@ from lstm_native._functional import prepare
 from lstm_native._packing import (
     Weights,
     check_compute,
-    check_projected,
     check_weight_dtype,
     dtypes_of_format,
     format_name,
@@ -284,7 +283,6 @@ def _of_sizes(
     )
     _validate.cell_of_directions(cell, sizes.bidirectional)
     _validate.projection(sizes.proj_size, sizes.hidden_size)
-    check_projected(cell, stored, computed_in)
     threads = _config.threads_for_call(num_threads)
     problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads, cell=cell)
     stored_in = format_name(stored, computed_in) if packed else None
@@ -340,8 +338,8 @@ def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> flo
     gates, directions = work.sizes.gates, work.sizes.directions
     threads = layer["direction_groups"] * layer["row_groups"] * layer["unit_groups"]
     columns = work.sizes.output_size + work.input_terms * layer["input_size"]
-    products = gates * columns / work.columns_at_once + work.projection
-    multiply_adds = directions * work.rows * products
+    products = gates * columns + work.input_terms * work.projection
+    multiply_adds = directions * work.rows * products / work.columns_at_once
     weights = gates * step_columns + work.projection
     share = weights * work.weight_bytes / layer["unit_groups"]
     turns = -(-directions // layer["direction_groups"])

@@ -216,7 +216,6 @@ def pack_weights(
     )
     stored = check_weight_dtype(weight_dtype)
     computed_in = check_compute(compute, stored)
-    check_projected(checked, stored, computed_in)
     order = check_gate_order(gate_order)
     sizes, weights = from_sequence(
         all_weights, None, num_layers, bidirectional, transposed, present
@@ -382,19 +381,6 @@ def check_out_dtype(value: object, weights: object, device: object) -> np.dtype[
     except ImportError as reason:
         raise ImportError("out_dtype: 'bfloat16' needs the package ml_dtypes") from reason
     return bfloat16
-
-
-def check_projected(cell: Cell, stored: WeightDtype | None, compute: Compute | None) -> None:
-    """Refuse a precision that a projection is not computed in."""
-    if not cell.proj_size:
-        return
-    if compute is not None:
-        raise ValueError(f"compute: expected None with a projection (proj_size), got {compute!r}")
-    if stored == "int8":
-        raise ValueError(
-            "weight_dtype: expected 'float16', 'bfloat16' or None with a projection (proj_size), "
-            f"got {stored!r}"
-        )
 
 
 _PRODUCTS = "_products"
