@@ -136,6 +136,12 @@ def test_models():
         )
 
 
+def test_sessions_are_refused_by_name():
+    packed = pack(make_case(SHAPES[0], np.float32))
+    with pytest.raises(ValueError, match="direction: expected 'forward', because"):
+        lstm_native.Sessions(packed, 1, **REVERSE)
+
+
 def test_explained_as_it_runs():
     case = make_case(SHAPES[1], np.float32)
     arguments = (case.x, None, pack(case))

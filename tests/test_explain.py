@@ -12,8 +12,10 @@ from numpy.lib.stride_tricks import as_strided
 
 import lstm_native
 from calls import assert_same_bits, call_lstm, pack, transposed_weights
+from cell_cases import CELLS, arguments_of, with_peepholes
 from drawn_shapes import drawn_shapes
 from fresh_interpreter import ask
+from projected_cases import projected_case
 from shapes import BENCH_SHAPES, FEW_SHAPES, Shape, make_case
 
 DTYPES = ("float32", "float64")
@@ -103,6 +105,29 @@ def test_sizes_and_arguments_agree_on_narrow_weights(shape, weight_dtype, comput
     assert about.weight_bytes * 32 == wide.weight_bytes * bits
     assert about.operations == wide.operations
     assert about.expected_error > wide.expected_error
+
+
+@every_dtype
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", [*CELLS, "standard"])
+@pytest.mark.parametrize("proj_size", [0, 70])
+def test_sizes_and_arguments_agree_on_other_cells(name, proj_size, packed, dtype):
+    for shape in (Shape("step", 1, 2, 33, 140, 2), Shape("both", 30, 5, 260, 140, 2, True)):
+        arguments = arguments_of(name, shape.bidirectional) if name in CELLS else {}
+        cell = lstm_native.Cell(**arguments, proj_size=proj_size)
+        case = projected_case(shape, proj_size, dtype) if proj_size else make_case(shape, dtype)
+        if cell.peepholes:
+            case = with_peepholes(case)
+        options = {"num_threads": 2, "cell": cell}
+        if not shape.bidirectional:
+            options["direction"] = "reverse"
+        weights = pack(case, cell=cell) if packed else case.all_weights
+        about = lstm_native.explain(
+            case.x, (case.h0, case.c0), weights, shape.num_layers, 0.0, False,
+            shape.bidirectional, **options,
+        )  # fmt: skip
+        assert by_sizes(shape, packed=packed, dtype=dtype, **options) == about
+        assert any("unfused" in reason for reason in about.slow_paths) == (cell.core is not None)
 
 
 @given(

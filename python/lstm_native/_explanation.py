@@ -194,6 +194,7 @@ def explain(
     lengths: IntegersLike | None = None,
     num_threads: int | None = None,
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> Explanation: ...
 def explain(*arguments: Any, **keywords: Any) -> Explanation:
     """Say what a call of `lstm` would do, without doing it.
@@ -217,6 +218,7 @@ def explain(*arguments: Any, **keywords: Any) -> Explanation:
     lengths : sequence of int, optional
     num_threads : int, optional
     cell : Cell, optional
+    direction : {"forward", "reverse"}, default "forward"
 
     Returns
     -------
@@ -259,6 +261,7 @@ def _of_sizes(
     lengths: Any = None,
     num_threads: Any = None,
     cell: Any = None,
+    direction: Any = "forward",
 ) -> Explanation:
     seq_len = _validate.integer(seq_len, "seq_len", 1)
     batch = _validate.integer(batch, "batch", 0)
@@ -283,8 +286,15 @@ def _of_sizes(
     )
     _validate.cell_of_directions(cell, sizes.bidirectional)
     _validate.projection(sizes.proj_size, sizes.hidden_size)
-    threads = _config.threads_for_call(num_threads)
-    problem = Problem(sizes, seq_len, batch, lengths=rows, threads=threads, cell=cell)
+    problem = Problem(
+        sizes,
+        seq_len,
+        batch,
+        lengths=rows,
+        threads=_config.threads_for_call(num_threads),
+        cell=cell,
+        reverse=_validate.direction(direction, sizes.bidirectional),
+    )
     stored_in = format_name(stored, computed_in) if packed else None
     plan = core.explain_sizes(problem, batch_first, np.dtype(dtype).itemsize, stored_in)
     return _explanation(problem, plan, dtype, () if packed else (_PLAIN_ADVICE,))
@@ -302,8 +312,6 @@ def _of_call(call: ForwardCall) -> Explanation:
     ]
     if not isinstance(call.weights, core.PackedWeights):
         slow.append(_PLAIN_ADVICE)
-    if call.problem.cell.core is not None:
-        slow.append("gates of a cell other than the standard one follow the products, unfused")
     plan = core.explain(call)
     dtype: Dtype = "float32" if call.input.dtype == np.float32 else "float64"
     return _explanation(call.problem, plan, dtype, tuple(slow))
@@ -382,6 +390,8 @@ def _explanation(
     weights = 4 * hidden * columns + work.projection * sizes.cell_count
     idle = -hidden % plan["lanes"]
     slow = list(slow_paths)
+    if problem.cell.core is not None:
+        slow.append("gates of a cell other than the standard one follow the products, unfused")
     if idle:
         slow.append(
             f"hidden_size {hidden} is no multiple of {plan['lanes']}: "

@@ -7,7 +7,7 @@ import struct
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Sessions:
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
     cell : Cell, optional
         The cell, where it is not that of `packed`; see `lstm`.
+    direction : {"forward"}
+        Only this one: a reverse direction begins with the end of a sequence.
 
     Raises
     ------
@@ -86,8 +88,9 @@ class Sessions:
         *,
         num_threads: int | None = None,
         cell: Cell | None = None,
+        direction: Literal["forward"] = "forward",
     ) -> None:
-        self._packed = one_direction(packed)
+        self._packed = one_direction(packed, direction)
         self._capacity = _validate.integer(capacity, "capacity", 1)
         threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
         self._core = core.Sessions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class Stream:
         steps.
     cell : Cell, optional
         The cell, where it is not that of `packed`; see `lstm`.
+    direction : {"forward"}
+        Only this one: a reverse direction begins with the end of a sequence.
 
     Raises
     ------
@@ -77,8 +79,9 @@ class Stream:
         initial_states: States | None = None,
         num_threads: int | None = None,
         cell: Cell | None = None,
+        direction: Literal["forward"] = "forward",
     ) -> None:
-        packed = one_direction(packed)
+        packed = one_direction(packed, direction)
         batch = _validate.integer(batch, "batch", 1)
         threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
         self._packed = packed
@@ -247,8 +250,8 @@ def widened_for(packed: PackedWeights, value: Any) -> Any:
     return value if packed.weight_dtype is None else widened(value)
 
 
-def one_direction(packed: object) -> PackedWeights:
-    """Check the weights of what advances step by step."""
+def one_direction(packed: object, direction: object) -> PackedWeights:
+    """Check the weights, and the direction, of what advances step by step."""
     if not isinstance(packed, PackedWeights):
         raise TypeError(
             f"packed: expected PackedWeights from pack_weights(), got {_validate.described(packed)}"
@@ -258,6 +261,11 @@ def one_direction(packed: object) -> PackedWeights:
             "packed: expected weights with bidirectional=False, because a reverse direction "
             "begins with the end of a sequence, which a stream has not seen; "
             "got bidirectional=True"
+        )
+    if _validate.direction(direction, bidirectional=False):
+        raise ValueError(
+            "direction: expected 'forward', because a reverse direction begins with the end of a "
+            f"sequence, which a stream has not seen; got {direction!r}"
         )
     return packed
 

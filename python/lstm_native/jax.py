@@ -17,6 +17,7 @@ from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._functional import prepare
 from lstm_native._run import ForwardCall, forward
+from lstm_native._types import Direction
 
 try:
     import jax
@@ -51,6 +52,7 @@ class _Options(NamedTuple):
     num_threads: int | None
     recompute: bool
     cell: Cell | None
+    direction: Direction
 
 
 class _Arrays(NamedTuple):
@@ -93,6 +95,7 @@ def lstm(
     lengths: ArrayLike | None = None,
     recompute: bool = False,
     cell: Cell | None = None,
+    direction: Direction = "forward",
 ) -> Results:
     """Apply `lstm_native.lstm` to JAX's arrays, on the CPU.
 
@@ -110,6 +113,7 @@ def lstm(
     recompute : bool, default False
         As for `lstm_native.lstm_vjp`: a smaller tape, and backward computes the gates again.
     cell : Cell, optional
+    direction : {"forward", "reverse"}, default "forward"
         As for `lstm_native.lstm`.
 
     Returns
@@ -159,6 +163,7 @@ def lstm(
         num_threads,
         _validate.boolean(recompute, "recompute"),
         cell,
+        direction,
     )
     hidden, cell_state = (None, None)
     if initial_states is not None:
@@ -208,6 +213,7 @@ def _call(options: _Options, arrays: _Arrays) -> ForwardCall:
         num_threads=options.num_threads,
         lengths=arrays.lengths,
         cell=options.cell,
+        direction=options.direction,
     )
 
 

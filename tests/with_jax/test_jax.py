@@ -214,6 +214,22 @@ def test_a_cell():
     assert_same_bits([np.asarray(r) for r in got], expected)
 
 
+@pytest.mark.parametrize("lengths", [None, [5, 2, 0]])
+def test_from_the_end(lengths):
+    case = make_case(SHAPES[0], np.float64)
+    reverse = {"lengths": lengths, "direction": "reverse"}
+    outputs, pullback = lstm_native.lstm_vjp(
+        case.x, (case.h0, case.c0), case.all_weights, 1, 0.0, True, False, **reverse
+    )
+    with enable_x64(True):
+        x, states, weights = arrays_of(case)
+        run = jax.jit(lambda x: call(case, x, states, weights, **reverse))
+        got, back = jax.vjp(run, x)
+        (d_input,) = back(got)
+        assert_same_bits([np.asarray(r) for r in got], outputs)
+        assert_same_bits([np.asarray(d_input)], [pullback(*outputs)[0]])
+
+
 def test_arrays_larger_than_what_jax_moves_at_once():
     """The callback reads its arguments while JAX's own threads may all be busy."""
     case = make_case(Shape("large", 50, 64, 256, 64), np.float32)
@@ -247,6 +263,7 @@ def test_wrong_calls_name_the_argument():
     refused(case, TypeError, "recompute", recompute=1)
     refused(case, ValueError, "seed: .* got None", dropout=0.5, train=True)
     refused(case, TypeError, "cell", cell="standard")
+    refused(case, ValueError, "direction", direction="backward")
 
 
 def test_a_wrong_length_that_is_traced_is_an_error_of_the_run():
