@@ -704,6 +704,11 @@ LSTM_ARRAYS = [
          f"{FOUR_ARRAYS} 5; for a projection of the hidden state, whose w_hr (proj_size, "
          "hidden_size) is the last array of each layer and direction, write "
          "cell=lstm_native.Cell(proj_size=1)", {"all_weights": PROJECTED}),
+        ("size", "those of a projection and peepholes, without `cell=`", ValueError,
+         f"{FOUR_ARRAYS} 6; for a projection of the hidden state, whose w_hr (proj_size, "
+         "hidden_size) is the last array of each layer and direction, write "
+         "cell=lstm_native.Cell(peepholes=True, proj_size=1)",
+         {"all_weights": (*PROJECTED[:4], zeros(6), PROJECTED[4])}),
         ("size", "a projection's w_hh, without `cell=`", ValueError,
          f"{W_HH} {W_HH_SHAPE} (8, 1); for a projection of the hidden state write "
          "cell=lstm_native.Cell(proj_size=1) and add its w_hr (1, 2)", weights(1, zeros(8, 1))),

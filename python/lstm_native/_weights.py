@@ -181,9 +181,8 @@ def _listed(
     cells, roles = num_layers * directions, present.roles
     expected = cells * len(roles)
     if len(all_weights) != expected:
-        hint = ""
-        if len(all_weights) == expected + cells:
-            hint = _hint(all_weights[: len(roles) + 1], present)
+        more, rest = divmod(len(all_weights) - expected, cells)
+        hint = "" if rest else _hint(all_weights[: len(roles) + more], more, present)
         raise ValueError(
             f"{name}: expected {expected} arrays ({', '.join(roles)} for each layer and direction; "
             f"num_layers={num_layers}, bidirectional={bidirectional}, "
@@ -193,16 +192,22 @@ def _listed(
     return list(all_weights)
 
 
-def _hint(arrays: Sequence[Any], present: Present) -> str:
-    """Return what to write where a cell has one array more: peepholes, or a projection's matrix."""
+def _hint(arrays: Sequence[Any], more: int, present: Present) -> str:
+    """Return what to write where a cell has arrays more: peepholes, a projection's matrix, or both.
+
+    arrays: of the first cell.
+    """
+    if not (more == 1 or (more == 2 and not present.peephole)):
+        return ""
     shape = getattr(arrays[-1], "shape", ())
     if len(shape) == 2 and not present.proj_size:
+        peepholes = "peepholes=True, " if present.peephole or more == 2 else ""
         return (
             f"; for a projection of the hidden state, whose w_hr (proj_size, hidden_size) is the "
             f"last array of each layer and direction, write "
-            f"cell=lstm_native.Cell(proj_size={min(shape)})"
+            f"cell=lstm_native.Cell({peepholes}proj_size={min(shape)})"
         )
-    if present == (True, True, False, 0):
+    if more == 1 and present == (True, True, False, 0):
         return "; with peepholes, which cell=Cell(peepholes=True) says"
     return ""
 
