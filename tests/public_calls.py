@@ -103,6 +103,7 @@ def public_calls(threads: int) -> PublicCalls:
     def set_state() -> None:
         stream.state = stream.state
 
+    dropping = lstm_native.Cell(recurrent_dropout=0.5)
     in_8_bits = pack(case, weight_dtype="int8")
     in_bfloat16 = pack(case, weight_dtype="bfloat16", compute="bfloat16")
     calls: dict[str, Callable[[], Any]] = {
@@ -129,6 +130,8 @@ def public_calls(threads: int) -> PublicCalls:
         "Pullback, recompute": backward(case, recompute=True),
         "Pullback, lengths": backward(case, lengths=lengths),
         "Pullback, mask": backward(case, mask=mask, masked_output="last"),
+        "lstm_vjp, masks of states": lambda: call_vjp(case, cell=dropping, seed=1, **n)[0],
+        "Pullback, masks of states": backward(case, cell=dropping, seed=1, recompute=True),
         "LSTM": lambda: operator_for(case),
         "LSTM, called": lambda: net(case.x, case.h0, case.c0, flat, **n)[:4],
         "LSTMGrad": lambda: lstm_native.LSTMGrad(6, 20, 2, True, True, 0.5),

@@ -25,8 +25,9 @@ class GradientsOf:
 
 
 def direction_backward(
-    x, h_0, c_0, weights, recorded, reverse, d_hidden, d_h, d_c, cell=STANDARD, direction=0
-):
+    x, h_0, c_0, weights, recorded, reverse, d_hidden, d_h, d_c, cell=STANDARD, direction=0,
+    factors=1.0,
+):  # fmt: skip
     """One sequence through one direction.
 
     Returns the gradients of x, h_0, c_0, w_ih, w_hh, the bias, the peepholes and w_hr. recorded:
@@ -50,7 +51,7 @@ def direction_backward(
         i, f, g, o = gates[t]
         s_i, s_f, s_g, s_o = sums[t]
         c_before[t] = cells[order[place - 1]] if place else c_0
-        h_before[t] = hidden[order[place - 1]] if place else h_0
+        h_before[t] = (hidden[order[place - 1]] if place else h_0) * factors
         d_h = d_h + d_hidden[t]
         if w_hr is not None:
             d_w_hr += np.outer(d_h, o * f_of_h(cells[t]))
@@ -62,7 +63,7 @@ def direction_backward(
             d_i, d_f = d_i - d_f, np.zeros_like(d_f)
         d_i, d_f = through(f_of_gates, s_i, d_i), through(f_of_gates, s_f, d_f)
         d_pre[t] = np.concatenate([d_i, d_f, through(f_of_g, s_g, d_c * i), d_o])
-        d_h, d_c = w_hh.T @ d_pre[t], d_c * f + p_i * d_i + p_f * d_f
+        d_h, d_c = (w_hh.T @ d_pre[t]) * factors, d_c * f + p_i * d_i + p_f * d_f
     d_i, d_f, _, d_o = np.split(d_pre, 4, axis=1)
     d_peephole = [(d_i * c_before).sum(0), (d_f * c_before).sum(0), (d_o * cells).sum(0)]
     of_matrices = (d_pre.T @ x, d_pre.T @ h_before)
@@ -84,12 +85,13 @@ def backward_packed(
     drop: DropBetweenLayers | None = None,
     cell: ReferenceCell = STANDARD,
     reverse: bool = False,
+    factors: Array | None = None,
 ) -> GradientsOf:
     """x is (sum(batch_sizes), I); drop multiplies each element by a factor of its own."""
     directions = 2 if bidirectional else 1
     outputs, hidden = h_0.shape[2], c_0.shape[2]
     answer = reference_packed(
-        x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop, cell, reverse
+        x, h_0, c_0, all_weights, bidirectional, batch_sizes, biases, drop, cell, reverse, factors
     )
     weights = by_cell(all_weights, biases, cell.peepholes, outputs != hidden)
     sequences = rows_of_sequences(batch_sizes)
@@ -126,6 +128,7 @@ def backward_packed(
                     np.asarray(d_c_n[state, n], np.float64),
                     cell,
                     direction,
+                    1.0 if factors is None else factors[state, n],
                 )
                 d_below[rows] += d_x
                 sums = [total + part for total, part in zip(sums, parts, strict=True)]

@@ -20,21 +20,34 @@ def philox4x32_10(counter: list[int], key: list[int]) -> list[int]:
     return c
 
 
-def keep_mask(
-    layer: int, rows: int, width: int, rate: float, key: int, counter: int
-) -> NDArray[np.bool_]:
-    """(rows, width): which elements of a layer's output are kept."""
+def kept_from(first: int, count: int, rate: float, key: int, counter: int) -> NDArray[np.bool_]:
+    """Which elements are kept, of `count` positions from the first one on."""
     threshold = round(rate * 2**32)
     words: list[int] = []
-    first = layer * rows * width
     quad = first // 4
-    while len(words) < first % 4 + rows * width:
+    while len(words) < first % 4 + count:
         words += philox4x32_10(
             [quad & MASK, quad >> 32, counter & MASK, counter >> 32], [key & MASK, key >> 32]
         )
         quad += 1
-    chosen = words[first % 4 : first % 4 + rows * width]
-    return np.array([word >= threshold for word in chosen]).reshape(rows, width)
+    chosen = words[first % 4 : first % 4 + count]
+    return np.array([word >= threshold for word in chosen])
+
+
+def keep_mask(
+    layer: int, rows: int, width: int, rate: float, key: int, counter: int
+) -> NDArray[np.bool_]:
+    """(rows, width): which elements of a layer's output are kept."""
+    count = rows * width
+    return kept_from(layer * count, count, rate, key, counter).reshape(rows, width)
+
+
+def recurrent_factors(
+    shape: tuple[int, int, int], rate: float, key: int, counter: int
+) -> NDArray[np.float64]:
+    """What multiplies h_(t-1) at every step; shape: of all hidden states, (L * D, N, H)."""
+    kept = kept_from(2**62, int(np.prod(shape)), rate, key, counter).reshape(shape)
+    return np.where(kept, 1.0 / (1.0 - rate) if rate < 1.0 else 0.0, 0.0)
 
 
 def drop_with(rate: float, key: int, counter: int):

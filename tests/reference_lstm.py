@@ -37,8 +37,9 @@ def run_direction(
     reverse: bool,
     cell: ReferenceCell = STANDARD,
     direction: int = 0,
+    factors: Array | float = 1.0,
 ) -> tuple[Array, Array, Array, Array]:
-    """One sequence (T, I) through one direction.
+    """One sequence (T, I) through one direction. factors: of h_(t-1), on its way to the gates.
 
     Returns hidden (T, H) or (T, P), cells (T, H), gates and their pre-activations (T, 4, H).
     """
@@ -54,7 +55,7 @@ def run_direction(
     for bias in (b_ih, b_hh):
         of_input = of_input if bias is None else of_input + bias
     for t in reversed(range(steps)) if reverse else range(steps):
-        pre = of_input[t] + w_hh @ h
+        pre = of_input[t] + w_hh @ (h * factors)
         s_i, s_f, s_g, s_o = np.split(pre, 4)
         s_i, s_f = s_i + p_i * c, s_f + p_f * c
         i, f = f_of_gates(cell.bounded(s_i)), f_of_gates(cell.bounded(s_f))
@@ -112,10 +113,11 @@ def reference_packed(
     drop: DropBetweenLayers | None = None,
     cell: ReferenceCell = STANDARD,
     reverse: bool = False,
+    factors: Array | None = None,
 ) -> Answer:
     """x is (sum(batch_sizes), I); so is the output. reverse: of one direction, where it begins.
 
-    A projection's states differ in their width.
+    A projection's states differ in their width. factors: shaped as h0, of h_(t-1).
     """
     directions = 2 if bidirectional else 1
     output_size, hidden_size = h0.shape[2], c0.shape[2]
@@ -144,6 +146,7 @@ def reference_packed(
                     backwards,
                     cell,
                     direction,
+                    1.0 if factors is None else factors[state, n],
                 )
                 last = rows[0] if backwards else rows[-1]
                 h_n[state, n], c_n[state, n] = output[last], cells[last]
@@ -168,6 +171,7 @@ def reference(
     drop: DropBetweenLayers | None = None,
     cell: ReferenceCell = STANDARD,
     reverse: bool = False,
+    factors: Array | None = None,
 ) -> Answer:
     """x is (T, N, I), which is a packed sequence of N sequences of one length."""
     seq_len, batch = x.shape[:2]
@@ -182,5 +186,6 @@ def reference(
         drop,
         cell,
         reverse,
+        factors,
     )
     return replace(packed, output=packed.output.reshape(seq_len, batch, packed.output.shape[1]))

@@ -31,6 +31,7 @@ OF_ONE_THREAD = {
     *("gather_input", "pack_panels", "begin", "run_rows", "layer_backward"),
     *("gradient_products", "pack_rows", "multiply_panels", "multiply_weights", "input_gradient"),
     *("product_in_place", "scatter_input_gradient", "clear_past_ends"),
+    *("begin_masks", "mask_hidden_before"),
 }
 
 

@@ -159,6 +159,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "input_forget": ("type",),
         "peepholes": ("type",),
         "proj_size": SCALAR,
+        "recurrent_dropout": SCALAR,
     },
     ONNX: {
         **dict.fromkeys(("X", "W", "R", "B"), ARRAY),
@@ -1596,6 +1597,13 @@ CELL = [
     *scalar("Cell", "proj_size", "an int from 0 to 9223372036854775807",
         ("value", "a negative size", ValueError, "-1", -1),
         ("value", "a size beyond an index", ValueError, "9223372036854775808", 2**63),
+    ),
+    *scalar("Cell", "recurrent_dropout", "a float from 0.0 to 1.0",
+        ("type", "a string", TypeError, "str '0.2'", "0.2"),
+        ("type", "a bool", TypeError, "bool True", True),
+        ("type", "None", TypeError, "None", None),
+        ("value", "above 1", ValueError, "1.5", 1.5),
+        ("value", "NaN", ValueError, "nan", float("nan")),
     ),
 ]
 

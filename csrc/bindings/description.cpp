@@ -120,7 +120,8 @@ rng::DropoutStream masks_of(py::handle dropout) {
 
 Description description_of(py::handle problem) {
   static const Field sizes("sizes"), seq_len("seq_len"), batch("batch"), batch_sizes("batch_sizes"), lengths("lengths"),
-      dropout("dropout"), threads("threads"), split("split"), cell("cell"), reverse("reverse");
+      dropout("dropout"), threads("threads"), split("split"), cell("cell"), reverse("reverse"),
+      recurrent_dropout("recurrent_dropout");
   const rng::DropoutStream stream = masks_of(dropout.of(problem));
   plan::Extent extent{seq_len.of<index_t>(problem), batch.of<index_t>(problem), integers_of(batch_sizes.of(problem)),
                       integers_of(lengths.of(problem))};
@@ -130,6 +131,7 @@ Description description_of(py::handle problem) {
   description.problem.forced_split = split_of(split.of(problem));
   description.problem.cells = cells_of_directions(cell.of(problem));
   description.problem.reverse = reverse.of<bool>(problem);
+  description.problem.recurrent_dropout = recurrent_dropout.of<double>(problem);
   return description;
 }
 

@@ -37,10 +37,12 @@ struct Options {
     const auto& [of_pass, of_problem, of_dtype, of_device, of_tf32, of_tape, of_tape_form, of_step_loop, of_steps,
                  of_output_gradient, of_input, of_states, of_weights, of_workspace] = *this;
     const auto& [seq_len, batch, input_size, cell_size, output_size, num_layers, num_directions, reverse, batch_sizes,
-                 lengths, cells, dropout, threads, split] = of_problem;
+                 lengths, cells, dropout, recurrent_dropout, threads, split] = of_problem;
     std::int64_t rate = 0;
+    std::int64_t recurrent_rate = 0;
     static_assert(sizeof rate == sizeof dropout);
     std::memcpy(&rate, &dropout, sizeof rate);
+    std::memcpy(&recurrent_rate, &recurrent_dropout, sizeof recurrent_rate);
     std::vector<std::int64_t> key{
         static_cast<std::int64_t>(of_pass),
         static_cast<std::int64_t>(of_dtype),
@@ -66,6 +68,7 @@ struct Options {
         static_cast<std::int64_t>(cells[0].kind),  // the host refuses all but the standard one
         static_cast<std::int64_t>(cells[1].kind),
         rate,
+        recurrent_rate,
         threads,
         split.directions,
         split.rows,

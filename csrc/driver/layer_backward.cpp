@@ -57,6 +57,7 @@ void begin(const BackwardShare<Real>& share) {
     const Span units = share.own_units();
     const Span outputs = share.own_outputs();
     if (share.watch.stops((units.size() + outputs.size()) * copy_work)) return;
+    if (direction.recurrent_mask) direction.recurrent_mask.draw(share.active().callers_row(r), r, outputs);
     copy_or_clear(share.state(direction.cell_final_gradient, r), units,
                   direction.cell_gradient.row(share.active().callers_row(r)));
     if (direction.hidden_before.data == nullptr || share.active().length(r) == 0) continue;
@@ -86,6 +87,27 @@ kernels::StepBackward<Real> step_with(const BackwardShare<Real>& share, const Ma
 template <class Real>
 kernels::StepBackward<Real> hidden_step(const BackwardShare<Real>& share) {
   return step_with(share, share.direction.hidden_weights, share.direction.packed_hidden, share.output_groups);
+}
+
+// The hidden state's gradient that a step hands on to the one before, of the rows that have it, with the mask.
+template <class Real>
+bool hand_on_masked(const BackwardShare<Real>& share, index_t step, Span continuing) {
+  const DirectionBackward<Real>& direction = share.direction;
+  BackwardRow<Real>* row = share.table;
+  for (index_t r = continuing.begin; r < continuing.end; ++r, ++row) {
+    *row = {};
+    row->following = direction.gate_gradients.row(share.stored(share.order().after(step), r));
+    row->hidden = direction.recurrent_gradients.row(r);
+    row->sums = direction.sums.row(r);
+  }
+  auto arguments = hidden_step(share);
+  const auto kernel = plan::kernels_of<Real>(share.plan.forward).backward.state;
+  if (!run_rows(share, kernel, arguments, {0, continuing.size()})) return false;
+  for (index_t r = continuing.begin; r < continuing.end; ++r) {
+    Real* gradient = direction.recurrent_gradients.row(r);
+    direction.recurrent_mask.apply(r, share.own_outputs(), gradient, gradient);
+  }
+  return true;
 }
 
 // Where the operands of rows [begin, end) of a step lie.
@@ -179,8 +201,15 @@ void run_steps(const BackwardShare<Real>& share) {
   for (index_t k = 0; k < steps; ++k) {
     const index_t step = share.order().nth(0, steps, steps - 1 - k);
     const Span active{share.rows.begin, std::clamp(share.active().count(step), share.rows.begin, share.rows.end)};
+    Span continuing = with_following(share, step, active);
+    if (share.direction.recurrent_mask && !hand_on_masked(share, step, continuing)) return;
     place_rows(share, step, active);
-    const Span continuing = with_following(share, step, active);
+    if (share.direction.recurrent_mask) {
+      for (index_t r = continuing.begin; r < continuing.end; ++r) {
+        share.table[r - active.begin].final_gradient = share.direction.recurrent_gradients.row(r);
+      }
+      continuing.end = continuing.begin;
+    }
     if (share.projects()) {
       if (!run_hidden_gradients(share, step, continuing, active)) return;
       auto arguments =
@@ -215,6 +244,27 @@ void finish_hidden(const BackwardShare<Real>& share) {
   }
   kernels::StepBackward<Real> arguments = hidden_step(share);
   run_rows(share, plan::kernels_of<Real>(share.plan.forward).backward.state, arguments, {0, count});
+  if (!direction.recurrent_mask) return;
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    if (share.active().length(r) == 0) continue;
+    Real* gradient = direction.hidden_gradient.row(share.active().callers_row(r));
+    direction.recurrent_mask.apply(r, own, gradient, gradient);
+  }
+}
+
+// The hidden states before each step, as the products read them.
+template <class Real>
+void mask_hidden_before(const BackwardShare<Real>& share) {
+  const DirectionBackward<Real>& direction = share.direction;
+  if (direction.hidden_before.data == nullptr) return;
+  const Span own = share.own_outputs();
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    for (index_t step = 0; step < share.active().length(r); ++step) {
+      if (share.watch.stops(own.size() * copy_work)) return;
+      Real* hidden = direction.hidden_before.row(share.stored(step, r));
+      direction.recurrent_mask.apply(r, own, hidden, hidden);
+    }
+  }
 }
 
 }  // namespace
@@ -251,6 +301,7 @@ void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, 
     begin(share);
     run_steps(share);
     if (watch.stops(0)) return;
+    if (share.direction.recurrent_mask) mask_hidden_before(share);
     finish_hidden(share);
   }
 }

@@ -36,6 +36,9 @@ struct DirectionBackward {
   StoredRows<Real> cell_outputs;  // (rows, cell_size), of a projection: overwritten with what it multiplies; absent:
                                   // not wanted
   StoredRows<Real> sums;          // (batch, groups' units): scratch
+  // With dropout of h_(t-1), absent otherwise; hidden_before then gets what the products read.
+  RecurrentMask<Real> recurrent_mask;
+  StoredRows<Real> recurrent_gradients;  // (batch, output_size): scratch: what a step hands on
 };
 
 template <class Real>

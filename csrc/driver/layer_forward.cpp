@@ -6,6 +6,7 @@
 #include "driver/hidden_projection.hpp"
 #include "driver/input_projection.hpp"
 #include "driver/layer_share.hpp"
+#include "driver/masks.hpp"
 #include "plan/packed_layout.hpp"
 
 namespace lstm_native::driver {
@@ -28,6 +29,12 @@ template <class Real>
 Span own_outputs(const Share<Real>& share) {
   if (!share.projects_hidden()) return own_units(share);
   return own_projected(share);
+}
+
+// Of the hidden state, whether it is computed or known.
+template <class Real>
+Span own_hidden(const Share<Real>& share) {
+  return share.plan.problem.projects() ? own_projected(share) : own_units(share);
 }
 
 // Where a row's hidden state is before its first step.
@@ -105,6 +112,33 @@ void widen_weights(const Plan& plan, const LayerForward<Real>& layer, const Team
 
 // --- the steps ------------------------------------------------------------------------------------------------------
 
+// The masks of the thread's rows; and before the steps, their initial hidden states with it.
+template <class Real>
+bool begin_masks(const Share<Real>& share, bool known) {
+  const DirectionForward<Real>& direction = share.direction;
+  const Span own = own_hidden(share);
+  for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
+    if (share.watch.stops(own.size() * mask_work)) return false;
+    const index_t callers_row = share.plan.rows.callers_row(r);
+    direction.recurrent_mask.draw(callers_row, r, own);
+    if (known || share.plan.rows.length(r) == 0) continue;
+    Real* to = direction.masked_hidden[share.order().first(r) % 2].row(r);
+    direction.recurrent_mask.apply(r, own, first_hidden(direction, callers_row), to);
+  }
+  return known || share.group_barrier->wait(share.group_threads, share.watch);
+}
+
+// The hidden states of a step, for the next one.
+template <class Real>
+void mask_hidden(const Share<Real>& share, index_t step, index_t row_count) {
+  const DirectionForward<Real>& direction = share.direction;
+  const Span own = own_hidden(share);
+  for (index_t k = 0; k < row_count; ++k) {
+    const index_t r = share.rows.begin + k;
+    direction.recurrent_mask.apply(r, own, share.table[k].next_hidden, direction.masked_hidden[(step + 1) % 2].row(r));
+  }
+}
+
 // Where each active row's operands of a step lie.
 template <class Real>
 index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
@@ -120,6 +154,7 @@ index_t place_rows(const Share<Real>& share, Span chunk, index_t step) {
     row->input = share.layer.input.at(plan.rows, step, r);
     row->pre_activations = share.pre_activations(chunk, step, r);
     row->hidden = first ? first_hidden(direction, state_row) : direction.output.at(plan.rows, order.before(step), r);
+    if (direction.recurrent_mask) row->hidden = direction.masked_hidden[step % 2].row(r);
     row->next_hidden =
         share.projects_hidden() ? direction.cell_outputs.row(r) : direction.output.at(plan.rows, step, r);
     row->cell = direction.cell_final.row(state_row);
@@ -209,6 +244,7 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
     if (!run_rows(share, arguments, row_count)) return;
     if (projection.has_value() && !projection->run(at, row_count, arguments.step.backwards)) return;
     keep_hidden(share, at, row_count);
+    if (share.direction.recurrent_mask) mask_hidden(share, at, row_count);
     work += row_count * arguments.parts.work_per_row;
     if (work > work_between_questions) {
       if (share.watch.stops(work)) return;
@@ -240,8 +276,14 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
       row->cell = const_cast<Real*>(before);
       row->cell_tape = const_cast<Real*>(direction.known_cells.row(plan.rows.stored(step, r)));
       row->gates_tape = direction.gates_tape.row(plan.rows.stored(step, r));
+      if (!direction.recurrent_mask) continue;
+      const index_t place = share.rows.begin * plan.chunk_steps + (row - share.table);
+      Real* masked = direction.masked_hidden[chunk.begin / plan.chunk_steps % 2].row(place);
+      direction.recurrent_mask.apply(r, own_hidden(share), row->hidden, masked);
+      row->hidden = masked;
     }
   }
+  if (direction.recurrent_mask && !share.group_barrier->wait(share.group_threads, share.watch)) return;
   StepArguments<Real> arguments = step_arguments(share);
   run_rows(share, arguments, row - share.table);
 }
@@ -280,6 +322,7 @@ template <class Real>
 void walk(const Share<Real>& share) {
   const bool known = share.direction.known_hidden.data != nullptr;
   if (!known) begin_cells(share);
+  if (share.direction.recurrent_mask && !begin_masks(share, known)) return;
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
     const Span chunk = share.plan.chunk(share.order().nth(0, chunks, k));

@@ -4,6 +4,7 @@
 #include "common/team.hpp"
 #include "common/views.hpp"
 #include "driver/cell_weights.hpp"
+#include "driver/recurrent_mask.hpp"
 #include "plan/plan.hpp"
 #include "plan/scratch.hpp"
 
@@ -47,6 +48,10 @@ struct DirectionForward {
   StoredRows<Real> cell_tape;     // (rows, cell_size): overwritten; absent: not kept
   StoredRows<Real> initial_tape;  // (batch, cell_size): overwritten with cell_initial; absent: not kept
   CellSpec cell;
+  // h_(t-1) with its mask, as the products read it: (batch, output_size) of even and of odd steps; or where all states
+  // are known, (chunk's rows, output_size) of even and of odd chunks. Absent without dropout of these.
+  RecurrentMask<Real> recurrent_mask;
+  StoredRows<Real> masked_hidden[2];
   // (rows, output_size) and (rows, cell_size): the states, where they are known and only gates_tape is to be written,
   // by the same products, so with the same bits; else absent.
   StoredRows<const Real> known_hidden;

@@ -35,6 +35,7 @@ Recomputation<Real>::Recomputation(const plan::Plan& plan, const StackBackward<R
   stack_.hidden_initial = stack.hidden_initial;
   stack_.cell_initial = stack.cell_initial;
   stack_.weights = stack.forward_weights;
+  stack_.dropout = stack.forward.dropout;
 }
 
 template <class Real>

@@ -188,6 +188,12 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
     direction.cell_outputs = memory.cell_outputs(d);
     const index_t sums = call.plan().groups * call.plan().group_units;
     direction.sums = {memory.scratch.at(at.sums + d * problem.batch * sums), sums};
+    if (problem.recurrent_dropout == 0.0) continue;
+    const rng::DropoutStream& masks = stack.forward.dropout;
+    direction.recurrent_mask = {{problem.recurrent_dropout, masks.key, masks.counter},
+                                state * problem.batch,
+                                {memory.scratch.at(at.recurrent_masks + d * hidden), problem.output_size}};
+    direction.recurrent_gradients = {memory.scratch.at(at.recurrent_gradients + d * hidden), problem.output_size};
   }
   return layer;
 }

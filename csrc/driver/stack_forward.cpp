@@ -67,6 +67,10 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
     direction.bias_panel = scratch.at(at.bias + d * plan.row_elements());
     direction.reverse = problem.reversed(d);
     direction.cell = problem.cells[static_cast<std::size_t>(d)];
+    direction.recurrent_mask = {{problem.recurrent_dropout, stack.dropout.key, stack.dropout.counter},
+                                state * problem.batch,
+                                scratch.recurrent_mask(plan, d)};
+    for (index_t turn = 0; turn < 2; ++turn) direction.masked_hidden[turn] = scratch.masked_hidden(plan, d, turn);
     direction.hidden_initial = state_of(stack.hidden_initial, state);
     direction.cell_initial = state_of(stack.cell_initial, state);
     direction.hidden_final = {stack.hidden_final + state * problem.batch * problem.output_size, problem.output_size};

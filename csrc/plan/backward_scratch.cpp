@@ -91,6 +91,11 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
   if (needs.steps) {
     cell_gradient = take(plan.wants.states ? 0 : checked_product({directions, problem.batch, units}));
     sums = take(checked_product({directions, problem.batch, plan.groups, plan.group_units}));
+    if (problem.recurrent_dropout > 0.0) {
+      const index_t hidden = checked_product({directions, problem.batch, problem.output_size});
+      recurrent_masks = take(hidden);
+      recurrent_gradients = take(hidden);
+    }
     constexpr auto row_elements = static_cast<index_t>(sizeof(kernels::BackwardRow<Real>) / sizeof(Real));
     rows = take(checked_product({plan.threads, problem.batch, row_elements}));
   }

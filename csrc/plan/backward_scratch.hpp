@@ -61,12 +61,14 @@ struct BackwardScratchLayout {
   index_t outputs_transposed_size = 0;
   index_t output_panels = 0;
   index_t output_panels_size = 0;
-  index_t layer_input = 0;      // (rows, directions * output_size), or the gathered input
-  index_t output_gradient = 0;  // (rows, directions * output_size): of the layer at hand, then of the one below
-  index_t input_gradient = 0;   // (rows, input_size), to be scattered
-  index_t cell_gradient = 0;    // (directions, batch, units)
-  index_t sums = 0;             // (directions, batch, groups' units)
-  index_t rows = 0;             // (threads, batch) of kernels::BackwardRow
+  index_t layer_input = 0;          // (rows, directions * output_size), or the gathered input
+  index_t output_gradient = 0;      // (rows, directions * output_size): of the layer at hand, then of the one below
+  index_t input_gradient = 0;       // (rows, input_size), to be scattered
+  index_t cell_gradient = 0;        // (directions, batch, units)
+  index_t sums = 0;                 // (directions, batch, groups' units)
+  index_t recurrent_masks = 0;      // (directions, batch, output_size), with dropout of h_(t-1)
+  index_t recurrent_gradients = 0;  // the same
+  index_t rows = 0;                 // (threads, batch) of kernels::BackwardRow
   index_t elements = 0;
 };
 

@@ -102,8 +102,8 @@ void Plan::choose_threads() {
     }
     // Only where each thread by itself reads packed weights: chunks of another size would change BLAS's bits.
     const bool possible = storage.packed_weights && problem.num_layers > 1 && problem.num_directions == 1 &&
-                          !problem.reverse && problem.dropout == 0.0 && problem.seq_len >= 2 * wavefront_steps &&
-                          problem.forced_split.threads() == 0;
+                          !problem.reverse && problem.dropout == 0.0 && problem.recurrent_dropout == 0.0 &&
+                          problem.seq_len >= 2 * wavefront_steps && problem.forced_split.threads() == 0;
     const int layers = static_cast<int>(std::min<index_t>(problem.num_layers, problem.threads));
     if (possible && estimated_wavefront_seconds(layers) < estimated_layer_by_layer_seconds(problem.threads)) {
       wavefront = true;

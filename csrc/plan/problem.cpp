@@ -48,7 +48,9 @@ void check(const Problem& problem) {
   checked_product({problem.batch, bytes_with_room_to_spare});
   require(!problem.reverse || problem.num_directions == 1, "reverse is of one direction");
   require(problem.cells[0].peepholes == problem.cells[1].peepholes, "peepholes are in both directions, or in none");
-  require(problem.dropout >= 0.0 && problem.dropout <= 1.0, "dropout must be in [0, 1]");
+  for (const double rate : {problem.dropout, problem.recurrent_dropout}) {
+    require(rate >= 0.0 && rate <= 1.0, "dropout must be in [0, 1]");
+  }
   require(problem.threads >= 1, "num_threads must be at least 1");
   const Split& split = problem.forced_split;
   require(split.threads() == 0 || (split.directions >= 1 && split.directions <= problem.num_directions &&

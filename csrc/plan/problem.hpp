@@ -42,7 +42,8 @@ struct Problem {
   std::vector<index_t> batch_sizes;
   std::vector<index_t> lengths;
   std::array<CellSpec, 2> cells{};  // of each direction
-  double dropout = 0.0;
+  double dropout = 0.0;             // between layers
+  double recurrent_dropout = 0.0;   // of h_(t-1), by one mask for all steps and gates
   int threads = 1;
   Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none
 

@@ -38,7 +38,10 @@ index_t bytes_of_vectors(const Plan& plan) {
 
 }  // namespace
 
-ScratchNeeds::ScratchNeeds(const Plan& plan) : bias(!plan.storage.packed_weights), projection(plan.problem.projects()) {
+ScratchNeeds::ScratchNeeds(const Plan& plan)
+    : bias(!plan.storage.packed_weights),
+      projection(plan.problem.projects()),
+      recurrent_dropout(plan.problem.recurrent_dropout > 0.0) {
   for (index_t k = 0; k < plan.different_layers(); ++k) {
     const LayerPlan& layer = plan.layer(k);
     if (copies_panels(layer.input_path)) {
@@ -80,6 +83,13 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
     // BLAS writes rows of 4 * cell_size; the last vector of the last one is read as a whole.
     pre_activations_size = checked_sum({checked_product({plan.chunk_rows(), width}), plan.lanes});
     pre_activations = take(checked_product({at_once, pre_activations_size}));
+  }
+  if (needs.recurrent_dropout) {
+    recurrent_masks_size = whole_lines<Real>(checked_product({problem.batch, problem.output_size}));
+    recurrent_masks = take(checked_product({directions, recurrent_masks_size}));
+    const index_t rows = needs.steps_at_once ? plan.chunk_rows() : problem.batch;
+    masked_hidden_size = whole_lines<Real>(checked_product({rows, problem.output_size}));
+    masked_hidden = take(checked_product({directions, 2, masked_hidden_size}));
   }
   layer_output_buffers = std::min<index_t>(problem.num_layers - 1, plan.wavefront ? problem.num_layers : 2);
   layer_output_size = whole_lines<Real>(checked_product({plan.rows.total(), problem.layer_output_size()}));

@@ -21,6 +21,7 @@ struct ScratchNeeds {
   bool packed_hidden = false;
   bool projection;  // of the hidden states
   bool packed_projection = false;
+  bool recurrent_dropout;
   bool steps_at_once = false;  // a chunk's, where only gates are computed, again
 };
 
@@ -42,6 +43,10 @@ struct ScratchLayout {
   index_t projected_size = 0;        // of one direction
   index_t pre_activations = 0;       // (directions, chunk's rows, blocks, 4, lanes); in a wavefront one for each layer
   index_t pre_activations_size = 0;  // of one direction
+  index_t recurrent_masks = 0;       // (directions, batch, output_size)
+  index_t recurrent_masks_size = 0;  // of one direction
+  index_t masked_hidden = 0;         // (directions, 2, batch or chunk's rows, output_size), as DirectionForward says
+  index_t masked_hidden_size = 0;    // of one of the two
   index_t layer_outputs = 0;         // (buffers, rows, directions * output_size): between layers
   index_t layer_output_size = 0;
   index_t layer_output_buffers = 0;  // two that take turns, or in a wavefront one after each layer but the last
@@ -84,6 +89,16 @@ class Scratch {
     if (layout_.projected_size == 0) return {};
     const index_t place = plan.wavefront ? layer : direction;
     return {at(layout_.projected + place * layout_.projected_size), plan.projected_elements()};
+  }
+  // Both absent where no hidden states are masked.
+  StoredRows<Real> recurrent_mask(const Plan& plan, index_t direction) const {
+    if (layout_.recurrent_masks_size == 0) return {};
+    return {at(layout_.recurrent_masks + direction * layout_.recurrent_masks_size), plan.problem.output_size};
+  }
+  StoredRows<Real> masked_hidden(const Plan& plan, index_t direction, index_t turn) const {
+    if (layout_.recurrent_masks_size == 0) return {};
+    const index_t place = 2 * direction + turn;
+    return {at(layout_.masked_hidden + place * layout_.masked_hidden_size), plan.problem.output_size};
   }
   ThreadScratch<Real> of_thread(int thread) const {
     const index_t rows = thread * layout_.step_row_count;

@@ -24,7 +24,8 @@ TapeLayout::TapeLayout(const Problem& problem, index_t rows, TapeForm form)
 
 std::uint32_t cell_fingerprint(const Problem& problem) {
   const auto usual = [](const CellSpec& cell) { return cell.kind == CellKind::standard; };
-  if (!problem.reverse && usual(problem.cells[0]) && usual(problem.cells[1])) return 0;
+  const bool drops = problem.recurrent_dropout != 0.0;
+  if (!problem.reverse && !drops && usual(problem.cells[0]) && usual(problem.cells[1])) return 0;
   std::uint32_t hash = 2166136261U;  // FNV-1a
   const auto add = [&](const auto& value) {
     unsigned char bytes[sizeof value];
@@ -32,6 +33,7 @@ std::uint32_t cell_fingerprint(const Problem& problem) {
     for (const unsigned char byte : bytes) hash = (hash ^ byte) * 16777619U;
   };
   add(problem.reverse);
+  if (drops) add(problem.recurrent_dropout);
   for (index_t d = 0; d < problem.num_directions; ++d) {
     const CellSpec& cell = problem.cells[static_cast<std::size_t>(d)];
     add(cell.kind);

@@ -15,7 +15,8 @@ struct DropoutStream {
 };
 
 // values[k] becomes 0 where the mask drops position first_position + k, and values[k] / (1 - probability) elsewhere.
-// A position is (layer * rows + row) * width + column over the sequence's rows in time order.
+// A position is (layer * rows + row) * width + column over the sequence's rows in time order. Dropout of h_(t-1) has
+// the positions from 2^62 on: (state * batch + row) * output_size + unit, state = layer * directions + direction.
 // Philox's counter is (position / 4: 64 bits, call counter: 64 bits); position % 4 picks the word, and an element is
 // dropped where that word is below probability * 2^32.
 template <class Real>

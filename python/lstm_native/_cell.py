@@ -89,6 +89,12 @@ class Cell:
         h then has P columns, c has H; a second layer reads D * P. The weights of each layer and
         direction are w_ih (4 * H, I), w_hh (4 * H, P), the biases and w_hr (P, H), in this order,
         which is that of `torch.nn.LSTM` with `proj_size`. 0: no projection.
+    recurrent_dropout : float, default 0.0
+        The rate at which elements of h_(t-1) are dropped on their way to the gates; kept ones are
+        scaled by 1 / (1 - recurrent_dropout). Each layer and direction has one mask, (N, H) or
+        (N, P), for all steps of a call and for all gates. Applied where `dropout` would be, with
+        one layer, too: `train=True` of `lstm` and `lstm_vjp`, `training=True` of `LSTM`. The masks
+        follow from the same seed or state as those between layers.
 
     Raises
     ------
@@ -117,6 +123,7 @@ class Cell:
     input_forget: bool = False
     peepholes: bool = False
     proj_size: int = 0
+    recurrent_dropout: float = 0.0
     core: CoreCell | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -144,6 +151,7 @@ class Cell:
             betas=tuple(value for value in betas if value is not None) or None,
             clip=clip,
             proj_size=_size(self.proj_size, "proj_size"),
+            recurrent_dropout=_rate(self.recurrent_dropout, "recurrent_dropout"),
             core=core,
         )
 
@@ -241,6 +249,14 @@ def _size(value: object, name: str) -> int:
     if not 0 <= size < 2**63:
         raise ValueError(f"{name}: expected an int from 0 to {2**63 - 1}, got {value}")
     return size
+
+
+def _rate(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {_described(value)}")
+    if not 0.0 <= value <= 1.0:  # as NaN is not, either
+        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {value!r}")
+    return float(value)
 
 
 STANDARD = Cell()

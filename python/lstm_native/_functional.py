@@ -262,7 +262,7 @@ def lstm(
         and type(num_layers) is int
         and 0 < num_layers <= _validate.MOST_LAYERS
         and (bidirectional is False or bidirectional is True)
-        and (train is False or train is True)
+        and (train is False or (train is True and not _drops_states(all_weights)))
         and (batch_first is False or batch_first is True)
         and seed is None
         and weights_transposed is False
@@ -310,27 +310,33 @@ def lstm(
     return (output, h_n, c_n) if narrow is None else narrowed((output, h_n, c_n), narrow)
 
 
+def _drops_states(weights: object) -> bool:
+    """Return whether packed weights are of a cell that drops hidden states."""
+    return isinstance(weights, PackedWeights) and weights.cell.recurrent_dropout > 0.0
+
+
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
     """Run what `draw_masks` returned."""
-    rate, key, counter = call.problem.dropout
-    with _random.MasksOfCall(key, counter, drawn=seed is None and rate > 0.0):
+    _, key, counter = call.problem.dropout
+    with _random.MasksOfCall(key, counter, drawn=seed is None and call.problem.drops):
         return forward(call)
 
 
 def draw_masks(call: ForwardCall, seed: int | None, stacklevel: int) -> ForwardCall:
-    """Return the call with its place in the generator's stream, or without dropout between layers.
+    """Return the call with its place in the generator's stream.
 
-    Warns where there is one layer only.
+    Warns where there is one layer only, and leaves out the dropout between layers.
     """
-    rate = call.problem.dropout.rate
-    if rate == 0.0:
-        return call
-    if call.problem.sizes.num_layers == 1:
-        _validate.warn_single_layer(rate, stacklevel=stacklevel + 1)
+    masks = call.problem.dropout
+    if masks.rate > 0.0 and call.problem.sizes.num_layers == 1:
+        _validate.warn_single_layer(masks.rate, stacklevel=stacklevel + 1)
+        masks = masks._replace(rate=0.0)
+        call = call.with_dropout(masks)
+    if not call.problem.drops:
         return call.with_dropout(NO_DROPOUT)
     if seed is not None:
         return call
-    return call.with_dropout(Dropout(rate, *_random.generator.take()))
+    return call.with_dropout(Dropout(masks.rate, *_random.generator.take()))
 
 
 def prepare(
@@ -411,10 +417,18 @@ def prepare(
             raise ValueError("lengths: expected None together with batch_sizes, got both")
         padded = _validate.lengths(lengths, seq_len, batch)
     h_0, c_0 = states_of_call(initial_states, x, sizes, batch)
-    masks = Dropout(rate, key, 0) if train and rate > 0.0 else NO_DROPOUT
     call = ForwardCall(
         problem=Problem(
-            sizes, seq_len, batch, packed or (), padded, masks, threads, None, cell, reverse
+            sizes,
+            seq_len,
+            batch,
+            packed or (),
+            padded,
+            Dropout(rate, key, 0) if train else NO_DROPOUT,
+            threads,
+            cell=cell,
+            reverse=reverse,
+            recurrent_dropout=cell.recurrent_dropout if train else 0.0,
         ),
         input=x,
         h_0=h_0,

@@ -144,7 +144,14 @@ class Operator:
         """Return views of a flat weight, or of its gradient."""
         return from_flat(w, self._sizes, self._offsets())
 
-    def _problem(self, seq_len: int, batch: int, masks: Dropout, threads: int = 0) -> Problem:
+    def _problem(
+        self,
+        seq_len: int,
+        batch: int,
+        masks: Dropout,
+        threads: int = 0,
+        training: bool = True,
+    ) -> Problem:
         return Problem(
             self._sizes,
             seq_len,
@@ -153,6 +160,7 @@ class Operator:
             threads=threads,
             cell=self._cell,
             reverse=self._reverse,
+            recurrent_dropout=self._cell.recurrent_dropout if training else 0.0,
         )
 
     def _offsets(self) -> list[Offsets]:
@@ -237,9 +245,12 @@ class LSTM(Operator):
             _validate.warn_single_layer(self.dropout, stacklevel=3)
 
     def _make_operator(self) -> None:
-        """Keep what calls without conversions go through, unless `w` is larger than any memory."""
+        """Keep what calls without conversions go through.
+
+        Not where `w` is larger than any memory, or hidden states are dropped.
+        """
         operator = None
-        if self._weight_size < _LARGEST:
+        if self._weight_size < _LARGEST and self._cell.recurrent_dropout == 0.0:
             form = (self.batch_first, self._cell, self._reverse)
             operator = core.Operator(self._sizes, form, self._weight_size, self._offsets())
         vars(self).update(_operator=operator)
@@ -345,13 +356,13 @@ class LSTM(Operator):
         threads = _config.threads_for_call(num_threads)
         given = None if state is None else _random.from_state(state)
         device = self.device if device is None else device
-        drops = training and self.dropout > 0.0 and self.num_layers > 1
-        if given is None and drops:
+        rate = self.dropout if training and self.num_layers > 1 else 0.0
+        if given is None and (rate > 0.0 or (training and self._cell.recurrent_dropout > 0.0)):
             key, counter = _random.generator.take()
-            masks = self.dropout, key, counter
+            masks = rate, key, counter
             with _random.MasksOfCall(key, counter, drawn=True):
                 return self._run((input, h, c, w), masks, training, threads, device)
-        masks = (self.dropout if drops else 0.0, *(given or _random.generator.peek()))
+        masks = (rate, *(given or _random.generator.peek()))
         return self._run((input, h, c, w), masks, training, threads, device)
 
     def _run(
@@ -368,7 +379,7 @@ class LSTM(Operator):
             results = self._operator.run_if_plain(input, (h, c), weights, masks, training, threads)
             if results is not None:  # nothing to convert
                 return results
-        problem = self._problem(0, 0, Dropout(*masks), threads)
+        problem = self._problem(0, 0, Dropout(*masks), threads, training)
         call = self._prepare(arrays, problem, device)
         output, h_n, c_n, tape = forward(call._replace(tape="gates" if training else None))
         reserve = empty(call, (0, 1)) if tape is None else tape

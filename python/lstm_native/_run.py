@@ -62,6 +62,13 @@ class Problem(NamedTuple):
     cell: Cell = STANDARD
     reverse: bool = False
     """Whether the one direction begins with the end of a sequence."""
+    recurrent_dropout: float = 0.0
+    """The rate of h_(t-1), whose masks begin where `dropout` says, too."""
+
+    @property
+    def drops(self) -> bool:
+        """Whether the call needs masks."""
+        return self.dropout.rate > 0.0 or self.recurrent_dropout > 0.0
 
 
 Tape: TypeAlias = Literal["gates", "hidden"]

@@ -53,6 +53,8 @@ class _Options(NamedTuple):
     recompute: bool
     cell: Cell | None
     direction: Direction
+    drops: bool
+    """Whether masks are drawn, between layers or of hidden states."""
 
 
 class _Arrays(NamedTuple):
@@ -148,14 +150,15 @@ def lstm(
     [(8, 10), (8, 2), (8,), (8,)]
     """
     rate = _validate.dropout_rate(dropout, "dropout", integers=True)
-    applied = rate if _validate.boolean(train, "train") else 0.0
-    if applied > 0.0 and seed is None:
+    train = _validate.boolean(train, "train")
+    drops = train and (rate > 0.0 or _validate.cell(cell).recurrent_dropout > 0.0)
+    if drops and seed is None:
         raise ValueError(
             "seed: expected an integer or a JAX array where dropout is applied, got None"
         )
     options = _Options(
         num_layers,
-        applied,
+        rate,
         _validate.boolean(bidirectional, "bidirectional"),
         _validate.boolean(batch_first, "batch_first"),
         _validate.boolean(has_ih_bias, "has_ih_bias"),
@@ -164,6 +167,7 @@ def lstm(
         _validate.boolean(recompute, "recompute"),
         cell,
         direction,
+        drops,
     )
     hidden, cell_state = (None, None)
     if initial_states is not None:
@@ -174,7 +178,7 @@ def lstm(
         None if cell_state is None else jnp.asarray(cell_state),
         tuple(map(jnp.asarray, all_weights)),
         _integers(lengths, "lengths"),
-        _integers(seed, "seed") if applied > 0.0 else None,
+        _integers(seed, "seed") if drops else None,
     )
     described = _described(options, arrays)
     if initial_states is None:
@@ -202,7 +206,7 @@ def _call(options: _Options, arrays: _Arrays) -> ForwardCall:
         arrays.weights,
         options.num_layers,
         options.dropout,
-        options.dropout > 0.0,
+        options.drops,
         options.bidirectional,
         options.batch_first,
         None,
@@ -288,7 +292,7 @@ def _forward(options: _Options, keeps: bool) -> Any:
         return _called(host, tuple(results), arrays)
 
     one_by_one = sequential_vmap(run)
-    if keeps or options.dropout > 0.0:  # a tape is of one call; so are masks
+    if keeps or options.drops:  # a tape is of one call; so are masks
         return one_by_one
 
     @custom_vmap

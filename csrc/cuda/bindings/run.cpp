@@ -81,6 +81,7 @@ Call call_of(py::handle call) {
     if (cell.kind != CellKind::standard) throw std::invalid_argument("cell: only the standard one is there");
   }
   if (about.problem.reverse) throw std::invalid_argument("direction: only forward, or both, are there");
+  if (about.problem.recurrent_dropout > 0.0) throw std::invalid_argument("recurrent_dropout: is not there");
   if (about.problem.projects()) throw std::invalid_argument("proj_size: there is no projection");
   const py::object where = target.of(call);
   const std::optional<plan::TapeForm> tape = tape_form_of(call);

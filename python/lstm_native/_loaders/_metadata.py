@@ -15,7 +15,7 @@ _VERSION = 1
 _WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
 # Every file says these two of its cell; the others, and the direction, where they are unusual.
 _ALWAYS = ("activations", "input_forget")
-_CELL = (*_ALWAYS, "alphas", "betas", "clip", "peepholes")
+_CELL = (*_ALWAYS, "alphas", "betas", "clip", "peepholes", "recurrent_dropout")
 
 
 @dataclass(frozen=True)
