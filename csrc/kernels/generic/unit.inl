@@ -64,7 +64,7 @@ constexpr WeightFormat format_of_bfloat16_dot() {
 }
 
 constexpr WeightFormat format_of_int8(int terms) {
-  WeightFormat format = terms == 1 ? format_of_floats("int8_products", 1, 1.8e-2) : format_of_floats("int8", 1, 1.7e-2);
+  WeightFormat format = terms == 1 ? format_of_floats("int8_products", 1, 1.4e-2) : format_of_floats("int8", 1, 9e-3);
   format.columns_of_group = 4;
   format.scale_bytes = 8;
   format.vector_bytes = 2;
