@@ -24,7 +24,7 @@ struct CellWeights {
   bool packed() const { return input_panels != nullptr; }
 };
 
-// Whether that path can read the matrix where it is; else it needs a copy in C order.
+// Whether the path can read the matrix where it is. If not, it needs a copy in C order.
 template <class Real>
 bool reads_in_place(plan::WeightPath path, const MatrixView<const Real>& matrix) {
   if (path == plan::WeightPath::in_place) return matrix.column_stride == 1;

@@ -13,11 +13,11 @@ namespace {
 using plan::BackwardPlan;
 using plan::Span;
 
-// Rows of a packed product's result that make a task: what they are made of stays in the L2 cache for all panels.
+// The rows of a packed product's result per task. Their factor stays in the L2 cache while all panels are read.
 constexpr index_t rows_per_task = 48;
-// Of a product that is not packed, and of the biases.
+// The same for a product that is not packed, and for the biases.
 constexpr index_t gates_per_task = 64;
-constexpr int fewest_tasks = 4;  // where they have gates_per_task at least
+constexpr int fewest_tasks = 4;  // if each has at least gates_per_task gates
 constexpr index_t large_task = 512;
 
 int tasks_of_rows(index_t rows) { return static_cast<int>((rows + rows_per_task - 1) / rows_per_task); }
@@ -38,7 +38,7 @@ struct Factor {
 // One of a direction's matrices: its gradient is a sum over rows of left^T right.
 template <class Real>
 struct Matrix {
-  Factor<Real> left;   // gradients of what the matrix's product gave: of the pre-activations, for example
+  Factor<Real> left;   // the gradients of the product's result, for example of the pre-activations
   Factor<Real> right;  // what it multiplied
   const MatrixView<Real>& gradient;
 
@@ -122,7 +122,7 @@ void pack_block(const Block<Real>& block, const Team& team, Watch& watch) {
   }
 }
 
-// Some columns at a time, which changes no order of sums; where the call is to end, not all of them.
+// Takes some columns at a time, which changes no order of sums. If the call is cancelled, the rest is missing.
 template <class Real>
 void multiply_panels(const Block<Real>& block, kernels::PanelProduct<Real> product, Watch& watch) {
   const index_t work_of_group = product.rows * product.size * block.plan.group_units;
@@ -136,7 +136,7 @@ void multiply_panels(const Block<Real>& block, kernels::PanelProduct<Real> produ
   }
 }
 
-// By BLAS, some columns at a time, as many as the shape says: BLAS may round differently in other blocks.
+// By BLAS, in blocks of columns. Only the shape decides their size: BLAS may round differently in other blocks.
 template <class Real>
 void multiply_weights(const MatrixView<const Real>& weights, const kernels::PanelProduct<Real>& product, Watch& watch) {
   const index_t work_of_column = product.rows * product.size;
@@ -196,7 +196,7 @@ void packed_product(const Block<Real>& block, const Matrix<Real>& matrix, index_
   multiply_panels(block, product, watch);
 }
 
-// The gradients of some rows' weights for some columns.
+// The gradients of some rows of the weights, for some columns.
 template <class Real>
 void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, Span columns) {
   MatrixView<Real> gradient = matrix.gradient;
@@ -219,7 +219,7 @@ void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span
   product.right_stride = matrix.right.stride;
   product.right_columns = gradient.columns;
   product.result_stride = gradient.row_stride;
-  if (!matrix.by_rows()) {  // what has contiguous columns is, read as rows, the transpose: right^T left
+  if (!matrix.by_rows()) {  // contiguous columns, read as rows, are the transpose: right^T left
     std::swap(product.left, product.right);
     std::swap(product.left_stride, product.right_stride);
     std::swap(product.left_columns, product.right_columns);
@@ -276,13 +276,13 @@ struct Tasks {
     of_hidden_weights = of(block.hidden(0));
     if (block.projects()) of_projection = of(block.projection(0));
     of_biases = plan::slices_of(gates, large_task);
-    // Over all rows, in the first block's tasks.
+    // The peepholes' sums run over all rows, in tasks of the first block.
     const bool has_peepholes = block.direction(0).gradients.peephole.data != nullptr;
     if (has_peepholes && block.rows.begin == 0) of_peepholes = plan::slices_of(gates / gate_count, gates_per_task);
   }
 
   int of_input_gradient = 0;
-  int of_input_weights = 0;  // of a direction, as the others
+  int of_input_weights = 0;  // of a direction, as the numbers below
   int of_hidden_weights = 0;
   int of_projection = 0;
   int of_biases = 0;
@@ -334,7 +334,8 @@ bool gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
   const index_t widest = std::max(layer.input_size, plan.problem().cell_size);
   for (index_t k = 0; k < plan.product_blocks(); ++k) {
     const Block<Real> block{plan, layer, {k * size, std::min((k + 1) * size, total)}};
-    if (k > 0 && !barrier.wait(team.size, watch)) return false;  // until nobody reads the last block's packed rows
+    if (k > 0 && !barrier.wait(team.size, watch))
+      return false;  // until all threads have read the last block's packed rows
     pack_block(block, team, watch);
     if (!barrier.wait(team.size, watch)) return false;
     const Tasks<Real> tasks(block);

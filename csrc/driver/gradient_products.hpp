@@ -1,5 +1,5 @@
-// driver: the large products over all steps of a layer, once the gradients of its pre-activations are there: those of
-// its weights, biases and input.
+// driver: the large products over all steps of a layer. From the gradients of its pre-activations they compute the
+// gradients of its weights, biases and input.
 #pragma once
 
 #include "common/interruption.hpp"
@@ -10,18 +10,19 @@
 
 namespace lstm_native::driver {
 
-// Where the gradients of a direction's weights go; data null: not wanted, or absent. One of a matrix's strides is 1.
+// Where the gradients of a direction's weights go. Data null: not wanted, or absent. A matrix has contiguous rows or
+// contiguous columns.
 template <class Real>
 struct WeightGradients {
   MatrixView<Real> input;        // (4 * cell_size, layer's input size)
   MatrixView<Real> hidden;       // (4 * cell_size, output_size)
   MatrixView<Real> projection;   // (output_size, cell_size)
   VectorView<Real> input_bias;   // (4 * cell_size)
-  VectorView<Real> hidden_bias;  // (4 * cell_size), which gets the same values
+  VectorView<Real> hidden_bias;  // (4 * cell_size): the same values
   VectorView<Real> peephole;     // (3 * cell_size)
 };
 
-// Scratch for one factor of a product over rows, a block of rows at a time; null: not packed this way.
+// Scratch for one block of rows of a factor of a product over rows. Null: not packed this way.
 template <class Real>
 struct PackedRows {
   Real* transposed = nullptr;  // (columns, rows), plan.transposed_stride apart
@@ -31,12 +32,12 @@ struct PackedRows {
 template <class Real>
 struct DirectionProducts {
   StoredRows<const Real> gate_gradients;  // (rows, 4 * cell_size)
-  StoredRows<const Real> hidden_before;   // (rows, output_size), where weights are wanted
+  StoredRows<const Real> hidden_before;   // (rows, output_size), if weights are wanted
   MatrixView<const Real> input_weights;   // (4 * cell_size, layer's input size), blas::readable
-  Real* packed_input_weights;             // scratch: panels; null: read as they lie
+  Real* packed_input_weights;             // scratch: panels; null: input_weights are read where they are
   PackedRows<Real> packed_gates;
   PackedRows<Real> packed_hidden;
-  // Of a projection, where weights are wanted.
+  // Of a projection, if weights are wanted.
   StoredRows<const Real> hidden_gradients;  // (rows, output_size)
   StoredRows<const Real> cell_outputs;      // (rows, cell_size)
   PackedRows<Real> packed_hidden_gradients;
@@ -51,7 +52,7 @@ template <class Real>
 struct LayerProducts {
   DirectionProducts<Real> directions[2];
   index_t input_size;  // of the layer
-  const Real* input;   // (rows, input_size), rows input_stride apart, where weights are wanted
+  const Real* input;   // (rows, input_size), rows input_stride apart, if weights are wanted
   index_t input_stride;
   PackedRows<Real> packed_input;
   Real* input_gradient;  // (rows, input_size), input_gradient_stride apart: overwritten; null: not wanted
@@ -59,8 +60,8 @@ struct LayerProducts {
   bool accumulate;  // add to the weights' gradients
 };
 
-// Every thread of a team calls it with the same arguments, and meets the others before it reads the results. tasks: a
-// new one for each of the plan's blocks of rows. False where the call is to end.
+// Every thread of a team calls it with the same arguments, and waits for the others before it reads the results. tasks:
+// unused counters, one for each of the plan's blocks of rows. False: the call is cancelled.
 template <class Real>
 bool gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team,
                        Barrier& barrier, Watch& watch, TaskCounter* tasks);

@@ -63,7 +63,7 @@ bool HiddenProjection<Real>::multiply(index_t row_count, bool backwards) {
   });
 }
 
-// Each block's rows of W_hr are as those of four gates.
+// The rows of W_hr in a block have the places of four gates.
 template <class Real>
 bool HiddenProjection<Real>::multiply_in_place(index_t row_count) {
   const MatrixView<const Real>& weights = share_.direction.weights.projection;

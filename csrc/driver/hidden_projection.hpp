@@ -1,4 +1,4 @@
-// driver: the hidden states of a step where they are a projection: h_t = W_hr times what the cells give.
+// driver: the hidden states of a step with a projection: h_t = W_hr times the cells' outputs.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace lstm_native::driver {
 
-// Of the hidden state.
+// The units of the hidden state that a thread computes.
 template <class Real>
 plan::Span own_projected(const Share<Real>& share) {
   const index_t block = share.plan.block_elements();
@@ -15,15 +15,15 @@ plan::Span own_projected(const Share<Real>& share) {
   return {std::min(share.output_blocks.begin * block, size), std::min(share.output_blocks.end * block, size)};
 }
 
-// The part of one thread, which computes some blocks of the hidden state of its rows.
+// One thread's part: some blocks of the hidden state of its rows.
 template <class Real>
 class HiddenProjection {
  public:
   explicit HiddenProjection(const Share<Real>& share);
 
-  // After the kernels' part of a step, whose rows are at the beginning of the table. Their next_hidden, where the
-  // cells' outputs are, becomes their place in the layer's output. Waits until the threads that share the rows have
-  // come so far. False: cancelled.
+  // To be called after a step's kernels, with the step's rows at the beginning of the table. next_hidden points to a
+  // row's cell outputs before the call, and to its place in the layer's output afterwards. Waits for the threads that
+  // share the rows. False: cancelled.
   bool run(index_t step, index_t row_count, bool backwards);
 
  private:

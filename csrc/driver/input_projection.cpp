@@ -12,7 +12,7 @@ using kernels::StepRow;
 using plan::Plan;
 using plan::Span;
 
-// BLAS may round a row differently in a block of another size, so the blocks of its products depend on the shape alone.
+// BLAS may round a row differently in a block of another size, so only the shape decides the blocks of its products.
 constexpr index_t blas_block_columns = 512;
 
 template <class Real>
@@ -25,7 +25,7 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   const index_t tasks = (outputs + blas_block_columns - 1) / blas_block_columns;
   const index_t work_per_row = blas_block_columns * share.direction.weights.input.columns;
   const index_t most_rows = rows_at_once(work_per_row);
-  // until all have used the last chunk's
+  // until all threads have read the last chunk's pre-activations
   if (!share.direction_barrier->wait(share.direction_threads, share.watch)) return;
   for (index_t task = share.index_in_direction; task < tasks; task += share.direction_threads) {
     MatrixView<const Real> weight = share.direction.weights.input;
@@ -43,7 +43,7 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   share.direction_barrier->wait(share.direction_threads, share.watch);
 }
 
-// Where each row of a chunk is read, and its product goes; how many there are.
+// Fills the table: where each row of a chunk is read, and where its product goes. Returns the number of rows.
 template <class Real>
 index_t place_projected_rows(const Share<Real>& share, Span chunk) {
   StepRow<Real>* row = share.table;
@@ -91,7 +91,7 @@ void project_packed(const Share<Real>& share, index_t row_count) {
   project_with(share, row_count, projection);
 }
 
-// Each block is packed right before its rows need it, and is the only one that the kernel sees.
+// Packs each block right before the rows need it. The kernel sees one block at a time.
 template <class Real>
 void project_block_by_block(const Share<Real>& share, index_t row_count) {
   const Plan& plan = share.plan;

@@ -5,8 +5,8 @@
 
 namespace lstm_native::driver {
 
-// For all steps of a chunk at once, where it is not part of each step. All threads of a direction call it, since those
-// that project with BLAS meet there.
+// Computes it for all steps of a chunk, unless it is part of each step. All threads of a direction call it: with BLAS
+// they wait for each other.
 template <class Real>
 void project_input(const Share<Real>& share, plan::Span chunk);
 

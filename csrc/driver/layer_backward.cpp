@@ -49,7 +49,7 @@ void copy_or_clear(const Real* from, Span elements, Real* to) {
   }
 }
 
-// The state's gradients as the last step finds them; the hidden states before the first.
+// Sets the state's gradients behind the last step, and the hidden states before the first.
 template <class Real>
 void begin(const BackwardShare<Real>& share) {
   const DirectionBackward<Real>& direction = share.direction;
@@ -66,7 +66,7 @@ void begin(const BackwardShare<Real>& share) {
   }
 }
 
-// packed: null where the weights are read as they are.
+// packed: null if the weights are read where they are.
 template <class Real>
 kernels::StepBackward<Real> step_with(const BackwardShare<Real>& share, const MatrixView<const Real>& weights,
                                       const Real* packed, Span groups) {
@@ -83,7 +83,7 @@ kernels::StepBackward<Real> step_with(const BackwardShare<Real>& share, const Ma
   return step;
 }
 
-// From the gradients of the pre-activations to those of the hidden states.
+// The arguments for the gradients of hidden states, from those of pre-activations.
 template <class Real>
 kernels::StepBackward<Real> hidden_step(const BackwardShare<Real>& share) {
   return step_with(share, share.direction.hidden_weights, share.direction.packed_hidden, share.output_groups);
@@ -136,7 +136,7 @@ void place_rows(const BackwardShare<Real>& share, index_t step, Span rows) {
   }
 }
 
-// The rows that have a step after this one, in the order of the direction's time, come first.
+// The rows that have a later step, in the order of the direction. They come first.
 template <class Real>
 Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
   const index_t end_of_time = share.order().nth(0, share.plan.problem().seq_len, share.plan.problem().seq_len - 1);
@@ -145,7 +145,8 @@ Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
   return {rows.begin, std::clamp(share.active().count(step + 1), rows.begin, rows.end)};
 }
 
-// A kernel on rows [begin, end) of the table, as many at a time as the watch can wait for; false: the call is to end.
+// Runs a kernel on rows [begin, end) of the table, with a look at the watch between parts. False: the call is
+// cancelled.
 template <class Real>
 bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
               kernels::StepBackward<Real>& arguments, Span rows) {
@@ -161,7 +162,7 @@ bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::St
   return true;
 }
 
-// The rows of the table that have a following step, then the others.
+// Runs it on the rows of the table that have a later step, then on the others.
 template <class Real>
 bool run_all_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
                   kernels::StepBackward<Real> arguments, Span continuing, Span active) {
@@ -170,7 +171,7 @@ bool run_all_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels
   return run_rows(share, kernel, arguments, {continuing.size(), active.size()});
 }
 
-// One step where h_t is a projection: the gradients of h_t, which the table's rows then read.
+// One step with a projection: computes the gradients of h_t, which the table's rows then read.
 template <class Real>
 bool run_hidden_gradients(const BackwardShare<Real>& share, index_t step, Span continuing, Span active) {
   const DirectionBackward<Real>& direction = share.direction;
@@ -222,7 +223,7 @@ void run_steps(const BackwardShare<Real>& share) {
   }
 }
 
-// The gradient of the initial hidden state, which is what the first step hands on.
+// The gradient of the initial hidden state, which the first step's gradients give.
 template <class Real>
 void finish_hidden(const BackwardShare<Real>& share) {
   const DirectionBackward<Real>& direction = share.direction;

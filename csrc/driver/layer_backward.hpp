@@ -1,5 +1,5 @@
-// driver: the steps of one layer backward, all its directions: from the gradient of its outputs to those of its
-// pre-activations and of its initial states.
+// driver: the steps of one layer backward, in all its directions. From the gradient of the layer's outputs they compute
+// those of its pre-activations and initial states.
 #pragma once
 
 #include "common/team.hpp"
@@ -9,20 +9,20 @@
 
 namespace lstm_native::driver {
 
-// What one direction of a layer reads and writes. No two of its pointers may overlap, except where it is said.
+// What one direction of a layer reads and writes. No two of its pointers may overlap, unless a comment says so.
 template <class Real>
 struct DirectionBackward {
   CellSpec cell;
   MatrixView<const Real> hidden_weights;      // (4 * cell_size, output_size)
   const Real* peephole;                       // (3, cell_size); null: absent
-  MatrixView<const Real> projection_weights;  // (output_size, cell_size); absent: h_t is what the cell gives
-  Real* packed_hidden;                        // scratch; null: hidden_weights are read as they are
+  MatrixView<const Real> projection_weights;  // (output_size, cell_size); absent: h_t is the cell's output
+  Real* packed_hidden;                        // scratch; null: hidden_weights are read where they are
   Real* packed_projection;                    // the same
   bool reverse;
   StoredRows<const Real> gates;          // (rows, 4 * cell_size): as the tape keeps them
   StoredRows<const Real> cells;          // (rows, cell_size)
   StoredRows<const Real> hidden;         // (rows, output_size), of a projection
-  StateView<const Real> hidden_initial;  // of this direction alone, as the three below
+  StateView<const Real> hidden_initial;  // of this direction, as the three below
   StateView<const Real> cell_initial;
   StateView<const Real> hidden_final_gradient;  // data null: zero
   StateView<const Real> cell_final_gradient;    // data null: zero
@@ -46,13 +46,13 @@ struct LayerBackward {
   DirectionBackward<Real> directions[2];
 };
 
-// Packs W_hh and W_hr where they are to be packed; the threads share the work and must meet afterwards.
+// Packs W_hh and W_hr if the plan says so. The threads share the work, and must wait for each other afterwards.
 template <class Real>
 void pack_for_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
                        Watch& watch);
 
-// One thread's part of all steps, which ends early where its watch says so. Whoever reads the results must meet the
-// others first. table: as many rows as the batch.
+// One thread's part of all steps. It ends early if its watch says so. A thread must wait for the others before it reads
+// the results. table: as many rows as the batch.
 template <class Real>
 void layer_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
                     const Meeting& meeting, Watch& watch, kernels::BackwardRow<Real>* table);

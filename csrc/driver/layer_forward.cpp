@@ -55,8 +55,8 @@ Real* row_if_kept(const StoredRows<Real>& rows, index_t row) {
 
 // --- weights --------------------------------------------------------------------------------------------------------
 
-// Packs what the paths want packed; the threads take blocks in turn. One that stops must not go on to the next turns:
-// the others count on, and would find it at work on theirs.
+// Packs the weights whose path says so. The threads take blocks in turn. One that stops must not go on to the next
+// turns: the others count on, and would find it at work on theirs.
 template <class Real>
 void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
   index_t turn = 0;
@@ -176,7 +176,7 @@ void keep_hidden(const Share<Real>& share, index_t step, index_t row_count) {
   }
 }
 
-// The kernels' arguments that are the same in every step.
+// The arguments of the kernels that are the same in every step.
 template <class Real>
 struct StepArguments {
   kernels::StepForward<Real> step;
@@ -215,7 +215,7 @@ void run_kernels(const Share<Real>& share, StepArguments<Real>& arguments, index
   plan::step_kernels_of<Real>(share.plan, share.decided()).step(arguments.step);
 }
 
-// The rows at the table's beginning; false: the call is to end.
+// Computes the rows at the table's beginning. False: the call is cancelled.
 template <class Real>
 bool run_rows(const Share<Real>& share, StepArguments<Real>& arguments, index_t row_count) {
   if (row_count <= arguments.parts.most_rows) {
@@ -235,7 +235,7 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   StepArguments<Real> arguments = step_arguments(share);
   std::optional<HiddenProjection<Real>> projection;
   if (share.projects_hidden()) projection.emplace(share);
-  index_t work = 0;  // since the watch was asked: some microseconds of it, which tiny steps take many of
+  index_t work = 0;  // since the last look at the watch: tiny steps look only once in some microseconds
   constexpr index_t work_between_questions = 100'000;
   for (index_t k = 0; k < chunk.size(); ++k) {
     const index_t at = share.order().nth(chunk.begin, chunk.end, k);
@@ -255,7 +255,7 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   }
 }
 
-// The gates of all steps of a chunk at once, since every state before a step is known.
+// Computes the gates of all steps of a chunk at once: the states before every step are known.
 template <class Real>
 void run_known_steps(const Share<Real>& share, Span chunk) {
   const Plan& plan = share.plan;
@@ -270,7 +270,7 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
       row->hidden = step == order.first(r) ? first_hidden(direction, plan.rows.callers_row(r))
                                            : direction.known_hidden.row(plan.rows.stored(order.before(step), r));
       row->next_hidden = nullptr;
-      // Both are only read.
+      // The kernel only reads both.
       const Real* before = step == order.first(r) ? first_cell(direction, plan.rows.callers_row(r))
                                                   : direction.known_cells.row(plan.rows.stored(order.before(step), r));
       row->cell = const_cast<Real*>(before);

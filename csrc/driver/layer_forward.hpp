@@ -27,22 +27,22 @@ struct Rows {
 template <class Real>
 struct DirectionForward {
   CellWeights<Real> weights;
-  Real* packed_input;         // scratch for the panels, where the path says packed_per_call
-  bool input_block_by_block;  // there each thread has a panel of its own, for one unit block at a time
+  Real* packed_input;         // scratch for the panels, if the path is packed_per_call
+  bool input_block_by_block;  // then each thread has its own panel, for one unit block at a time
   Real* packed_hidden;        // the same
-  Real* packed_projection;    // scratch, where the weights are not packed, as the two below
+  Real* packed_projection;    // scratch if the weights are not packed, as the two below
   Real* projection_bias;      // zeros
   Real* bias_panel;
   bool reverse;
-  StateView<const Real> hidden_initial;  // of this direction alone: layer_stride unused; unit_stride 1
+  StateView<const Real> hidden_initial;  // of this direction: layer_stride unused; unit_stride 1
   StateView<const Real> cell_initial;
   StoredRows<Real> hidden_final;  // (batch, output_size): overwritten
-  StoredRows<Real> cell_final;    // (batch, cell_size): overwritten, with every step's cell state on the way
+  StoredRows<Real> cell_final;    // (batch, cell_size): overwritten, and scratch for every step's cell state
   Rows<Real> output;              // this direction's features; overwritten
-  // Where the hidden states are a projection; absent otherwise, or where they are known.
-  StoredRows<Real> cell_outputs;  // (batch, cell_size): scratch: what W_hr is multiplied with
+  // Only with a projection; absent also if the hidden states are known.
+  StoredRows<Real> cell_outputs;  // (batch, cell_size): scratch for what W_hr is multiplied with
   StoredRows<Real> projected;     // (batch, plan.projected_elements()): scratch
-  Real* pre_activations;          // (chunk's rows, ...): scratch; null where each step includes the input projection
+  Real* pre_activations;          // (chunk's rows, ...): scratch; null: each step includes the input projection
   StoredRows<Real> gates_tape;  // (rows, 4 * cell_size): overwritten with what the cell keeps of them; absent: not kept
   StoredRows<Real> hidden_tape;   // (rows, output_size): overwritten; absent: not kept
   StoredRows<Real> cell_tape;     // (rows, cell_size): overwritten; absent: not kept
@@ -67,7 +67,7 @@ struct LayerForward {
   bool backwards;  // which end of the weights the first step begins with
 };
 
-// Where the threads of a team meet.
+// Where the threads of a team wait for each other.
 struct Meeting {
   Barrier* team;
   Barrier* directions;  // one per direction
@@ -75,16 +75,16 @@ struct Meeting {
   Progress* layers;     // one per layer, in steps
 };
 
-// A thread's part ends early, anywhere, where its watch says so: then nothing that it wrote is of use.
+// A thread's part ends early if its watch says so. Its results are then unfinished.
 
-// One thread's part. Every thread of the team calls it with the same arguments but `team` and `scratch`. A thread must
-// meet the others before it reads the layer's results.
+// One thread's part. Every thread of the team calls it with the same arguments, except `team` and `scratch`. A thread
+// must wait for the others before it reads the layer's results.
 template <class Real>
 void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
                    Watch& watch, const plan::ThreadScratch<Real>& scratch);
 
-// A whole layer of one direction with packed weights, on one thread, while others run the layers below and above:
-// begins a chunk of steps when the layer below has done it, and reports its own.
+// A whole layer of one direction with packed weights, on one thread. Other threads run the layers below and above. It
+// begins a chunk of steps when the layer below has done that chunk, and reports its own progress.
 template <class Real>
 void layer_forward_in_wavefront(const plan::Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
                                 Watch& watch, const plan::ThreadScratch<Real>& scratch);

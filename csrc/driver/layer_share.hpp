@@ -1,4 +1,4 @@
-// driver: one thread's share of a layer, and what its parts have in common.
+// driver: one thread's share of a layer, for the parts of its work.
 #pragma once
 
 #include <algorithm>
@@ -24,22 +24,22 @@ struct Share {
   int group_threads;
   Watch& watch;
   kernels::StepRow<Real>* table;
-  std::byte* vectors;  // as plan::ThreadScratch has them
+  std::byte* vectors;  // see plan::ThreadScratch
   index_t vector_stride;
-  const Progress* below;  // of the layer that this one reads, in a wavefront; else null
+  const Progress* below;  // of the layer below, in a wavefront; else null
   Progress* own;
 
   const plan::LayerPlan& decided() const { return *layer.plan; }
   bool projects_hidden() const { return direction.cell_outputs.data != nullptr; }
   bool projects_with_blas() const { return decided().input_path == plan::WeightPath::blas; }
-  // In memory, a row's pre-activations are packed, or as BLAS writes them.
+  // The layout of a row's pre-activations: packed, or as BLAS writes them.
   index_t pre_row_stride() const {
     return projects_with_blas() ? gate_count * plan.problem.cell_size : plan.row_elements();
   }
   index_t pre_block_stride() const { return projects_with_blas() ? plan.lanes : plan.block_elements(); }
   index_t pre_gate_stride() const { return projects_with_blas() ? plan.problem.cell_size : plan.lanes; }
-  // BLAS fills all active rows of a chunk in storage order. Our kernels use a place for each step of each row, so that
-  // a group of rows that is chunks ahead of another writes to none of its places.
+  // BLAS fills the active rows of a chunk in storage order. Our kernels have a place for each step of each row: a group
+  // of rows that is some chunks ahead of another then never writes to the other's places.
   Real* pre_activations(plan::Span chunk, index_t step, index_t row) const {
     if (direction.pre_activations == nullptr) return nullptr;
     const index_t place = projects_with_blas()
@@ -53,13 +53,13 @@ struct Share {
   }
 };
 
-// Multiply-adds of one row with so many columns.
+// The multiply-adds of one row with that many columns.
 template <class Real>
 index_t row_work(const Share<Real>& share, index_t columns) {
   return share.blocks.size() * share.plan.block_elements() * columns;
 }
 
-// How many rows a kernel gets at once. Their grouping changes no bits.
+// The rows that a kernel gets at once. Grouping rows changes no bits.
 struct Parts {
   explicit Parts(index_t multiply_adds_per_row)
       : work_per_row(multiply_adds_per_row), most_rows(rows_at_once(work_per_row)) {}
@@ -67,8 +67,8 @@ struct Parts {
   index_t most_rows;
 };
 
-// Calls run(first, count) for `count` rows of the table, some at a time; false: the call is to end. Whoever calls it
-// asks the watch before or afterwards.
+// Calls run(rows, count) for parts of the first `count` rows of the table, with a look at the watch between parts.
+// False: the call is cancelled. The caller looks at the watch before or afterwards.
 template <class Real, class Run>
 bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, const Run& run) {
   for (index_t first = 0; first < count;) {
@@ -80,7 +80,7 @@ bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, c
   return true;
 }
 
-// Where a matrix's panels are, or null.
+// The panels of a matrix, or null.
 inline const void* panels_at(plan::WeightPath path, const void* packed, const void* packed_per_call) {
   if (path == plan::WeightPath::packed) return packed;
   return plan::copies_panels(path) ? packed_per_call : nullptr;
@@ -101,7 +101,7 @@ const Real* bias_panel(const DirectionForward<Real>& direction) {
   return direction.weights.packed() ? direction.weights.bias_panel : direction.bias_panel;
 }
 
-// What every kernel is told of a thread's share.
+// The arguments of a kernel that describe a thread's share.
 template <class Arguments, class Real>
 Arguments arguments_of(const Share<Real>& share) {
   Arguments arguments;
@@ -114,7 +114,7 @@ Arguments arguments_of(const Share<Real>& share) {
   return arguments;
 }
 
-// The same of kernels with packed weights, which may round the rows' vectors.
+// The same for kernels with packed weights, which may round the rows' vectors.
 template <class Real>
 kernels::StepForward<Real> step_of(const Share<Real>& share) {
   auto step = arguments_of<kernels::StepForward<Real>>(share);

@@ -1,4 +1,4 @@
-// driver: the dropout between layers, some rows at a time, so that no thread is away from its watch for long.
+// driver: the dropout between layers, some rows at a time, so that each thread looks at its watch often.
 #pragma once
 
 #include <algorithm>
@@ -10,10 +10,10 @@
 
 namespace lstm_native::driver {
 
-// An element takes as long to mask as so many multiply-adds.
+// Masking an element takes as long as this many multiply-adds.
 inline constexpr index_t mask_work = 50;
 
-// Calls run(Span) for a thread's part of [0, total), some rows between two looks at the watch.
+// Calls run(Span) for a thread's part of [0, total), a few hundred rows between two looks at the watch.
 template <class Run>
 void run_in_parts(index_t total, const Team& team, index_t work_per_row, Watch& watch, const Run& run) {
   constexpr index_t rows_per_look = 256;

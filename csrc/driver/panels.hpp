@@ -1,4 +1,4 @@
-// driver: a matrix packed in panels, as kernels/backward_arguments.hpp has them.
+// driver: a matrix packed in panels (see kernels/backward_arguments.hpp).
 #pragma once
 
 #include "common/interruption.hpp"
@@ -7,8 +7,8 @@
 
 namespace lstm_native::driver {
 
-// Rows `rows` of the matrix into to: [group of columns][row][column of the group], all of the matrix's rows in a group,
-// zeros past the last column. Not all of them where the call is to end.
+// Packs rows `rows` of the matrix into to: [group of columns][row][column of the group]. A group has all of the
+// matrix's rows, and zeros past the last column. If the call is cancelled, some rows are missing.
 template <class Real>
 void pack_panels(const MatrixView<const Real>& matrix, plan::Span rows, index_t group_columns, Real* to, Watch& watch);
 

@@ -1,4 +1,4 @@
-// driver: what stands past the ends of a padded batch's sequences.
+// driver: the output past the ends of a padded batch's sequences.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace lstm_native::driver {
 
-// Writes zeros there, `width` of them per step.
+// Writes zeros there, `width` per step.
 template <class Real>
 void clear_past_ends(const plan::Plan& plan, const SequenceView<Real>& sequence, index_t width,
                      Interruption& interruption) {

@@ -18,7 +18,7 @@ struct Sums {
 
   index_t cell_size() const { return plan.problem().cell_size; }
 
-  // Rows [row, row + count) of storage; states: from the first row's on.
+  // Adds rows [row, row + count) of storage. states: those of the first row and on.
   void add(Gate gate, Peephole peephole, index_t row, index_t count, const StoredRows<const Real>& states) const {
     kernels::SumOfProducts<Real> sum;
     sum.rows = count;
@@ -31,7 +31,7 @@ struct Sums {
     plan::kernels_of<Real>(plan.forward).backward.sum_of_products(sum);
   }
 
-  // Those that see the state before the step.
+  // Of the gates that see the state before the step.
   void add_before(index_t row, index_t count, const StoredRows<const Real>& states) const {
     add(input_gate, input_peephole, row, count, states);
     add(forget_gate, forget_peephole, row, count, states);
@@ -63,7 +63,7 @@ void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<R
     const index_t first = rows.offset(step);
     if (watch.stops(peephole_count * active * units.size())) return;
     sums.add(output_gate, output_peephole, first, active, from_row(direction.cells, first));
-    // Rows that have a step before this one come first.
+    // Rows with an earlier step come first.
     index_t continuing = 0;
     while (continuing < active && step != order.first(continuing)) ++continuing;
     if (continuing > 0) {

@@ -6,7 +6,7 @@
 
 namespace lstm_native::driver {
 
-// Of some units, over all rows in storage order. accumulate: it is added to what is there. Not finished where the call
+// Computes it for some units, over all rows in storage order. accumulate: adds to the gradient. Unfinished if the call
 // is cancelled.
 template <class Real>
 void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<Real>& direction, plan::Span units,

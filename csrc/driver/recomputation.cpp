@@ -5,10 +5,10 @@
 namespace lstm_native::driver {
 namespace {
 
-// Whether the products of input and hidden state are computed without a pass through memory in between, which changes
-// no order of sums: where a block's weights for both leave room in L2 for a chunk's rows (25,64,1024 with
-// recompute=True took 1.37 instead of 1.34 times as long as without, and 200,8,32 takes 1.29 instead of 1.36, on one
-// core of an AMD EPYC Zen 5, whose L2 has 1 MB; `make training`).
+// Whether the products of input and hidden state are computed together, without a pass through memory between them.
+// That changes no order of sums. It pays off if a block's weights for both leave room in L2 for a chunk's rows (against
+// a pullback without recompute, 25,64,1024 took 1.37 instead of 1.34 times as long, and 200,8,32 takes 1.29 instead
+// of 1.36 times as long, on one core of an AMD EPYC Zen 5, whose L2 has 1 MB; `make training`).
 template <class Real>
 bool computes_gates_in_one_go(const plan::Plan& plan, const plan::LayerPlan& layer) {
   constexpr index_t most_bytes = index_t{1} << 18;
@@ -22,7 +22,7 @@ plan::ScratchNeeds needs_of(const plan::Plan& plan) {
   plan::ScratchNeeds needs(plan);
   needs.steps_at_once = true;
   needs.projection = false;            // the hidden states are known
-  needs.input_block_by_block = false;  // panels are read with those of W_hh
+  needs.input_block_by_block = false;  // the panels are read together with those of W_hh
   return needs;
 }
 

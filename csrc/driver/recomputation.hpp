@@ -1,4 +1,4 @@
-// driver: the gates that a tape of hidden states lacks, computed again by the forward call's products.
+// driver: computes the gates again, which a tape of hidden states lacks, by the forward call's products.
 #pragma once
 
 #include "driver/backward_memory.hpp"
@@ -13,8 +13,8 @@ class Recomputation {
   // Throws std::bad_alloc.
   Recomputation(const plan::Plan& plan, const StackBackward<Real>& stack);
 
-  // A layer's gates, to where the gradients of its pre-activations will be. Every thread of the backward call's team
-  // calls it, and meets the others before it reads them.
+  // Writes a layer's gates to the place of the gradients of its pre-activations. Every thread of the backward call's
+  // team calls it, and waits for the others before it reads them.
   void compute_gates(const BackwardMemory<Real>& memory, index_t index, const Team& team, Watch& watch) const;
 
  private:

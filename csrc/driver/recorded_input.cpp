@@ -21,8 +21,8 @@ void store_recorded_hidden(const BackwardMemory<Real>& memory, index_t layer, Sp
   }
 }
 
-// What the cells of a direction gave, from the gates and cell states. to: of the first layer's row, which is
-// overwritten from `first` on.
+// The outputs of a direction's cells, from the gates and cell states. to: the layer's rows, which are overwritten from
+// row `first` on.
 template <class Real>
 void compute_cell_outputs(const BackwardMemory<Real>& memory, index_t layer, index_t direction, Span rows,
                           const StoredRows<Real>& to, index_t first) {

@@ -7,7 +7,7 @@
 namespace lstm_native::driver {
 namespace {
 
-// Numbers of rows whose working memory is kept. A server's load varies around a few.
+// The streams of this many different numbers of rows are kept. A server's load varies around a few numbers.
 constexpr std::size_t most_streams = 64;
 
 std::size_t elements(index_t capacity, index_t layers, index_t width) {

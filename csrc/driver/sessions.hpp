@@ -16,7 +16,7 @@ class Sessions {
   // problem: one step of one row.
   Sessions(const plan::Problem& problem, const PackedWeights& weights, index_t capacity);
 
-  // A stream whose rows are the sessions at these places, with their states. It stays valid until the next call.
+  // Returns a stream whose rows are the sessions at these places, with their states. It is valid until the next call.
   Stream<Real>& gather(const std::vector<index_t>& places);
   // Takes the states of the stream's rows as those of the sessions at these places.
   void scatter(const std::vector<index_t>& places, Stream<Real>& stream);
@@ -39,7 +39,7 @@ class Sessions {
   const PackedWeights& weights_;
   std::vector<Real> hidden_;
   std::vector<Real> cell_;
-  std::list<std::unique_ptr<Stream<Real>>> streams_;  // of different numbers of rows, the last used first
+  std::list<std::unique_ptr<Stream<Real>>> streams_;  // with different numbers of rows; the last used comes first
 };
 
 }  // namespace lstm_native::driver

@@ -22,7 +22,7 @@ StateView<const Real> state_of(StateView<const Real> states, index_t state) {
   return states;
 }
 
-// The products that both entry points compute: those of the weights' gradients.
+// The products of both entry points: those for the gradients of the weights.
 template <class Real>
 LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
                                              const StackWeightGradients<Real>& wanted, index_t index) {
@@ -37,7 +37,7 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
   layer.accumulate = wanted.accumulate;
   const bool packs_input = plan.wants.weights && plan.packs_rows(layer.input_size);
   const bool packs_hidden = plan.wants.weights && plan.packs_rows(problem.output_size);
-  // What some matrix's layout needs has a place.
+  // The scratch only has places that the layout of some matrix needs.
   const bool row_major = (packs_input || packs_hidden) && at.gates_transposed_size > 0;
   const bool column_major = (packs_input || packs_hidden) && at.gate_panels_size > 0;
   const auto place = [&](bool needed, index_t offset) { return needed ? memory.scratch.at(offset) : nullptr; };
@@ -75,7 +75,7 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
   return layer;
 }
 
-// Whether some matrix's gradient is laid out this way.
+// Whether the gradient of some matrix has contiguous rows, or contiguous columns.
 template <class Real>
 bool has_gradient(const StackWeightGradients<Real>& wanted, const plan::Problem& problem, bool row_major) {
   if (wanted.cells == nullptr) return false;
@@ -86,7 +86,7 @@ bool has_gradient(const StackWeightGradients<Real>& wanted, const plan::Problem&
   });
 }
 
-// Of both entry points.
+// The needs of both entry points.
 template <class Real>
 plan::BackwardNeeds common_needs(const BackwardPlan& plan, const SequenceView<const Real>& input,
                                  const StackWeightGradients<Real>& wanted) {
@@ -97,7 +97,7 @@ plan::BackwardNeeds common_needs(const BackwardPlan& plan, const SequenceView<co
   return needs;
 }
 
-// Counts the tasks of each layer's products.
+// The counters of the tasks of each layer's products.
 class Tasks {
  public:
   explicit Tasks(const BackwardPlan& plan)
@@ -110,8 +110,8 @@ class Tasks {
   std::unique_ptr<TaskCounter[]> tasks_;
 };
 
-// Calls run_layer(index, team, watch) on every thread of a team, for the layers from the last to the first, until one
-// is false.
+// Calls run_layer(index, team, watch) on every thread of a team, for the layers from the last to the first, until a
+// call returns false.
 template <class RunLayer>
 void for_layers_backward(const BackwardPlan& plan, Interruption& interruption, const RunLayer& run_layer) {
   with_team(plan.threads, interruption, [&](const Team& team) noexcept {
@@ -198,7 +198,7 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
   return layer;
 }
 
-// With the gradient of the layer's input, where it is wanted.
+// Adds the gradient of the layer's input, if it is wanted.
 template <class Real>
 LayerProducts<Real> describe_products(const WholeCall<Real>& call, index_t index) {
   const BackwardMemory<Real>& memory = call.memory;
@@ -220,7 +220,7 @@ LayerProducts<Real> describe_products(const WholeCall<Real>& call, index_t index
   return layer;
 }
 
-// The gradient of the first layer's input, into the caller's rows.
+// Copies the gradient of the first layer's input into the caller's rows.
 template <class Real>
 void scatter_input_gradient(const WholeCall<Real>& call, const Team& team, Watch& watch) {
   const plan::Problem& problem = call.memory.problem();
@@ -236,7 +236,8 @@ void scatter_input_gradient(const WholeCall<Real>& call, const Team& team, Watch
   }
 }
 
-// A layer's input's gradient becomes that of the outputs below, or the caller's. False where the call is to end.
+// The gradient of a layer's input becomes the gradient of the outputs below, or the caller's. False: the call is
+// cancelled.
 template <class Real>
 bool hand_down(const WholeCall<Real>& call, index_t index, const Team& team, Watch& watch) {
   const rng::DropoutStream& dropout = call.stack.forward.dropout;
@@ -251,7 +252,7 @@ bool hand_down(const WholeCall<Real>& call, index_t index, const Team& team, Wat
   return call.meeting.team->wait(team.size, watch);
 }
 
-// One layer; false where the call is to end.
+// Runs one layer. False: the call is cancelled.
 template <class Real>
 bool run_layer(const WholeCall<Real>& call, index_t index, const Team& team, Watch& watch) {
   const BackwardMemory<Real>& memory = call.memory;
@@ -260,7 +261,7 @@ bool run_layer(const WholeCall<Real>& call, index_t index, const Team& team, Wat
     return gradient_products(call.plan(), describe_products(call, index), team, *call.meeting.team, watch,
                              call.tasks.of_layer(index));
   };
-  if (memory.problem().batch == 0) return multiply();  // whatever the steps: the weights' gradients are sums of nothing
+  if (memory.problem().batch == 0) return multiply();  // the gradients of the weights are empty sums
   const bool recomputes = call.recomputation != nullptr;
   if (index == 0 ? memory.gathers_input() : call.plan().wants.weights || recomputes) {
     store_layer_input(memory, index, team, watch);
@@ -320,7 +321,7 @@ void stack_weight_gradients(const plan::Plan& forward, const RecordedForward<Rea
   const plan::BackwardScratch<Real> scratch(plan, needs, current_pool());
   Barrier barrier;
   const Tasks tasks(plan);
-  // It is only read.
+  // The call only reads it.
   const BackwardMemory<Real> memory(plan, recorded, scratch, const_cast<Real*>(workspace));
   for_layers_backward(plan, interruption, [&](index_t index, const Team& team, Watch& watch) {
     if (plan.problem().batch > 0) {

@@ -18,8 +18,8 @@ StateView<const Real> state_of(StateView<const Real> states, index_t state) {
   return states;
 }
 
-// Whether the calling thread could wait for the others' last steps for long: then it does so at a barrier, where it
-// keeps its watch, which it can't at the end of the region.
+// Whether the calling thread may wait long for the other threads' last steps. It then waits at a barrier, where it
+// looks at its watch; at the end of the parallel region it can't.
 bool takes_long(const Plan& plan) {
   constexpr double worth_a_barrier = 1e8;  // multiply-adds, some milliseconds
   const auto& problem = plan.problem;

@@ -16,23 +16,23 @@ template <class Real>
 struct StackForward {
   SequenceView<const Real> input;                      // feature_stride 1
   StateView<const Real> hidden_initial, cell_initial;  // unit_stride 1
-  const CellWeights<Real>* weights;                    // num_layers * num_directions of them, all packed or none
+  const CellWeights<Real>* weights;                    // of all num_layers * num_directions cells, all packed or none
   SequenceView<Real> output;                           // feature_stride 1; overwritten
   Real* hidden_final;  // (layers * directions, batch, output_size), contiguous; overwritten
   Real* cell_final;    // (layers * directions, batch, cell_size), contiguous; overwritten
-  Real* tape;          // plan::TapeLayout's elements, overwritten; null: keep nothing
+  Real* tape;          // as long as plan::TapeLayout says, overwritten; null: nothing is kept
   plan::TapeForm tape_form;
   rng::DropoutStream dropout;
-  bool backwards;  // which end of the weights to begin with: the one where the last call ended
-  int most_threads = lstm_native::most_threads;  // where the plan was made for more
+  bool backwards;                                // which end of the weights to begin with: where the last call ended
+  int most_threads = lstm_native::most_threads;  // if the plan was made for more
 };
 
-// One layer of a stack, with its parts of the scratch.
+// Describes one layer of a stack, with its parts of the scratch.
 template <class Real>
 LayerForward<Real> describe_layer(const plan::Plan& plan, const StackForward<Real>& stack,
                                   const plan::Scratch<Real>& scratch, index_t index);
 
-// What the threads of a call of this plan meet at.
+// The barriers of the threads of a call of this plan.
 class MeetingPlace {
  public:
   explicit MeetingPlace(const plan::Plan& plan);
@@ -45,14 +45,14 @@ class MeetingPlace {
   std::unique_ptr<Progress[]> layers_;
 };
 
-// Allocates nothing. `meeting` is of a MeetingPlace of the same plan. Ends early, with results that are of no use,
-// where the interruption is requested.
+// Allocates nothing. `meeting` is from a MeetingPlace of the same plan. If the interruption is requested, it ends early
+// with unfinished results.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
                    const Meeting& meeting, Interruption& interruption);
 
-// With scratch of its own. Throws std::bad_alloc before it has written anything. Writes zeros where the output is past
-// the end of a sequence, too.
+// The same with new scratch. Throws std::bad_alloc before it has written anything. Also writes zeros to the output past
+// the ends of sequences.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, Interruption& interruption);
 

@@ -1,4 +1,4 @@
-// driver: a stack that is run a few steps at a time, with its state and its working memory kept between calls.
+// driver: a stack that runs a few steps at a time. It keeps its state and its working memory between calls.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@ class Stream {
   Stream(const plan::Problem& problem, const PackedWeights& weights);
 
   // input (steps, batch, input_size) and output (steps, batch, output_size) are contiguous and do not overlap.
-  // Allocates where `steps` is neither 1 nor that of the last call with more than 1. Where the interruption is
-  // requested it ends early, and the state is what it was.
+  // Allocates memory if `steps` is neither 1 nor that of the last call with more than 1 step. If the interruption is
+  // requested, it ends early and leaves the state as it was.
   void run(index_t steps, const Real* input, Real* output, int most_threads, Interruption& interruption);
 
   // The state that the next step begins with: (layers, batch, output_size), (layers, batch, cell_size).
@@ -30,7 +30,7 @@ class Stream {
   index_t bytes() const;  // of all that it holds
 
  private:
-  // What a call of so many steps needs.
+  // What a call with that many steps needs.
   struct Runner {
     Runner(const plan::Problem& problem, int format);
     plan::Plan plan;
@@ -45,7 +45,7 @@ class Stream {
   Runner one_step_;
   std::optional<Runner> several_steps_;
   index_t hidden_elements_, cell_elements_;
-  AlignedBuffer hidden_[2];  // read, and written for the next call
+  AlignedBuffer hidden_[2];  // one is read, the other written for the next call
   AlignedBuffer cell_[2];
   int current_ = 0;
   bool backwards_ = false;

@@ -1,8 +1,9 @@
 // kernels: the arguments of the backward kernels, with their contracts. Plain data only, as kernel_table.hpp explains.
 //
-// Units come in groups of backward_group_vectors vectors. Recurrent weights are read as rows of units: W_hh (4 *
-// cell_size, output_size) or W_hr (output_size, cell_size) as it is, or packed as [group][k][unit of the group], k
-// counting its rows. Units past the last one hold zeros in a packed group; what is not packed must fill all its groups.
+// Units come in groups of backward_group_vectors vectors. The kernels read recurrent weights as rows of units: W_hh (4
+// * cell_size, output_size) or W_hr (output_size, cell_size) where it is, or packed as [group][k][unit of the group],
+// where k counts its rows. A packed group holds zeros past the last unit. A matrix that is not packed must fill its
+// groups.
 #pragma once
 
 #include "common/cell_spec.hpp"
@@ -12,14 +13,14 @@ namespace lstm_native::kernels {
 
 inline constexpr index_t backward_group_vectors = 2;
 
-// One batch row at one step. No two pointers that are written may overlap anything else, except where it is said.
+// One batch row at one step. No pointer that is written may overlap another pointer, unless a comment says so.
 template <class Real>
 struct BackwardRow {
   const Real* following = nullptr;        // (size): what the weights are multiplied with; usually the gradient of the
-                                          // pre-activations (4, units) of the row's following step
+                                          // pre-activations (4, units) of the row's next step
   const Real* output_gradient = nullptr;  // (units): of h_t, from the layer's output; null: zero
   const Real* final_gradient = nullptr;   // (units): of h_t, as a final state; null: zero
-  const Real* gates = nullptr;            // (4, units): what the cell's tape keeps of them
+  const Real* gates = nullptr;            // (4, units): as the cell's tape keeps them
   const Real* cell = nullptr;             // (units): c_t
   const Real* cell_before = nullptr;      // (units): c_(t-1)
   Real* cell_gradient = nullptr;          // (units): of c_t, overwritten with that of c_(t-1)
@@ -30,7 +31,7 @@ struct BackwardRow {
 
 // Some rows of one step, for groups of units [first_group, end_group):
 //   dh = output_gradient + final_gradient + weights^T following
-//   from dh and cell_gradient those of the pre-activations and of c_(t-1)
+//   the gradients of the pre-activations and of c_(t-1), from dh and cell_gradient
 // Each sum runs over k in order, whatever the rows and groups of a call.
 template <class Real>
 struct StepBackward {
@@ -40,15 +41,14 @@ struct StepBackward {
   index_t size = 0;   // of k
   index_t first_group = 0;
   index_t end_group = 0;
-  const Real* weights = nullptr;  // of the first group; null: the rows have no following step
+  const Real* weights = nullptr;  // of the first group; null: the rows have no next step
   index_t weight_stride = 0;      // from one k to the next
   index_t group_stride = 0;       // from one group to the next
   CellSpec cell{};
   const Real* peepholes = nullptr;  // (3, units); null: there are none
 };
 
-// Hidden states from what a tape keeps of the output gates, and cell states: to[r][u] = o * tanh(c), if the cell is the
-// standard one.
+// Hidden states from a tape's output gates and cell states. In the standard cell, to[r][u] = o * tanh(c).
 template <class Real>
 struct HiddenStates {
   const Real* output_gates = nullptr;  // rows gate_stride apart
@@ -84,7 +84,8 @@ struct SumOfProducts {
   Real* to = nullptr;  // (columns), contiguous; overlaps neither
 };
 
-// result (left_columns, right_columns) += left^T right, in the rows' order, whatever part of a matrix a call computes.
+// result (left_columns, right_columns) += left^T right, in the rows' order. The order is the same whatever part of a
+// matrix a call computes.
 template <class Real>
 struct ProductOverRows {
   index_t rows = 0;
@@ -99,8 +100,8 @@ struct ProductOverRows {
 };
 
 // result (rows, columns) = left times a matrix (size, columns) that is packed in panels, or += if accumulate. A panel
-// is a group of columns as units have them: [group][k][column of the group], with anything past the last column. Each
-// sum runs over k in order, whatever part of a product a call computes.
+// is a group of columns, as large as a group of units: [group][k][column of the group]; any values may stand past the
+// last column. Each sum runs over k in order, whatever part of a product a call computes.
 template <class Real>
 struct PanelProduct {
   index_t rows = 0;
@@ -117,7 +118,7 @@ struct PanelProduct {
 template <class Real>
 struct BackwardKernels {
   void (*step)(const StepBackward<Real>&);
-  // dh alone, into BackwardRow::hidden.
+  // Writes only dh, into BackwardRow::hidden.
   void (*state)(const StepBackward<Real>&);
   void (*hidden_states)(const HiddenStates<Real>&);
   void (*sum_of_rows)(const SumOfRows<Real>&);

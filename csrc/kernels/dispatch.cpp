@@ -84,7 +84,7 @@ const std::vector<Implementation>& built() {
   static const std::vector<Implementation> implementations = [] {
     std::vector<Implementation> found;
 #ifdef LSTM_NATIVE_X86_KERNELS
-    // These builtins ask the operating system's register support (XCR0) too.
+    // These builtins also ask whether the operating system supports the registers (XCR0).
     __builtin_cpu_init();
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 #endif

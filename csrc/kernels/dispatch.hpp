@@ -19,8 +19,8 @@ const std::vector<Implementation>& built();
 // The built and supported table of that name. std::invalid_argument names what could run instead.
 const KernelTable& find(const std::string& isa);
 
-// The table in use: the one that the environment variable LSTM_NATIVE_ISA names, else the first supported one. Decided
-// at the first call; throws as find() does.
+// The table in use: the table that the environment variable LSTM_NATIVE_ISA names, else the first supported table. The
+// first call decides it, and throws as find() does.
 const KernelTable& in_use();
 
 }  // namespace lstm_native::kernels

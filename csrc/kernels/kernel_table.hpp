@@ -1,11 +1,11 @@
-// kernels: what a driver sees of them: argument structs with their contracts, and one table of function pointers per
-// ISA. Per-ISA units include this file, so it holds plain data only: no inline function that a linker could keep in an
-// AVX-512 copy for an older CPU.
+// kernels: the interface to drivers: argument structs with their contracts, and one table of function pointers per ISA.
+// Per-ISA units include this file, so it holds plain data only. Of an inline function a linker could keep the AVX-512
+// copy, which an older CPU can't run.
 //
-// Units come in blocks of as many as a vector has lanes. A packed weight matrix is
-// [unit block][gate pair][column group][gate of the pair][lane][column of the group], the pairs being i, f and g, o: so
-// a tile of rows reads a pair's weights, or a whole block's, without a gap. Lanes past the last unit, and columns past
-// the last of a matrix, hold zeros. Pre-activations and biases are [unit block][gate][lane].
+// Units come in blocks, with a unit for each lane of a vector. A packed weight matrix is
+// [unit block][gate pair][column group][gate of the pair][lane][column of the group]; the pairs are i, f and g, o. So a
+// tile of rows reads the weights of a pair, or of a whole block, without a gap. Lanes past the last unit, and columns
+// past the last column of a matrix, hold zeros. Pre-activations and biases are [unit block][gate][lane].
 //
 // A block of weights in 8 bits ends with what its integers stand for: [gate][lane] scales, in float, and [gate][lane]
 // sums of the integers of a gate's row, in 32 bits: what each product changes by where all of a vector's integers do.
@@ -17,7 +17,7 @@
 
 namespace lstm_native::kernels {
 
-// One batch row at one step. No two pointers that are written may overlap anything else.
+// One batch row at one step. No pointer that is written may overlap another pointer.
 template <class Real>
 struct StepRow {
   const Real* input = nullptr;      // (input_size): x_t, or the output of the layer below
@@ -25,9 +25,9 @@ struct StepRow {
   const Real* hidden = nullptr;     // (hidden_size): h_(t-1)
   Real* next_hidden = nullptr;      // (units): overwritten with h_t; null in all rows: only gates_tape is written
   Real* cell = nullptr;             // (units): c_(t-1), overwritten with c_t
-  Real* gates_tape = nullptr;       // (4, units): overwritten with what the cell keeps of the gates; null: not kept
+  Real* gates_tape = nullptr;       // (4, units): overwritten with the gates, as the cell keeps them; null: not kept
   Real* cell_tape = nullptr;        // (units): overwritten with c_t; null: not kept
-  // Where only gates_tape is written, cell and cell_tape are read, and by cells with peepholes alone.
+  // If only gates_tape is written, cells with peepholes read cell and cell_tape, and other cells use neither.
 };
 
 // Some rows of one step, for unit blocks [first_block, end_block):
@@ -44,12 +44,12 @@ struct StepForward {
   index_t end_block = 0;
   index_t input_size = 0;
   index_t hidden_size = 0;
-  const void* input_weights = nullptr;   // packed; null: StepRow::pre_activations hold this product, to start from
-  const void* hidden_weights = nullptr;  // packed; null: they hold this product, too (then input_weights is null)
-  const Real* bias = nullptr;            // packed; null: they hold it, too (then input_weights is null)
-  index_t pre_block_stride = 0;          // in elements, of StepRow::pre_activations where step() reads them
+  const void* input_weights = nullptr;   // packed; null: StepRow::pre_activations already hold this product
+  const void* hidden_weights = nullptr;  // packed; null: they also hold this product (then input_weights is null)
+  const Real* bias = nullptr;            // packed; null: they also hold the bias (then input_weights is null)
+  index_t pre_block_stride = 0;          // in elements, of StepRow::pre_activations, if step() reads them
   index_t pre_gate_stride = 0;
-  bool backwards = false;  // walk through the blocks from the last: what a cache still holds is then used first
+  bool backwards = false;  // from the last block to the first: this first uses what a cache still holds
   CellSpec cell{};
   // Where the format says vector_bytes: scratch of row_count times vector_stride bytes, on cache lines. A row takes one
   // line, then input_terms vectors of its input and hidden_terms of its hidden state, each of whole lines.
@@ -58,8 +58,8 @@ struct StepForward {
   const Real* peepholes = nullptr;  // (3, units), of i, f and o; null: there are none
 };
 
-// A product with a matrix that is not packed: pre_activations = bias + W x, or += W x where bias is null, for the same
-// rows and blocks. Vector lanes run along k.
+// A product with a matrix that is not packed: pre_activations = bias + W x, or += W x if bias is null. Vector lanes run
+// along k.
 template <class Real>
 struct ProductInPlace {
   const StepRow<Real>* rows = nullptr;
@@ -67,7 +67,7 @@ struct ProductInPlace {
   index_t units = 0;
   index_t first_block = 0;
   index_t end_block = 0;
-  bool of_hidden = false;         // the vector is StepRow::hidden, else StepRow::input
+  bool of_hidden = false;         // multiplies StepRow::hidden instead of StepRow::input
   const Real* weights = nullptr;  // (4 * units, size), contiguous rows
   index_t row_stride = 0;
   index_t size = 0;
@@ -159,7 +159,7 @@ struct KernelsOf {
 
 struct KernelTable {
   const char* isa;
-  const char* base;  // the ISA that this one shares all kernels with but those of some formats; its own name otherwise
+  const char* base;  // of a variant, the ISA whose other kernels it shares; otherwise equal to isa
   int vector_bytes;
   int tile_rows;  // batch rows that the step kernels hold in registers at once
   KernelsOf<float> float32;

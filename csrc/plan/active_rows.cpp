@@ -10,7 +10,7 @@ namespace lstm_native::plan {
 ActiveRows::ActiveRows(const Problem& problem, bool steps_listed)
     : steps_(problem.seq_len),
       batch_(problem.batch),
-      total_(checked_product({steps_, batch_})),  // from here on, products of the two are safe
+      total_(checked_product({steps_, batch_})),  // so the product of the two does not overflow below
       packed_(problem.packed()) {
   if (!problem.ragged()) return;
   const auto batch = static_cast<std::size_t>(batch_);

@@ -9,17 +9,17 @@
 
 namespace lstm_native::plan {
 
-// Rows are numbered by falling length, so that the active ones are always the first. Storage of our own (between
-// layers, on the tape) holds the active rows alone, step after step.
+// Rows are numbered by falling length, so the active rows of a step come first. Our own storage (between layers, on the
+// tape) holds only active rows, step after step.
 class ActiveRows {
  public:
-  // `steps_listed`: count() and offset() can be asked, of a ragged batch from a list of all steps.
+  // steps_listed: count() and offset() may be called; a ragged batch keeps a list of all steps for them.
   explicit ActiveRows(const Problem& problem, bool steps_listed = true);
 
   // Rows [0, count(step)) are active at a step.
   index_t count(index_t step) const { return offsets_.empty() ? batch_ : offset(step + 1) - offset(step); }
 
-  // The rows of all earlier steps together: a step's first row in storage.
+  // The number of active rows in all earlier steps, which is the place of a step's first row in storage.
   index_t offset(index_t step) const {
     return offsets_.empty() ? step * batch_ : offsets_[static_cast<std::size_t>(step)];
   }
@@ -39,10 +39,10 @@ class ActiveRows {
                    : sequence.data + step * sequence.time_stride + callers_row(row) * sequence.row_stride;
   }
 
-  // Its number among the rows of storage of our own.
+  // The row's place in our own storage.
   index_t stored(index_t step, index_t row) const { return offset(step) + row; }
 
-  // The distance between consecutive active rows in a caller's sequence; 0: they are not evenly spaced.
+  // The distance between consecutive active rows of a caller's sequence. 0: the distances differ.
   template <class Real>
   index_t even_stride(const SequenceView<Real>& sequence) const {
     return even_stride(sequence.time_stride, sequence.row_stride);
@@ -59,10 +59,10 @@ class ActiveRows {
   index_t steps_;
   index_t batch_;
   index_t total_;
-  bool packed_;                   // the caller's sequence holds the active rows alone
-  std::vector<index_t> offsets_;  // steps_ + 1 of them; empty: steps are all alike, or not listed
-  std::vector<index_t> lengths_;  // per row, falling; empty: all are steps_
-  std::vector<index_t> order_;    // the caller's row of each of ours; empty: the same
+  bool packed_;                   // the caller's sequence holds only active rows
+  std::vector<index_t> offsets_;  // steps_ + 1 elements; empty: all steps are alike, or not listed
+  std::vector<index_t> lengths_;  // of each row, falling; empty: every row has steps_ steps
+  std::vector<index_t> order_;    // the caller's row of each of our rows; empty: the same row
 };
 
 }  // namespace lstm_native::plan

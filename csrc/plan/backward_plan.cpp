@@ -7,18 +7,19 @@
 namespace lstm_native::plan {
 namespace {
 
-// Fewer rows per step than this are bound by reading W_hh, which is no faster where it is packed.
+// A step of this many rows or fewer is bound by reading W_hh. Packing W_hh makes that no faster.
 constexpr index_t few_rows = 1;
 
-// Multiply-adds that are worth a thread: some 10 us of one.
+// A thread pays off from this many multiply-adds on, some 10 us of work.
 constexpr double multiply_adds_per_thread = 5e5;
 
 constexpr int most_slices = 16;
 
-// More rows reuse what a product over rows has read of its result, fewer need less memory.
+// A product over rows reads and writes its result once per block of rows. Larger blocks do so less often; smaller
+// blocks need less memory.
 constexpr index_t most_product_rows = 1024;
 
-// Packing reads and writes each operand once, which few uses don't pay for.
+// Packing reads and writes each operand once. It pays off from these sizes on.
 constexpr index_t rows_worth_packing_weights = 24;
 constexpr index_t rows_worth_packing = 128;
 constexpr index_t columns_worth_packing = 256;
@@ -50,7 +51,7 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
 index_t BackwardPlan::product_rows() const { return std::min(forward.rows.total(), most_product_rows); }
 
 index_t BackwardPlan::product_blocks() const {
-  // One that is empty still overwrites the gradients.
+  // A call without rows still overwrites the gradients, in one block.
   return std::max(index_t{1}, (forward.rows.total() + most_product_rows - 1) / most_product_rows);
 }
 
@@ -62,7 +63,8 @@ bool BackwardPlan::packs_rows(index_t columns) const {
 
 Split BackwardPlan::chosen_split(int team) const {
   LayerWork work = forward.layer(0).work;
-  // As many multiply-adds as the forward step's recurrent part, shared in groups of units; nothing is read but W_hh.
+  // A step has the multiply-adds of the forward step's recurrent part. It reads only W_hh, and is shared in groups of
+  // units.
   work.input_size = 0;
   work.fused_input = false;
   work.blocks = groups;

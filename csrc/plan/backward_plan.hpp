@@ -1,7 +1,7 @@
 // plan: what is decided about a backward call before it runs: how the threads share the steps, and how the large
 // products over all steps are cut into tasks.
 //
-// Tasks depend on the shape alone, since BLAS may round a row differently in a product of another size.
+// Only the shape decides the tasks: BLAS may round a row differently in a product of another size.
 #pragma once
 
 #include "common/aligned_buffer.hpp"
@@ -10,7 +10,7 @@
 
 namespace lstm_native::plan {
 
-// Which gradients a call computes. Those of the pre-activations are always there: computed, or given.
+// Which gradients a call computes. The gradients of the pre-activations are always computed or given.
 struct BackwardWants {
   bool input = true;    // of the first layer's input
   bool states = true;   // of the initial states
@@ -25,22 +25,22 @@ struct BackwardPlan {
   index_t group_units;       // units of a group, as kernels/backward_arguments.hpp says
   index_t groups;            // of units of the cell state, per direction
   index_t output_groups;     // of the hidden state
-  bool hidden_in_place;      // W_hh is read as it is, where its rows are contiguous
-  bool projection_in_place;  // W_hr, too
+  bool hidden_in_place;      // the steps read an unpacked W_hh, if its rows are contiguous
+  bool projection_in_place;  // the same of W_hr
   int threads;               // at most problem.threads
 
-  // The products over all steps take so many rows at a time, and as many blocks of them as it needs.
+  // The products over all steps take product_rows() rows at a time, in product_blocks() blocks.
   index_t product_rows() const;
   index_t product_blocks() const;
-  // Whether the product with a layer's W_ih, which has so many columns, packs it; and whether a sum over rows of
-  // products with vectors of so many columns packs both.
+  // Whether the product with a layer's W_ih packs W_ih, and whether a sum of products over rows packs its two factors,
+  // one of which has that many columns.
   bool packs_input_weights() const;
   bool packs_rows(index_t columns) const;
-  // From one transposed column of a block of rows to the next.
+  // The distance between two columns of a block of rows that is stored transposed.
   template <class Real>
   index_t transposed_stride() const {
     constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
-    // An odd number of cache lines: an even one would bring many columns' rows into few sets of a cache.
+    // An odd number of cache lines: with an even number, many columns would share few sets of the cache.
     return ((product_rows() + line - 1) / line | 1) * line;
   }
 
@@ -56,8 +56,8 @@ struct BackwardPlan {
   Split split_;
 };
 
-// [0, total) in so many nearly equal parts that each has at least `least`, and at most `most_slices` of them: a power
-// of two, since most machines' numbers of threads are.
+// The number of nearly equal slices of [0, total): at most most_slices, each with at least `least` elements, and a
+// power of two, as the number of threads is on most machines.
 int slices_of(index_t total, index_t least);
 
 }  // namespace lstm_native::plan

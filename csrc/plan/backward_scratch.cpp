@@ -27,7 +27,7 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
     packed_input_weights_size =
         panels(plan.gate_columns(), plan.wants.input ? widest_input : problem.layer_output_size());
   }
-  // The steps are done when W_ih is packed.
+  // The two share memory: W_ih is packed after the last step.
   packed_hidden = packed_input_weights =
       take(checked_product({directions, std::max(packed_hidden_size, packed_input_weights_size)}));
   if (needs.steps && needs.packed_projection && projects) {

@@ -1,4 +1,4 @@
-// plan: the memory that one backward call uses and throws away. One layer's at a time: layers take turns with it.
+// plan: the scratch memory of one backward call. It has room for one layer; the layers use it in turn.
 #pragma once
 
 #include <memory>
@@ -10,16 +10,16 @@
 
 namespace lstm_native::plan {
 
-// What a call needs beyond what its plan says.
+// What a call needs in addition to what its plan says.
 struct BackwardNeeds {
   bool steps = true;                   // the recurrent part is computed
-  bool gate_gradients = true;          // their memory is not given
+  bool gate_gradients = true;          // the call has no workspace for them
   bool packed_hidden = true;           // W_hh is packed for the call
-  bool packed_projection = true;       // W_hr is, where there is one
-  bool row_major_gradients = true;     // of some matrix: contiguous rows
-  bool column_major_gradients = true;  // of some matrix: contiguous columns
-  bool gathered_input = false;         // the caller's input rows are not evenly spaced
-  bool scattered_input = false;        // the rows of the input's gradient are not evenly spaced
+  bool packed_projection = true;       // W_hr is packed for the call, if there is one
+  bool row_major_gradients = true;     // some matrix has a gradient with contiguous rows
+  bool column_major_gradients = true;  // some matrix has a gradient with contiguous columns
+  bool gathered_input = false;         // the distances between the caller's input rows differ
+  bool scattered_input = false;        // the distances between the rows of the input's gradient differ
 };
 
 // Offsets in elements; each part begins on a cache line.
@@ -41,18 +41,18 @@ struct BackwardScratchLayout {
   index_t cell_outputs_size = 0;
   index_t packed_input_weights = 0;  // (directions, groups, 4 * units, group's columns)
   index_t packed_input_weights_size = 0;
-  // Both factors of the sums over rows, transposed and in panels.
+  // The two factors of the sums of products over rows: one is transposed, one is in panels.
   index_t gates_transposed = 0;  // (directions, 4 * units, transposed_stride)
   index_t gates_transposed_size = 0;
   index_t gate_panels = 0;  // (directions, groups, product_rows, group's columns)
   index_t gate_panels_size = 0;
   index_t input_transposed = 0;
   index_t input_panels = 0;
-  index_t hidden_transposed = 0;  // of each direction, as its panels
+  index_t hidden_transposed = 0;  // of each direction, as hidden_panels
   index_t hidden_transposed_size = 0;
   index_t hidden_panels = 0;
   index_t hidden_panels_size = 0;
-  // The factors of a projection's gradient, as the gates' and the hidden states'.
+  // The same for the two factors of a projection's gradient.
   index_t gradients_transposed = 0;
   index_t gradients_transposed_size = 0;
   index_t gradient_panels = 0;

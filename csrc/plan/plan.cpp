@@ -10,14 +10,15 @@
 namespace lstm_native::plan {
 namespace {
 
-// Rows of an input projection that read the weights once. More gain nothing, and their pre-activations leave the cache
-// before the steps read them.
+// The rows of an input projection that share one reading of the weights. More rows gain nothing: their pre-activations
+// leave the cache before the steps read them.
 constexpr index_t projected_rows = 128;
-// A ragged batch has fewer rows towards its end, which should not read the weights at every step.
+// A ragged batch has fewer rows towards its end. This many steps at once keep these rows from reading the weights at
+// every step.
 constexpr index_t fewest_ragged_steps = 4;
 
-// Steps by which a layer follows the one below in a wavefront: few, so that its thread begins early; enough for the
-// input projection to read its weights seldom.
+// The steps by which a layer follows the layer below in a wavefront. With few steps its thread begins early; with more
+// steps the input projection reads its weights less often.
 constexpr index_t wavefront_steps = 8;
 
 // Rows of a step from which W_ih is multiplied in each step with packed weights, beside W_hh, and not for a chunk of
@@ -45,7 +46,7 @@ int format_named(const kernels::KernelTable& table, Dtype dtype, const std::stri
 
 Span part_of(index_t total, int parts, int k) {
   const index_t size = total / parts;
-  const index_t longer = total % parts;  // so many parts are longer by one
+  const index_t longer = total % parts;  // this many parts are longer by one
   const index_t begin = k * size + std::min<index_t>(k, longer);
   return {begin, begin + size + (k < longer ? 1 : 0)};
 }
@@ -100,7 +101,7 @@ void Plan::choose_threads() {
       layers_[k].split = chosen_split(layers_[k].work, problem.threads);
       threads = std::max(threads, layers_[k].split.threads());
     }
-    // Only where each thread by itself reads packed weights: chunks of another size would change BLAS's bits.
+    // Plain weights are excluded: a wavefront has chunks of another size, which would change BLAS's bits.
     const bool possible = storage.packed_weights && problem.num_layers > 1 && problem.num_directions == 1 &&
                           !problem.reverse && problem.dropout == 0.0 && problem.recurrent_dropout == 0.0 &&
                           problem.seq_len >= 2 * wavefront_steps && problem.forced_split.threads() == 0;
@@ -128,7 +129,7 @@ void Plan::choose_paths(index_t index) {
     layer.input_path = layer.hidden_path =
         may_widen ? path_of_halves(rows.total(), problem.seq_len) : WeightPath::packed;
   } else {
-    // Outputs of a layer below are stored row after row.
+    // The outputs of a layer below are stored row after row.
     const index_t stride = rows.even_stride(storage.input_time_stride, storage.input_row_stride);
     const bool even_rows = index > 0 || blas_steps_over(stride, problem.input_size);
     const WeightUses uses{rows.total(), chunks() == 1 && problem.seq_len > 1, even_rows};
@@ -145,7 +146,7 @@ bool Plan::calls_blas() const {
 }
 
 double Plan::estimated_wavefront_seconds(int team) const {
-  // As long as the thread with the most layers, and the chunks until the last thread has begun.
+  // The time of the thread with the most layers, plus the time until the last thread begins.
   const double chunks = static_cast<double>(problem.seq_len) / static_cast<double>(wavefront_steps);
   const auto turns = static_cast<double>((problem.num_layers + team - 1) / team);
   const double longer = std::max(estimated_seconds(layer(0).work, Split{}), estimated_seconds(layer(1).work, Split{}));
@@ -167,7 +168,7 @@ Split Plan::chosen_split(const LayerWork& work, int team) const {
 
 Span Plan::batch_rows(int parts, int k) const {
   if (!problem.ragged()) return part_of(problem.batch, parts, k);
-  // The rows up to it have as nearly that part of all steps as whole rows allow.
+  // The row where the earlier parts have about their share of all steps.
   const auto boundary = [&](int part) {
     if (part == parts) return problem.batch;
     const index_t wanted = part_of(rows.total(), parts, part).begin;

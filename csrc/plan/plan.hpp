@@ -1,7 +1,8 @@
-// plan: everything about one call that is decided before it runs: the kernels, how the steps are cut, how the threads
-// share each layer.
+// plan: all decisions about one call, taken before it runs: the kernels, the chunks of steps, how the threads share
+// each layer.
 //
-// What could change a result's bits depends on the shape and the weights' layout alone, never on the number of threads.
+// Decisions that can change a result's bits depend on the shape and on whether the weights are packed, never on the
+// number of threads.
 #pragma once
 
 #include <string>
@@ -26,7 +27,7 @@ struct Span {
 // The k-th of `parts` nearly equal parts of [0, total).
 Span part_of(index_t total, int parts, int k);
 
-// The place of a format among those that the kernels list; std::invalid_argument where none has the name.
+// The place of a format in kernels::KernelsOf::formats; std::invalid_argument if no format has the name.
 int format_named(const kernels::KernelTable& table, Dtype dtype, const std::string& name);
 
 // How a call's arrays are stored.
@@ -38,19 +39,19 @@ struct Storage {
   index_t input_row_stride = 0;
 };
 
-// What is decided about one layer. All layers but the first are alike.
+// The decisions about one layer. All layers from the second on have the same plan.
 struct LayerPlan {
   LayerWork work;
   WeightPath input_path;       // of W_ih
   WeightPath hidden_path;      // of W_hh
-  WeightPath projection_path;  // of W_hr, where there is one
+  WeightPath projection_path;  // of W_hr, if there is a projection
   bool fuses_input;            // the input projection is part of each step
   Split split;                 // of the plan's threads
 };
 
 struct Plan {
-  // Throws as check() does. `to_run`: with all that the call needs beside what is decided, which may take memory in
-  // proportion to its steps.
+  // Throws as check() does. to_run: the plan is for running the call, not only for describing it. Its list of steps
+  // then takes memory in proportion to their number.
   Plan(Problem unchecked_problem, const Storage& arrays, bool to_run = true);
 
   Problem problem;
@@ -59,14 +60,14 @@ struct Plan {
   Storage storage;
   index_t lanes;          // units per block
   index_t blocks;         // of units, per direction
-  index_t output_blocks;  // of a projection's rows, 4 * lanes of them each, per direction; 0: there is none
-  index_t chunk_steps;    // the input is projected for that many steps at a time
-  bool wavefront;         // a thread per layer, each a chunk of steps behind the one below
-  int threads;            // that the layers can use, at most problem.threads
+  index_t output_blocks;  // of 4 * lanes rows of W_hr, per direction; 0: there is no projection
+  index_t chunk_steps;    // the steps whose input is projected at once
+  bool wavefront;         // each layer has a thread, a chunk of steps behind the layer below
+  int threads;            // at most problem.threads
 
   const LayerPlan& layer(index_t index) const { return layers_[index == 0 ? 0 : 1]; }
   index_t different_layers() const { return problem.num_layers == 1 ? 1 : 2; }
-  // A layer's split where the team is smaller than planned, as it may be.
+  // A layer's split for a team, which may be smaller than planned.
   Split split(index_t index, int team) const {
     return team == threads ? layer(index).split : chosen_split(layer(index).work, team);
   }
@@ -78,13 +79,13 @@ struct Plan {
   index_t chunk_rows() const { return chunk_steps * problem.batch; }               // at most
   index_t chunks() const { return (problem.seq_len + chunk_steps - 1) / chunk_steps; }
   Span chunk(index_t k) const { return {k * chunk_steps, k + 1 < chunks() ? (k + 1) * chunk_steps : problem.seq_len}; }
-  // The k-th of `parts` ranges of batch rows with about the same number of steps to do.
+  // The k-th of `parts` ranges of batch rows. The ranges have about the same number of steps.
   Span batch_rows(int parts, int k) const;
 
  private:
   LayerWork work_of(index_t layer) const;
   Split chosen_split(const LayerWork& work, int team) const;
-  // Of one call: as a wavefront, and as layers one after the other.
+  // The time of one call as a wavefront, and of one whose layers run one after the other.
   double estimated_wavefront_seconds(int team) const;
   double estimated_layer_by_layer_seconds(int team) const;
   void choose_threads();
@@ -106,7 +107,7 @@ const kernels::KernelsOf<Real>& kernels_of(const Plan& plan) {
   return kernels_of<Real>(plan.kernels);
 }
 
-// Those that read the plan's weights where these are packed by the caller.
+// The kernels for the format of the plan's weights.
 template <class Real>
 const kernels::StepKernels<Real>& step_kernels_of(const Plan& plan) {
   return kernels_of<Real>(plan).formats[plan.storage.format];

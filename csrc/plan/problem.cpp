@@ -8,7 +8,7 @@
 namespace lstm_native::plan {
 namespace {
 
-constexpr index_t most_layers = 65536;  // as the Python layer has it
+constexpr index_t most_layers = 65536;  // the Python layer has the same limit
 
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
@@ -41,7 +41,7 @@ void check(const Problem& problem) {
           "the hidden state must have at least one unit, and no more than the cell state");
   require(problem.num_layers >= 1 && problem.num_layers <= most_layers, "num_layers must be from 1 to 65536");
   require(problem.num_directions == 1 || problem.num_directions == 2, "num_directions must be 1 or 2");
-  // One row of anything can be counted, in bytes, and with what fills its last vector.
+  // The bytes of one row of any array are countable, including what fills its last vector.
   constexpr index_t bytes_with_room_to_spare = 64;
   checked_product({gate_count, problem.num_directions, problem.cell_size, bytes_with_room_to_spare});
   checked_product({problem.input_size, bytes_with_room_to_spare});

@@ -10,19 +10,19 @@
 
 namespace lstm_native::plan {
 
-// The sizes that weights have.
+// The sizes that determine the shapes of the weights.
 struct StackSizes {
   index_t input_size = 0;
   index_t cell_size = 0;    // units of the cell state
-  index_t output_size = 0;  // units of the hidden state: fewer where a projection makes it
+  index_t output_size = 0;  // units of the hidden state; smaller than cell_size with a projection
   index_t num_layers = 0;
   index_t num_directions = 0;
 
-  bool projects() const { return output_size != cell_size; }  // h_t is W_hr times what the cell gives
+  bool projects() const { return output_size != cell_size; }  // h_t = W_hr times the cell's output
 };
 
-// The steps of a call, and which rows take part in them. At most one of the two lists is not empty; without them every
-// row takes part in every step.
+// The steps of a call, and the rows that take part in each. At most one of the two lists has elements. Without a list
+// every row takes part in every step.
 struct Extent {
   index_t seq_len = 0;
   index_t batch = 0;
@@ -38,14 +38,14 @@ struct Problem {
   index_t output_size = 0;
   index_t num_layers = 0;
   index_t num_directions = 0;
-  bool reverse = false;  // the one direction begins with the end of a sequence
+  bool reverse = false;  // the only direction runs from the end of a sequence to its beginning
   std::vector<index_t> batch_sizes;
   std::vector<index_t> lengths;
   std::array<CellSpec, 2> cells{};  // of each direction
   double dropout = 0.0;             // between layers
   double recurrent_dropout = 0.0;   // of h_(t-1), by one mask for all steps and gates
   int threads = 1;
-  Split forced_split{0, 0, 0};  // instead of the one that plan/split.hpp would choose, for benchmarks; zeros: none
+  Split forced_split{0, 0, 0};  // replaces the split that plan/split.hpp chooses, for benchmarks; zeros: none
 
   bool projects() const { return output_size != cell_size; }
   bool packed() const { return !batch_sizes.empty(); }
@@ -57,10 +57,10 @@ struct Problem {
   bool has_peepholes() const { return cells[0].peepholes; }  // in both directions, or in none
 };
 
-// The only builder of problems. They are to be checked.
+// The only function that makes problems. It does not check them.
 Problem problem_of(const StackSizes& sizes, Extent extent, double dropout, int threads);
 
-// std::invalid_argument where a driver could not trust the problem's numbers, Uncountable where they are too large.
+// Throws std::invalid_argument for numbers that a driver can't trust, and Uncountable for numbers that are too large.
 void check(const Problem& problem);
 
 }  // namespace lstm_native::plan

@@ -8,9 +8,8 @@
 namespace lstm_native::plan {
 namespace {
 
-// Whether W_ih is packed a unit block at a time, each right before the rows that need it: where all rows are projected
-// at once, and the threads share the blocks among them. The block then stays in the L2 cache, and no fresh memory is
-// touched.
+// Whether each unit block of W_ih is packed right before the rows need it. That is possible if all rows are projected
+// at once and the threads share the blocks. The packed block stays in the L2 cache, and no fresh memory is touched.
 bool packs_input_block_by_block(const Plan& plan) {
   if (plan.storage.packed_weights || plan.problem.seq_len == 1 || plan.chunks() > 1 || plan.threads > plan.blocks)
     return false;
@@ -80,7 +79,7 @@ ScratchLayout<Real>::ScratchLayout(const Plan& plan, const ScratchNeeds& needs) 
     projected = take(checked_product({at_once, projected_size}));
   }
   if (needs.pre_activations) {
-    // BLAS writes rows of 4 * cell_size; the last vector of the last one is read as a whole.
+    // BLAS writes rows of 4 * cell_size elements. The kernels read the last vector of the last row as a whole.
     pre_activations_size = checked_sum({checked_product({plan.chunk_rows(), width}), plan.lanes});
     pre_activations = take(checked_product({at_once, pre_activations_size}));
   }

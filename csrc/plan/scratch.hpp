@@ -1,4 +1,4 @@
-// plan: scratch: the memory that one call uses and throws away.
+// plan: scratch, the memory that one call needs while it runs.
 #pragma once
 
 #include <cstddef>
@@ -10,14 +10,15 @@
 
 namespace lstm_native::plan {
 
-// What a call's weights and input projection need. Calls of the same plan can share scratch, one after the other.
+// What a call's weights and input projection need. Calls of the same plan can use the same scratch, one after the
+// other.
 struct ScratchNeeds {
   explicit ScratchNeeds(const Plan& plan);
 
-  bool bias;                         // the biases are not packed yet
+  bool bias;                         // the call packs the biases
   bool pre_activations = false;      // the input is projected before the steps
-  index_t packed_input_columns = 0;  // of the widest input matrix that is packed for the call; 0: none
-  bool input_block_by_block;         // each thread packs one unit block of it at a time
+  index_t packed_input_columns = 0;  // of the widest W_ih that the call packs; 0: it packs none
+  bool input_block_by_block;         // each thread packs one unit block of W_ih at a time
   bool packed_hidden = false;
   bool projection;  // of the hidden states
   bool packed_projection = false;
@@ -49,19 +50,19 @@ struct ScratchLayout {
   index_t masked_hidden_size = 0;    // of one of the two
   index_t layer_outputs = 0;         // (buffers, rows, directions * output_size): between layers
   index_t layer_output_size = 0;
-  index_t layer_output_buffers = 0;  // two that take turns, or in a wavefront one after each layer but the last
+  index_t layer_output_buffers = 0;  // two, used in turn; in a wavefront one behind each layer but the last
   index_t step_rows = 0;             // (threads, step_row_count) of kernels::StepRow
   index_t step_row_count = 0;
-  index_t vectors = 0;  // (threads, step_row_count, vector_stride): of kernels::StepForward; where a format rounds
+  index_t vectors = 0;        // (threads, step_row_count, vector_stride), if the format rounds vectors
   index_t vector_stride = 0;  // in bytes
   index_t elements = 0;
 };
 
-// What the kernels of one thread need beside what they read and write.
+// The scratch of one thread's kernel calls.
 template <class Real>
 struct ThreadScratch {
   kernels::StepRow<Real>* table;  // (step_row_count)
-  std::byte* vectors;             // null: the format rounds none
+  std::byte* vectors;             // null: the format rounds no vectors
   index_t vector_stride;
 };
 
@@ -79,7 +80,7 @@ class Scratch {
   Real* pre_activations(const Plan& plan, index_t layer, index_t direction) const {
     return at(layout_.pre_activations + (plan.wavefront ? layer : direction) * layout_.pre_activations_size);
   }
-  // Absent where nothing is projected.
+  // Absent if no input is projected before the steps.
   StoredRows<Real> cell_outputs(const Plan& plan, index_t layer, index_t direction) const {
     if (layout_.cell_outputs_size == 0) return {};
     const index_t place = plan.wavefront ? layer : direction;

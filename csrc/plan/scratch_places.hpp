@@ -13,7 +13,7 @@ inline index_t whole_lines(index_t count) {
   return checked_sum({count, line - 1}) / line * line;
 }
 
-// The offset of a place for `count` elements behind those that are taken, of which there are `taken`.
+// Reserves `count` elements, whole cache lines; returns their offset.
 template <class Real>
 inline index_t take_place(index_t& taken, index_t count) {
   const index_t offset = taken;

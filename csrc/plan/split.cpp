@@ -11,15 +11,15 @@ namespace {
 // Two cores of an AMD EPYC (Zen 3), AVX2: multiply-adds and bytes by `make limits`, the others fitted by
 // hand to `make splits`. Other machines differ by factors that seldom change which split is the fastest.
 constexpr double vector_multiply_add = 0.16e-9;  // of seconds, 32 bytes of lanes
-constexpr double one_row_excess = 1.15;          // a row alone loads every weight for a single multiply-add
+constexpr double one_row_excess = 1.15;          // a single row loads every weight for one multiply-add
 constexpr double l2_byte = 1.0 / 90e9;
 constexpr double l3_byte = 1.0 / 72e9;
 constexpr double memory_byte = 1.0 / 22e9;
 constexpr double vector_of_gates = 25e-9;
 constexpr double row_of_step = 4e-9;
 constexpr double barrier = 250e-9;
-constexpr double lateness = 1.04;       // of a step with a barrier, which waits for whoever is late
-constexpr double not_overlapped = 0.5;  // of the shorter of multiply-adds and reading
+constexpr double lateness = 1.04;       // of a step with a barrier: it waits for the last thread
+constexpr double not_overlapped = 0.5;  // the part of the shorter one of multiply-adds and reading
 constexpr double thread_gain = 0.97;    // a split must gain 3 % to be worth its threads
 
 double cache_bytes(int name, double otherwise) {

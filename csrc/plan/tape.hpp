@@ -20,8 +20,8 @@
 
 namespace lstm_native::plan {
 
-// What stands for each layer and direction: gates and cell states; hidden and cell states; or what LSTMGrad's first
-// half makes of the former for the second: the gradients of the gates, and the hidden states before each step.
+// What a tape holds for each layer and direction: gates and cell states; hidden and cell states; or the workspace that
+// LSTMGrad.data() hands to LSTMGrad.weights(): the gradients of the gates, and the hidden states before each step.
 enum class TapeForm : std::uint32_t { gates = 0, hidden = 1, gradients = 2 };
 
 struct TapeHeader {
@@ -33,9 +33,9 @@ struct TapeHeader {
   std::uint64_t dropout_key, dropout_counter;
   std::int64_t elements;  // of the whole tape, this header included
   TapeForm form;
-  std::uint32_t cell;  // what tells cells and their direction apart; 0: the standard one, not reversed
+  std::uint32_t cell;  // a hash of the cells and their direction; 0: the standard cell, not reversed
 };
-// The same number of elements for both types, so that the tape's length does not depend on the type.
+// Both types have the same number of elements, so the tape's length does not depend on the type.
 inline constexpr index_t tape_header_elements = 32;
 static_assert(sizeof(TapeHeader) <= tape_header_elements * sizeof(float));
 
@@ -44,13 +44,13 @@ class TapeLayout {
   TapeLayout(const Problem& problem, index_t rows, TapeForm form = TapeForm::gates);
 
   index_t elements() const { return elements_; }
-  // A tape of gates has hidden states of a projection only.
+  // A tape of gates has hidden states only with a projection.
   index_t gates(index_t layer, index_t direction) const { return first(layer, direction); }
   index_t hidden(index_t layer, index_t direction) const {
     return projected_elements_ > 0 ? cells(layer, direction) + cells_elements_ : first(layer, direction);
   }
   index_t cells(index_t layer, index_t direction) const { return first(layer, direction) + first_elements_; }
-  // Of a cell with peepholes.
+  // Only of a cell with peepholes.
   index_t initial_cells(index_t layer, index_t direction) const {
     return elements_ - initial_elements_ * (states_ - (layer * directions_ + direction));
   }
@@ -70,7 +70,7 @@ class TapeLayout {
   index_t elements_;
 };
 
-// What a header says of a problem's cells.
+// The header's hash of a problem's cells.
 std::uint32_t cell_fingerprint(const Problem& problem);
 
 TapeHeader header_of(const Problem& problem, Dtype dtype, index_t rows, TapeForm form, std::uint64_t dropout_key,

@@ -5,16 +5,16 @@
 namespace lstm_native::plan {
 namespace {
 
-// Packing reads and writes each weight once, out of order, and products with packed weights gain some 20 %. `python -m
-// bench` times plain weights beside packed ones; a call with fewer uses of each weight than this is over before packing
-// has paid for itself.
+// Packing reads and writes each weight once, out of order. Products with packed weights are some 20 % faster. `python
+// -m bench` times plain weights beside packed ones: with fewer uses of each weight than this, packing costs more than
+// it gains.
 constexpr index_t uses_worth_packing = 24;
 
-// BLAS packs for itself, and needs as many rows as make that worthwhile.
+// BLAS packs the weights itself, which pays off from this many rows on.
 constexpr index_t rows_worth_blas = 24;
-// A smaller matrix is packed, and multiplied by our kernels, in less time than BLAS takes (`python -m bench`, plain
-// weights: 1.1 against 1.5 times the time of packed ones at 64 rows of 1024 units, two cores of an AMD EPYC Zen 5). The
-// copy of a larger one costs more than it gains.
+// Our kernels pack and multiply a smaller matrix in less time than BLAS takes (`python -m bench`, plain weights: 1.1
+// against 1.5 times the time of packed ones at 64 rows of 1024 units, two cores of an AMD EPYC Zen 5). Copying a larger
+// matrix costs more than it gains.
 constexpr index_t weights_worth_blas = index_t{1} << 23;
 
 bool is_for_blas(index_t units, index_t columns) {
@@ -35,9 +35,9 @@ WeightPath path_of_halves(index_t rows, index_t steps) {
 }
 
 WeightPath plain_input_path(const WeightUses& uses, index_t units, index_t columns) {
-  // The rows of one chunk are projected at once. They are too few to pay for a copy that BLAS makes, and need none that
-  // leaves the L2 cache, see packs_input_block_by_block() (`python -m bench`, plain weights, 50 steps of one row of
-  // 1536 units, one core of an AMD EPYC Zen 5: 1.20 instead of 1.29 times the time of packed ones).
+  // The rows of a single chunk are projected at once. They are too few for BLAS's own copy of the weights to pay off.
+  // Our copy stays in the L2 cache, see packs_input_block_by_block() (`python -m bench`, plain weights, 50 steps of one
+  // row of 1536 units, one core of an AMD EPYC Zen 5: 1.20 instead of 1.29 times the time of packed ones).
   if (uses.even_rows && !uses.in_one_chunk && uses.rows >= rows_worth_blas && is_for_blas(units, columns)) {
     return WeightPath::blas;
   }
@@ -49,7 +49,7 @@ WeightPath plain_hidden_path(const WeightUses& uses) {
 }
 
 WeightPath plain_projection_path(const WeightUses& uses, index_t outputs) {
-  // The kernel that reads weights in place takes four rows of them at a time.
+  // The kernel for weights in place takes four rows of the matrix at a time.
   return outputs % gate_count == 0 ? plain_hidden_path(uses) : WeightPath::packed_per_call;
 }
 

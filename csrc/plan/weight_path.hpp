@@ -1,6 +1,7 @@
 // plan: how each weight matrix of a call reaches the multiply-add units.
 //
-// The bits of a result depend on the path. So the shape decides, never the matrices' layout or the number of threads.
+// The bits of a result depend on the path. So the shape decides it, never the matrices' strides or the number of
+// threads.
 #pragma once
 
 #include "common/types.hpp"
@@ -20,11 +21,11 @@ inline bool copies_panels(WeightPath path) {
 }
 inline bool reads_panels(WeightPath path) { return path == WeightPath::packed || copies_panels(path); }
 
-// What the rules for plain weights ask.
+// What the rules for plain weights depend on.
 struct WeightUses {
-  index_t rows;       // that a matrix is multiplied with, in all steps
+  index_t rows;       // that a matrix is multiplied with, over all steps
   bool in_one_chunk;  // the input of all steps is projected at once
-  bool even_rows;     // the layer's input rows are at even distances, which BLAS can count
+  bool even_rows;     // the layer's input rows have one distance, which BLAS can express
 };
 
 // Of packed weights in 16 bits. steps: of the call.

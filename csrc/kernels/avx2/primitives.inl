@@ -6,7 +6,7 @@ inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float
 inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
   return _mm256_fmadd_pd(a, b, c);
 }
-// min and max give their second operand where one is NaN.
+// min and max give their second operand if one operand is NaN.
 inline Vector<float> at_least(Vector<float> limit, Vector<float> x) { return _mm256_max_ps(limit, x); }
 inline Vector<double> at_least(Vector<double> limit, Vector<double> x) { return _mm256_max_pd(limit, x); }
 inline Vector<float> at_most(Vector<float> limit, Vector<float> x) { return _mm256_min_ps(limit, x); }

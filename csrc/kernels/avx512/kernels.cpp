@@ -14,7 +14,7 @@ namespace lstm_native::kernels::avx512 {
 
 constexpr const char* isa_name = "avx512";
 constexpr index_t vector_bytes = 64;
-constexpr int tile_rows = 6;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
+constexpr int tile_rows = 6;  // the sums of rows * 4 gates and a turn's operands fill the registers
 constexpr const char* multiply_add_name = "fused multiply-add";
 constexpr const char* multiply_pairs_name = "vpmaddwd";
 constexpr const char* multiply_bytes_name = "vpdpbusd";

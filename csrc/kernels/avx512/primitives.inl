@@ -6,8 +6,8 @@ inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float
 inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
   return _mm512_fmadd_pd(a, b, c);
 }
-// With a full mask, since GCC 12 warns of the plain intrinsics' undefined operand. min and max give their second
-// operand where one is NaN.
+// With a full mask: GCC 12 warns of the plain intrinsics' undefined operand. min and max give their second operand if
+// one operand is NaN.
 inline Vector<float> at_least(Vector<float> limit, Vector<float> x) { return _mm512_maskz_max_ps(0xffff, limit, x); }
 inline Vector<double> at_least(Vector<double> limit, Vector<double> x) { return _mm512_maskz_max_pd(0xff, limit, x); }
 inline Vector<float> at_most(Vector<float> limit, Vector<float> x) { return _mm512_maskz_min_ps(0xffff, limit, x); }
@@ -19,7 +19,7 @@ inline Bits<float> multiply_pairs(Bits<float> a, Bits<float> b) {
   return reinterpret_cast<Bits<float>>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 }
 
-// The variants'. Their units are compiled with these flags.
+// Only units of the variants are compiled with these flags.
 #ifdef __AVX512VNNI__
 #define LSTM_NATIVE_INTEGER_DOT
 // In each lane, four products of an unsigned and a signed byte.

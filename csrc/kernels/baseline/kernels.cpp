@@ -14,7 +14,7 @@ namespace lstm_native::kernels::baseline {
 
 constexpr const char* isa_name = "baseline";
 constexpr index_t vector_bytes = 16;
-constexpr int tile_rows = 3;  // rows * 4 gates of sums, and what a turn of the loop needs, fill the registers
+constexpr int tile_rows = 3;  // the sums of rows * 4 gates and a turn's operands fill the registers
 constexpr const char* multiply_add_name = "multiplication, addition";
 #ifdef __SSE2__
 constexpr const char* multiply_pairs_name = "pmaddwd";

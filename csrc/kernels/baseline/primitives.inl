@@ -1,10 +1,10 @@
-// kernels/baseline: no fused multiply-add, which the oldest x86-64 does not have.
+// kernels/baseline: no fused multiply-add: the oldest x86-64 CPUs lack it.
 
 template <class AnyVector>
 inline AnyVector multiply_add(AnyVector a, AnyVector b, AnyVector c) {
   return a * b + c;
 }
-// Comparisons are false where x is NaN, which stays.
+// Comparisons with NaN are false, so a NaN stays.
 template <class AnyVector>
 inline AnyVector at_least(AnyVector limit, AnyVector x) {
   return x < limit ? limit : x;

@@ -1,4 +1,4 @@
-// kernels/generic: how a vector at the end of a row is read and written: `count` lanes, or all of them.
+// kernels/generic: reads and writes a whole vector, or the first `count` lanes at the end of a row.
 
 template <class Real>
 struct WholeVector {
@@ -30,7 +30,7 @@ template <class Real, class Access>
   access.write(to + output_gate * units + unit, gates.of[output_gate]);
 }
 
-// The same of (3, units); zeros where there are none.
+// The peepholes, in a row of (3, units); zeros if there are none.
 template <class Real, class Access>
 [[gnu::always_inline]] inline Vectors<Real, peephole_count> read_peepholes(const Real* from, index_t units,
                                                                            index_t unit, Access access) {

@@ -1,7 +1,7 @@
-// kernels/generic: sigmoid and tanh on vectors. Within 4 ulp of the correctly rounded value, results below the smallest
-// normal number included (tests try every float32, and samples of float64); NaN gives NaN. Included inside an ISA's
-// namespace, which supplies multiply_add(a, b, c) = a * b + c, and at_least() and at_most(), which give their second
-// argument where it is NaN.
+// kernels/generic: sigmoid and tanh on vectors. Errors are within 4 ulp of the correctly rounded value, also for
+// subnormal results (tests try every float32, and samples of float64). NaN gives NaN. This file is included inside an
+// ISA's namespace, which supplies multiply_add(a, b, c) = a * b + c, and at_least() and at_most(), which give their
+// second argument if it is NaN.
 
 // The coefficients come from tools/fit_activation_polynomials.py.
 template <class Real>
@@ -13,7 +13,7 @@ struct ActivationConstants<float> {
   static constexpr float sigmoid_one_above = 20.0F;     // exp(-20) is below half of the last place of 1
   static constexpr float tanh_one_above = 20.0F;
   static constexpr float tanh_near_zero_below = 0.5625F;
-  // 1.5 * 2^23 rounds what is added to an integer in the low bits; with the exponent's bias on top, these bits are the
+  // Adding 1.5 * 2^23 rounds a number to an integer in the low bits. With the exponent's bias added, these bits are the
   // exponent field of 2^integer.
   static constexpr float round_magic = 12582912.0F + 127.0F;
   static constexpr float ln2_high = 0.693359375F;  // 10 bits, so that its product with n <= 151 is exact
@@ -48,15 +48,15 @@ struct ActivationConstants<double> {
                                               0.5};
 };
 
-// Several vectors that go through the same operations side by side: each operation depends on the one before it, so one
-// vector by itself would mostly wait.
+// Several vectors that go through the same operations side by side. Each operation depends on the operation before it,
+// so a single vector would mostly wait.
 template <class Real, int count>
 struct Vectors {
   Vector<Real> of[count];
 };
 
-// exp(-y) = scale + scale * series, times 2^-64 for a sigmoid: so 2^n stays among the normal numbers where the result,
-// a quotient of two such values, is subnormal.
+// exp(-y) = scale + scale * series; for a sigmoid, times 2^-64. So 2^n is a normal number even if the result, a
+// quotient of two such values, is subnormal.
 template <class Real, int count>
 struct Exponentials {
   Vectors<Real, count> scale, series;
@@ -74,7 +74,7 @@ template <class Real>
   return reinterpret_cast<Vector<Real>>(reinterpret_cast<Bits<Real>>(x) & ~sign_bit);
 }
 
-// The y of an activation's exp(-y), held where its result changes with it: x, or 2 |x|. NaN stays.
+// The y of an activation's exp(-y): x or 2 |x|, bounded to the range where the result changes with it. NaN stays.
 template <class Real, Activation kind>
 [[gnu::always_inline]] inline Vector<Real> exponent_of(Vector<Real> x) {
   using Constants = ActivationConstants<Real>;
@@ -122,9 +122,8 @@ template <class Real>
   return one / (one + multiply_add(series, scale, scale));
 }
 
-// With e = exp(-2 |x|), |tanh(x)| is (1 - e) / (1 + e), whose numerator is (1 - scale) - scale * series: near 0, where
-// scale is 1, it cancels nothing. Farther out it is 1 - 2 e / (1 + e): there the fraction's rounding errors are scaled
-// down.
+// With e = exp(-2 |x|), |tanh(x)| = (1 - e) / (1 + e). Near 0 the numerator is (1 - scale) - scale * series: scale is 1
+// there, so nothing cancels. Farther out it is 1 - 2 e / (1 + e), which scales the fraction's rounding errors down.
 template <class Real>
 [[gnu::always_inline]] inline Vector<Real> tanh_from(Vector<Real> x, Vector<Real> scale, Vector<Real> series) {
   const Vector<Real> a = magnitude<Real>(x);

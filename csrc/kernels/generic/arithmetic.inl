@@ -1,4 +1,4 @@
-// kernels/generic: what the cells' formulas compute with on a CPU: vectors of units.
+// kernels/generic: the arithmetic of the cells' formulas on a CPU, on vectors of units.
 
 template <class Real>
 struct VectorArithmetic {
@@ -43,8 +43,8 @@ template <class Real, int count>
   return result;
 }
 
-// Of -x, x being not positive; beyond it the result is the limit's to the last place, or as small as a normal number
-// is.
+// The largest -x that changes the result; x is not positive. Beyond it the result equals its limit to the last place,
+// or is as small as the smallest normal number.
 template <class Real>
 [[gnu::always_inline]] inline Exponentials<Real, 1> exponential_of_negative(Vector<Real> x) {
   constexpr Real normal_until = sizeof(Real) == 4 ? Real{87} : Real{708};
@@ -52,7 +52,7 @@ template <class Real>
                       Vectors<Real, 1>{{broadcast(magic_of<Real, Activation::tanh>)}});
 }
 
-// exp(x) - 1 of an x that is not positive.
+// exp(x) - 1; x is not positive.
 inline Vector<float> exp_minus_one(Vector<float> x) {
   const Exponentials<float, 1> e = exponential_of_negative<float>(x);
   return multiply_add(e.series.of[0], e.scale.of[0], e.scale.of[0] - 1);
@@ -62,8 +62,8 @@ inline Vector<double> exp_minus_one(Vector<double> x) {
   return multiply_add(e.series.of[0], e.scale.of[0], e.scale.of[0] - 1);
 }
 
-// log(1 + exp(x)) of an x that is not positive: with u = exp(x) and s = u / (2 + u), it is 2 atanh(s), whose series
-// ends where s^2, 1/9 at most, has left nothing of the last place.
+// log(1 + exp(x)); x is not positive. With u = exp(x) and s = u / (2 + u), it is 2 atanh(s). Its series in s^2, which
+// is 1/9 at most, ends where a term no longer changes the last place.
 template <class Real>
 [[gnu::always_inline]] inline Vector<Real> log_one_plus_exp_of(Vector<Real> x) {
   constexpr int terms = sizeof(Real) == 4 ? 8 : 17;

@@ -1,8 +1,8 @@
-// kernels/generic: what follows the products of a tile: gates, cell states, hidden states.
+// kernels/generic: gates, cell states and hidden states of a tile, from its products.
 
-// `Cell`: one of cells/, over vectors.
+// `Cell`: a cell of cells/, over vectors.
 
-// Of one vector of units, whose pre-activations are stored gate by gate.
+// The pre-activations of one vector of units, which are stored gate by gate.
 template <class Cell, class Real>
 [[gnu::always_inline]] inline Vectors<Real, gate_count> gates_of(const Real* pre_activations) {
   return Cell::activate(
@@ -10,8 +10,8 @@ template <class Cell, class Real>
         load(pre_activations + cell_candidate * lanes<Real>), load(pre_activations + output_gate * lanes<Real>)}});
 }
 
-// The gates and the cell state of one vector of units. Leaves the cell state where the input gate's pre-activations
-// were, the output gate where its own were.
+// The gates and the cell state of one vector of units. Overwrites the input gate's pre-activations with the cell state,
+// and the output gate's with the output gate.
 template <class Cell, class Real, class Access>
 [[gnu::always_inline]] inline void update_cell(const StepRow<Real>& row, index_t units, index_t unit,
                                                Real* pre_activations, Access access) {
@@ -24,8 +24,8 @@ template <class Cell, class Real, class Access>
   if (row.cell_tape != nullptr) access.write(row.cell_tape + unit, c);
 }
 
-// The hidden states of `count` vectors of a tile from `first` on (a vector is a row's block), from what update_cell()
-// left.
+// The hidden states of `count` vectors of a tile from `first` on, from what update_cell() wrote. A vector is a block of
+// a row.
 template <class Cell, class Real, int count, int blocks>
 [[gnu::always_inline]] inline void write_hidden(const StepRow<Real>* row, index_t unit, index_t left, int first,
                                                 const Real* products) {
@@ -55,7 +55,7 @@ template <class Cell, class Real, int rows, int blocks>
   constexpr int vectors = rows * blocks;
   const index_t unit = block * lanes<Real>;
   const index_t left = step.units - unit;
-  // Two passes over the tile: independent operations stand side by side, so that their long chains overlap.
+  // Two passes over the tile put independent operations side by side, so that their long chains overlap.
   for (int v = 0; v < vectors; ++v) {
     const int b = v % blocks;
     Real* pre_activations = products + v * block_elements;
@@ -75,8 +75,8 @@ template <class Cell, class Real, int rows, int blocks>
   }
 }
 
-// The same of any tile and any cell, with loops instead of a copy for each height; or only what the tape keeps of the
-// gates, where all states are known.
+// The same for any tile and any cell, with loops instead of a copy for each height. If all states are known, it
+// computes only the tape's gates.
 template <class Cell, class Real>
 [[gnu::noinline]] void finish_tile(const Cell& cell, const StepForward<Real>& step, const MultipliedTile<Real>& tile) {
   for (int v = 0; v < tile.rows * tile.blocks; ++v) {

@@ -1,6 +1,6 @@
-// kernels/generic: the gradients of one vector of units, from that of its hidden state, which the sums hold.
+// kernels/generic: the gradients of one vector of units, from the gradient of its hidden state in the sums.
 
-// `Cell`: one of cells/, over vectors. activated: what its activate_cell() gives.
+// `Cell`: a cell of cells/, over vectors. activated: the result of its activate_cell().
 template <class Cell, class Real, class Access>
 [[gnu::always_inline]] inline void gradients_of_cell(const Cell& cell, const StepBackward<Real>& of,
                                                      const BackwardRow<Real>& row, index_t unit, Vector<Real> activated,

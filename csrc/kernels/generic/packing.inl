@@ -1,5 +1,4 @@
-// kernels/generic: rows of a matrix become the lanes of vectors, as packed weights have them (contract: PackRows in
-// kernel_table.hpp).
+// kernels/generic: turns rows of a matrix into the lanes of vectors (contract: PackRows in kernel_table.hpp).
 
 template <int... lane>
 struct LaneList {};
@@ -12,7 +11,7 @@ struct LanesBelow<0, lane...> {
   typedef LaneList<lane...> List;
 };
 
-// Of a's lanes followed by b's, those that are numbered.
+// The lanes with these numbers; b's lanes count on from a's.
 template <class Real, int... number>
 [[gnu::always_inline]] inline Vector<Real> lanes_of_two(Vector<Real> a, Vector<Real> b, LaneList<number...>) {
 #ifdef __clang__
@@ -22,7 +21,7 @@ template <class Real, int... number>
 #endif
 }
 
-// Exchanges, of two rows, the lanes of a whose number has the bit `distance` with those of b whose number has not.
+// Exchanges lanes of two rows: those of a whose number has the bit `distance`, with those of b whose number lacks it.
 template <class Real, int distance, int... lane>
 [[gnu::always_inline]] inline void exchange(Vector<Real>& a, Vector<Real>& b, LaneList<lane...>) {
   constexpr int count = static_cast<int>(lanes<Real>);
@@ -32,7 +31,7 @@ template <class Real, int distance, int... lane>
   a = first;
 }
 
-// Transposes a square of vectors: its off-diagonal halves change places, then quarters, and so on.
+// Transposes a square of vectors. Its off-diagonal halves change places, then quarters, and so on.
 template <class Real, int distance>
 [[gnu::always_inline]] inline void transpose(Vector<Real> (&square)[lanes<Real>]) {
   constexpr int count = static_cast<int>(lanes<Real>);

@@ -1,10 +1,10 @@
 // kernels/generic: rows times packed panels (contract: PanelProduct in backward_arguments.hpp).
 
-// So many k at a time: what they take of a panel then stays in the L2 cache for all tiles of rows.
+// The k per pass: their part of a panel stays in the L2 cache for all tiles of rows.
 constexpr index_t panel_k_block = 1024;
 
-// One tile of rows and one panel, for k in [begin, end). `ahead`: the tile's share of what comes next in the panels,
-// which the L2 cache is asked for meanwhile.
+// One tile of rows and one panel, for k in [begin, end). `ahead`: the tile's share of what it reads next in the panels,
+// which it prefetches into the L2 cache meanwhile.
 template <class Real, int height, class ForVectors>
 [[gnu::noinline]] void add_panel(const PanelProduct<Real>& product, index_t row, index_t column, index_t begin,
                                  index_t end, Ahead ahead, ForVectors) {
@@ -66,7 +66,7 @@ void panel_product(const PanelProduct<Real>& product) {
       const bool last = column + group_units<Real> >= product.columns && end == product.size;
       for_each_tile<2 * tile_rows>(product.rows, [&](auto of, index_t row) {
         constexpr int height = decltype(of)::value;
-        // Tiles of more than half of the rows would skip cache lines; they read most of a panel once anyway.
+        // A tile of more than half of the rows would skip cache lines. It reads most of a panel only once anyway.
         const bool fetches = !last && 2 * height <= product.rows;
         const Ahead ahead{next + (fetches ? (end - begin) * bytes_of_k * row / product.rows : 0),
                           fetches ? bytes_of_k * height / product.rows : 0};

@@ -1,5 +1,5 @@
 // kernels/generic: a product with weights that are not packed (contract: ProductInPlace in kernel_table.hpp). Vector
-// lanes run along k, so that rows of the matrix are read as they lie.
+// lanes run along k, as the rows of the matrix do in memory.
 
 // Sums of a unit's products, lane by lane: [row][gate][unit of the block].
 template <class Real, int rows>
@@ -7,8 +7,8 @@ struct SumsInPlace {
   Vector<Real> of[rows][gate_count][lanes<Real>];
 };
 
-// Rows of the matrix at a time, one after the other in memory: one batch row needs more of them for sums enough to hide
-// how long each takes (40 against 45 us at 256 units, one core of an AMD EPYC Zen 5).
+// The neighbouring rows of the matrix per pass. A single batch row needs more of them, so that its sums hide each
+// other's latency (40 against 45 us at 256 units, one core of an AMD EPYC Zen 5).
 template <int rows>
 constexpr int units_at_once = rows == 1 ? 8 : 4;
 

@@ -1,7 +1,7 @@
 // kernels/generic: left^T right, a sum over rows (contract: ProductOverRows in backward_arguments.hpp). Both matrices
-// are read as they lie.
+// are read where they are.
 
-// So many rows at a time: what a pair of vectors reads of `right` then stays in the L1 cache for all tiles of `left`.
+// The rows per pass: what a pair of vectors reads of `right` stays in the L1 cache for all tiles of `left`.
 constexpr index_t product_row_block = 256;
 
 // Up to two vectors of the result's columns.

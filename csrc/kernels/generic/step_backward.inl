@@ -1,13 +1,13 @@
-// kernels/generic: one step backward (contract: StepBackward in backward_arguments.hpp). The sums of products wait in
-// memory between blocks of k and for the gates: a step's sums fit the caches, its weights do not.
+// kernels/generic: one step backward (contract: StepBackward in backward_arguments.hpp). The sums of products stay
+// in memory between blocks of k and before the gates: a step's sums fit the caches, its weights do not.
 
 template <class Real>
 constexpr index_t group_units = backward_group_vectors * lanes<Real>;
 
-// So many rows of W_hh at a time: what a tile's rows read of `following` then stays in the L1 cache.
+// The rows of W_hh per pass: what a tile's rows read of `following` stays in the L1 cache.
 constexpr index_t backward_k_block = 1024;
 
-// Calls body(Access, offset) for the vectors of a group, of which `left` units remain.
+// Calls body(Access, offset) for the vectors of a group with `left` units.
 template <class Real, class Body>
 [[gnu::always_inline]] inline void for_each_vector(index_t left, const Body& body) {
   for (index_t v = 0; v < backward_group_vectors; ++v) {
@@ -20,7 +20,7 @@ template <class Real, class Body>
   }
 }
 
-// What the sums begin with.
+// The values that the sums begin with.
 template <class Real>
 void begin_sums(const StepBackward<Real>& step, index_t group) {
   const index_t unit = group * group_units<Real>;
@@ -36,8 +36,8 @@ void begin_sums(const StepBackward<Real>& step, index_t group) {
   }
 }
 
-// A tile's sums += W_hh^T following, for k in [begin, end). Few rows hold more groups, so that there are always enough
-// sums to keep the multiply-add units busy.
+// A tile's sums += W_hh^T following, for k in [begin, end). A tile with fewer rows has more groups, so that its sums
+// always keep the multiply-add units busy.
 template <class Real, int rows, int groups>
 [[gnu::noinline]] void add_following(const StepBackward<Real>& step, const BackwardRow<Real>* row, index_t group,
                                      index_t begin, index_t end) {
@@ -86,8 +86,8 @@ void add_following_to_groups(const StepBackward<Real>& step, index_t group) {
   }
 }
 
-// One row alone reads W_hh where it lies, some rows of it side by side from their first unit to the last: so memory is
-// read as it is prefetched. Each sum still runs over k in order.
+// A single batch row reads W_hh where it is, some rows of W_hh side by side from their first unit to the last. That is
+// the order in which memory is prefetched. Each sum still runs over k in order.
 template <class Real>
 void add_following_in_place(const StepBackward<Real>& step) {
   constexpr index_t together = 8;
@@ -146,7 +146,7 @@ void finish_state(const StepBackward<Real>& step, index_t group) {
   }
 }
 
-// The products of `groups` groups at a time, and finish(step, group) behind them.
+// Computes the products of `groups` groups at a time, then calls finish(step, group).
 template <class Real, int groups, class Finish>
 index_t run_groups(const StepBackward<Real>& step, index_t group, const Finish& finish) {
   for (; group + groups <= step.end_group; group += groups) {
@@ -157,8 +157,9 @@ index_t run_groups(const StepBackward<Real>& step, index_t group, const Finish& 
   return group;
 }
 
-// So few groups of one row take W_hh as several rows do, group by group, with their sums in registers: backward of
-// 100,1,128 took 442 us and takes 325, of 100,1,256 2.0 and 1.9 ms, on one core of an AMD EPYC (Zen 5)
+// Up to this many groups, a single row takes W_hh group by group, with its sums in registers, as several rows do.
+// Backward of 100,1,128 took 442 us and takes 325 us, of 100,1,256 took 2.0 ms and takes 1.9 ms, on one core of an AMD
+// EPYC (Zen 5)
 // (`make training`).
 constexpr index_t few_groups = 8;
 

@@ -33,8 +33,8 @@ struct ProjectionTile {
   }
 };
 
-// Each block's weights are read once for all rows. Two blocks at a time where one row alone would leave the
-// multiply-add units waiting for each other's results.
+// Each block's weights are read once for all rows. A single row takes two blocks at a time: with one block the
+// multiply-add units would wait for each other's results.
 template <class Real, class Tile>
 void for_each_tile_of_step(const StepForward<Real>& step) {
   for_each_block(step.first_block, step.end_block, step.row_count == 1, step.backwards,

@@ -1,8 +1,8 @@
 // kernels/generic: sums of products in registers: a few rows by some gates of one or two unit blocks.
 
-// Low tiles hold all four gates at once. Higher ones hold a pair of gates at a time: twice the rows share what is read
-// of the weights, which halves the traffic from the caches behind L1 (98 against 86 GFLOP/s at 8 rows of 512 units, one
-// core of an AMD EPYC Zen 3).
+// Low tiles hold all four gates at once. Higher tiles hold a pair of gates at a time, so that twice the rows share each
+// weight that is read. That halves the traffic from the caches behind L1 (98 against 86 GFLOP/s at 8 rows of 512 units,
+// one core of an AMD EPYC Zen 3).
 constexpr int most_tile_rows = 2 * tile_rows;
 
 template <int rows>
@@ -17,7 +17,7 @@ template <class Real, class Weight, int rows>
 [[gnu::always_inline]] inline Ahead ahead_of(const StepForward<Real>& step, index_t block, index_t first_row,
                                              index_t first_gate, const Weight* packed, index_t size) {
   const index_t next = step.backwards ? block - 1 : block + 1;
-  // A tile of more than half of the rows would skip cache lines; it reads most weights only once anyway.
+  // A tile of more than half of the rows would skip cache lines. It reads most weights only once anyway.
   if (next < step.first_block || next >= step.end_block || 2 * rows > step.row_count) {
     return {reinterpret_cast<const char*>(packed), 0};
   }
@@ -29,8 +29,8 @@ template <class Real, class Weight, int rows>
           bytes_of_k * rows / row_passes};
 }
 
-// sums += W v for column k, which is the given one of a group. weights: of the group, and of the first block's gates
-// from the tile's first on.
+// sums += W v for column k, which is `column` in its group. weights: those of the group, from the tile's first gate of
+// the first block on.
 template <index_t column, class Real, class Weight, int rows, int blocks, int gates>
 [[gnu::always_inline]] inline void add_column(Sums<Real, rows, blocks, gates>& sums, const Real* const (&vectors)[rows],
                                               index_t k, const Weight* weights, index_t pair_stride) {
@@ -85,8 +85,8 @@ template <class Real, class Weight, int rows, int blocks, int gates>
   }
 }
 
-// What a tile's sums begin with. Known when compiling, as is which products are added: then the sums never leave the
-// registers, which matters where rows are short.
+// What a tile's sums begin with. The compiler knows it, and which products are added, so that the sums never leave the
+// registers. That matters if rows are short.
 enum class Start { bias, pre_activations, both };
 
 template <class Real, Start start>
@@ -101,7 +101,7 @@ template <class Real, Start start>
   return pre() + bias();
 }
 
-// A row's input and hidden state, as they are or rounded.
+// A row's input and hidden state, unrounded or rounded.
 template <class Weight, class Real>
 inline const Real* input_of(const StepForward<Real>& step, const StepRow<Real>* row) {
   if constexpr (format_of<Weight>.vector_bytes == 0) {

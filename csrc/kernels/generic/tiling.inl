@@ -3,9 +3,9 @@
 constexpr index_t pair_gates = 2;  // gates that are side by side in packed weights
 constexpr index_t gate_pairs = gate_count / pair_gates;
 
-// What a tile prefetches into L2 while it computes: its share of the weights that are read next, which are in L3 or
-// memory where a layer is wide (at 64 rows of 1024 units 1.04 times the speed on one core, 1.12 on two, of an AMD EPYC
-// Zen 5; `python -m bench`).
+// What a tile prefetches into L2 while it computes: its share of the weights that are read next. Those of a wide layer
+// are in L3 or in memory (at 64 rows of 1024 units 1.04 times the speed on one core, 1.12 on two, of an AMD EPYC Zen 5;
+// `python -m bench`).
 struct Ahead {
   const char* from;
   index_t bytes_per_k;

@@ -111,7 +111,7 @@ constexpr WeightFormat format_of<Int8Dot<terms>> = format_of_int8_dot(terms);
 template <class Weight>
 constexpr index_t columns_of_group = format_of<Weight>.columns_of_group;
 
-// What one unit defines and others use. Exactly one unit defines the members of a class.
+// Functions that one unit defines and others call. Exactly one unit defines the members of a class.
 template <class Real, class Weight>
 struct ForwardUnit {
   static void project(const StepForward<Real>& step);
@@ -126,7 +126,7 @@ struct TileUnit {
   static void finish(const StepForward<Real>& step, const StepRow<Real>* row, index_t block, Real* products);
 };
 
-// One tile whose products are there: `products` is (row, block, gate, lane), and is overwritten.
+// One tile after its products: `products` is (row, block, gate, lane), and is overwritten.
 template <class Real>
 struct MultipliedTile {
   const StepRow<Real>* row;

@@ -1,4 +1,4 @@
-// kernels/generic: unit: what backward needs.
+// kernels/generic: unit: the kernels of backward passes.
 
 namespace {
 

@@ -1,4 +1,4 @@
-// kernels/generic: unit: what follows the products of a tile, of any cell.
+// kernels/generic: unit: finishes a tile of any cell after its products.
 
 namespace {
 

@@ -1,4 +1,4 @@
-// kernels/generic: unit: what follows the products of a tile of several rows.
+// kernels/generic: unit: finishes a tile of several rows of the standard cell after its products.
 
 namespace {
 

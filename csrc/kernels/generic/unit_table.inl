@@ -1,4 +1,4 @@
-// kernels/generic: unit: the table of an ISA's kernels, and those that no other unit defines.
+// kernels/generic: unit: the table of an ISA's kernels, and the kernels that no other unit defines.
 
 namespace {
 

@@ -1,5 +1,5 @@
-// kernels/generic: vectors of float and double in the compiler's own vector types (GCC and Clang), as wide as the ISA
-// says. Included inside an ISA's namespace, which has already declared `vector_bytes`.
+// kernels/generic: vectors of float and double in the vector types of GCC and Clang, as wide as the ISA's. This file is
+// included inside an ISA's namespace, which has declared `vector_bytes`.
 
 template <class Real>
 struct VectorTypes;
@@ -54,7 +54,7 @@ inline void store_some(Real* to, Vector<Real> values, index_t count) {
   __builtin_memcpy(to, &values, static_cast<std::size_t>(count) * sizeof(Real));
 }
 
-// Pairs of halves, so that the order of the sum does not depend on the compiler.
+// Adds pairs of halves, so that the order of the sum does not depend on the compiler.
 template <class Real>
 inline Real sum_of_lanes(Vector<Real> values) {
   Real parts[lanes<Real>];

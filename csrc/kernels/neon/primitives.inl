@@ -1,7 +1,7 @@
 // kernels/neon: fused multiply-add, minimum, maximum, conversion of 16-bit numbers.
 
-// Not by the intrinsics vfmaq_f32 and vcvt_f32_f16: GCC 12 takes them for functions that read memory, and so stores all
-// sums at each turn of a loop.
+// The intrinsics vfmaq_f32 and vcvt_f32_f16 are avoided: GCC 12 assumes that they read memory, and stores all sums at
+// each turn of a loop.
 inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
   __asm__("fmla %0.4s, %1.4s, %2.4s" : "+w"(c) : "w"(a), "w"(b));
   return c;
@@ -10,7 +10,7 @@ inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<do
   __asm__("fmla %0.2d, %1.2d, %2.2d" : "+w"(c) : "w"(a), "w"(b));
   return c;
 }
-// min and max give NaN where one operand is NaN.
+// min and max give NaN if one operand is NaN.
 inline Vector<float> at_least(Vector<float> limit, Vector<float> x) { return vmaxq_f32(limit, x); }
 inline Vector<double> at_least(Vector<double> limit, Vector<double> x) { return vmaxq_f64(limit, x); }
 inline Vector<float> at_most(Vector<float> limit, Vector<float> x) { return vminq_f32(limit, x); }

@@ -1,5 +1,4 @@
-// kernels/generic/cells: the activations that a general cell chooses among, by name when it runs, and their
-// derivatives.
+// kernels/generic/cells: the activations that a general cell chooses from when it runs, and their derivatives.
 
 // Of several values at a time.
 template <class Arithmetic, class Values>

@@ -1,5 +1,5 @@
-// kernels/generic/cells: coupled input and forget gate: f = 1 - i, all else as in the standard cell. The forget gate's
-// pre-activation has no effect, and its gradient is zero.
+// kernels/generic/cells: coupled input and forget gate, f = 1 - i. The rest is as in the standard cell. The forget
+// gate's pre-activation has no effect, and its gradient is zero.
 
 template <class Arithmetic>
 struct CoupledCell : StandardCell<Arithmetic> {

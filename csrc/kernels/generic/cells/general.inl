@@ -1,8 +1,8 @@
 // kernels/generic/cells: a cell with activations by name, bounded pre-activations, coupled gates and peepholes.
 //   i, f = gates(W x + U h + b + p c_(t-1)), g = candidate(W x + U h + b), c_t = f c_(t-1) + i g
 //   o = gates(W x + U h + b + p c_t), h_t = o output(c_t)
-// The tape keeps the pre-activations with their peepholes' terms, before they are bounded: whether one was bounded
-// can't be told from what the activation makes of it.
+// The tape keeps the pre-activations with their peepholes' terms, before they are bounded: an activation does not tell
+// whether its argument was bounded.
 
 template <class Arithmetic>
 struct GeneralCell {
@@ -26,7 +26,7 @@ struct GeneralCell {
     return x > bound ? bound : (x < -bound ? -bound : x);
   }
 
-  // A gradient, where the pre-activation was not bounded: one that only touches the bound was not.
+  // The gradient if the pre-activation was not bounded, else zero. A pre-activation equal to the bound was not.
   LSTM_NATIVE_CELL_CODE Value through_bound(Value x, Value gradient) const {
     if (spec.clip == 0.0) return gradient;
     const Value bound = Arithmetic::of(spec.clip);
@@ -47,7 +47,7 @@ struct GeneralCell {
     return spec.peepholes ? multiply_add(peepholes.of[output_peephole], cell, output) : output;
   }
 
-  // Side by side where o needs no c_t.
+  // All gates side by side, if o does not need c_t.
   LSTM_NATIVE_CELL_CODE Unit advance(const Gates& pre_activations, Value previous_cell,
                                      const Peepholes& peepholes) const {
     Unit unit;

@@ -25,10 +25,10 @@ struct StandardCell {
     return tanh(cell);
   }
 
-  // h_t. `activated` is what activate_cell() gives.
+  // h_t. activated: the result of activate_cell().
   LSTM_NATIVE_CELL_CODE static Value hidden(Value output, Value activated) { return output * activated; }
 
-  // A step of one unit: what the tape keeps of its gates, c_t and h_t.
+  // The results of a step of one unit: the gates as the tape keeps them, c_t and h_t.
   struct Unit {
     Gates kept;
     Value cell, hidden;
@@ -44,12 +44,12 @@ struct StandardCell {
     return advance_by(activate(pre_activations), previous_cell);
   }
 
-  // What the tape keeps of a step's gates, if both cell states are known.
+  // A step's gates as the tape keeps them, from both cell states.
   LSTM_NATIVE_CELL_CODE static Gates kept(const Gates& pre_activations, Value, Value, const Peepholes&) {
     return activate(pre_activations);
   }
 
-  // h_t from the tape. kept_output: what it keeps of the output gate.
+  // h_t from the tape. kept_output: the output gate as the tape keeps it.
   LSTM_NATIVE_CELL_CODE static Value recorded_hidden(Value kept_output, Value activated) {
     return hidden(kept_output, activated);
   }
@@ -59,7 +59,7 @@ struct StandardCell {
     Value previous_cell;
   };
 
-  // What a step backward reads. `hidden` and `cell` are gradients of h_t and c_t, without each other's share.
+  // What a step backward reads. hidden and cell are the gradients of h_t and of c_t, the latter without h_t's share.
   struct Step {
     Gates gates;  // as the tape keeps them
     Value activated, previous_cell;
@@ -67,7 +67,7 @@ struct StandardCell {
     Peepholes peepholes{};
   };
 
-  // Of c_t, with h_t's share.
+  // The gradient of c_t, with h_t's share.
   LSTM_NATIVE_CELL_CODE static Value cell_gradient(const Step& step, Value hidden, Value cell) {
     return multiply_add(hidden * step.gates.of[output_gate], 1 - step.activated * step.activated, cell);
   }
