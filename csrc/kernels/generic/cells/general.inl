@@ -4,7 +4,8 @@
 // The tape keeps the pre-activations with their peepholes' terms, before they are bounded: an activation does not tell
 // whether its argument was bounded.
 
-template <class Arithmetic>
+// `usual_activations`: those of the standard cell, known when compiling, so that they are computed side by side.
+template <class Arithmetic, bool usual_activations>
 struct GeneralCell {
   using Standard = StandardCell<Arithmetic>;
   using Value = typename Standard::Value;
@@ -47,28 +48,26 @@ struct GeneralCell {
     return spec.peepholes ? multiply_add(peepholes.of[output_peephole], cell, output) : output;
   }
 
-  // All gates side by side, if o does not need c_t.
+  // Activations side by side where they need nothing of each other, as o needs c_t where it has a peephole.
   LSTM_NATIVE_CELL_CODE Unit advance(const Gates& pre_activations, Value previous_cell,
                                      const Peepholes& peepholes) const {
     Unit unit;
     unit.kept = with_previous_cell(pre_activations, previous_cell, peepholes);
-    Gates gates;
-    if (spec.peepholes) {
-      const auto both = activate_as<Arithmetic>(
-          spec.gates, Values<2>{{bounded(unit.kept.of[input_gate]), bounded(unit.kept.of[forget_gate])}});
-      gates.of[input_gate] = both.of[0];
-      gates.of[forget_gate] = both.of[1];
-    } else {
-      gates = sigmoidal_gates(unit.kept);
-    }
-    gates.of[cell_candidate] = candidate(unit.kept);
+    Gates gates = spec.peepholes ? gates_without_output(unit.kept) : all_gates(unit.kept);
     if (spec.input_forget) gates.of[forget_gate] = 1 - gates.of[input_gate];
     unit.cell = Standard::next_cell(gates, previous_cell);
-    if (spec.peepholes) {
-      unit.kept.of[output_gate] = with_cell_state(unit.kept.of[output_gate], unit.cell, peepholes);
-      gates.of[output_gate] = activated_output(unit.kept.of[output_gate]);
+    if (!spec.peepholes) {
+      unit.hidden = gates.of[output_gate] * activate_cell(Values<1>{{unit.cell}}).of[0];
+      return unit;
     }
-    unit.hidden = gates.of[output_gate] * activate_cell(Values<1>{{unit.cell}}).of[0];
+    unit.kept.of[output_gate] = with_cell_state(unit.kept.of[output_gate], unit.cell, peepholes);
+    if constexpr (usual_activations) {
+      const auto both = side_by_side<Activation::sigmoid, Activation::tanh>(
+          Values<2>{{bounded(unit.kept.of[output_gate]), unit.cell}});
+      unit.hidden = both.of[0] * both.of[1];
+    } else {
+      unit.hidden = recorded_hidden(unit.kept.of[output_gate], activate_cell(Values<1>{{unit.cell}}).of[0]);
+    }
     return unit;
   }
 
@@ -81,29 +80,37 @@ struct GeneralCell {
 
   template <class AnyValues>
   LSTM_NATIVE_CELL_CODE AnyValues activate_cell(const AnyValues& cell) const {
-    return activate_as<Arithmetic>(spec.output, cell);
+    if constexpr (usual_activations) {
+      return tanh(cell);
+    } else {
+      return activate_as<Arithmetic>(spec.output, cell);
+    }
   }
 
   LSTM_NATIVE_CELL_CODE Value recorded_hidden(Value kept_output, Value activated_cell) const {
-    return activated_output(kept_output) * activated_cell;
+    const Values<1> output{{bounded(kept_output)}};
+    if constexpr (usual_activations) {
+      return sigmoid(output).of[0] * activated_cell;
+    } else {
+      return activate_as<Arithmetic>(spec.gates, output).of[0] * activated_cell;
+    }
   }
 
   LSTM_NATIVE_CELL_CODE Gradients differentiate(const Step& step, Value hidden, Value cell) const {
     const Gates& sums = step.gates;
-    Gates gates = sigmoidal_gates(sums);
-    gates.of[cell_candidate] = candidate(sums);
+    const Gates gates = all_gates(sums);
     const Value i = gates.of[input_gate];
     const Value f = spec.input_forget ? 1 - i : gates.of[forget_gate];
     const Value g = gates.of[cell_candidate];
     const Value o = gates.of[output_gate];
     const auto through = [&](Gate gate, const ActivationSpec& activation, Value gradient) {
       const Value x = sums.of[gate];
-      return through_bound(x, gradient * derivative<Arithmetic>(activation, bounded(x), gates.of[gate]));
+      return through_bound(x, gradient * slope(activation, bounded(x), gates.of[gate]));
     };
     Gradients gradients;
     Gates& of = gradients.pre_activations;
     of.of[output_gate] = through(output_gate, spec.gates, hidden * step.activated);
-    Value dc = multiply_add(hidden * o, derivative<Arithmetic>(spec.output, step.cell, step.activated), cell);
+    Value dc = multiply_add(hidden * o, slope(spec.output, step.cell, step.activated), cell);
     if (spec.peepholes) dc = multiply_add(step.peepholes.of[output_peephole], of.of[output_gate], dc);
     const Value di = dc * (spec.input_forget ? g - step.previous_cell : g);
     of.of[input_gate] = through(input_gate, spec.gates, di);
@@ -121,23 +128,41 @@ struct GeneralCell {
   }
 
  private:
-  // i, f and o, from their pre-activations with all peepholes.
-  LSTM_NATIVE_CELL_CODE Gates sigmoidal_gates(const Gates& sums) const {
-    const auto three = activate_as<Arithmetic>(
-        spec.gates,
-        Values<3>{{bounded(sums.of[input_gate]), bounded(sums.of[forget_gate]), bounded(sums.of[output_gate])}});
-    Gates gates;
-    gates.of[input_gate] = three.of[0];
-    gates.of[forget_gate] = three.of[1];
-    gates.of[output_gate] = three.of[2];
-    return gates;
+  // From their pre-activations with all peepholes.
+  LSTM_NATIVE_CELL_CODE Gates all_gates(const Gates& sums) const {
+    const Gates x{{bounded(sums.of[input_gate]), bounded(sums.of[forget_gate]), bounded(sums.of[cell_candidate]),
+                   bounded(sums.of[output_gate])}};
+    if constexpr (usual_activations) {
+      return Standard::activate(x);
+    } else {
+      const auto three =
+          activate_as<Arithmetic>(spec.gates, Values<3>{{x.of[input_gate], x.of[forget_gate], x.of[output_gate]}});
+      const auto candidate = activate_as<Arithmetic>(spec.candidate, Values<1>{{x.of[cell_candidate]}});
+      return {{three.of[0], three.of[1], candidate.of[0], three.of[2]}};
+    }
   }
 
-  LSTM_NATIVE_CELL_CODE Value candidate(const Gates& sums) const {
-    return activate_as<Arithmetic>(spec.candidate, Values<1>{{bounded(sums.of[cell_candidate])}}).of[0];
+  // The same but o, which is zero.
+  LSTM_NATIVE_CELL_CODE Gates gates_without_output(const Gates& sums) const {
+    const Value i = bounded(sums.of[input_gate]);
+    const Value f = bounded(sums.of[forget_gate]);
+    const Value g = bounded(sums.of[cell_candidate]);
+    if constexpr (usual_activations) {
+      const auto three = side_by_side<Activation::sigmoid, Activation::sigmoid, Activation::tanh>(Values<3>{{i, f, g}});
+      return {{three.of[0], three.of[1], three.of[2], Value{}}};
+    } else {
+      const auto two = activate_as<Arithmetic>(spec.gates, Values<2>{{i, f}});
+      const auto candidate = activate_as<Arithmetic>(spec.candidate, Values<1>{{g}});
+      return {{two.of[0], two.of[1], candidate.of[0], Value{}}};
+    }
   }
 
-  LSTM_NATIVE_CELL_CODE Value activated_output(Value sum) const {
-    return activate_as<Arithmetic>(spec.gates, Values<1>{{bounded(sum)}}).of[0];
+  // The derivative at x, where the activation is y.
+  LSTM_NATIVE_CELL_CODE static Value slope(const ActivationSpec& activation, Value x, Value y) {
+    if constexpr (usual_activations) {
+      return activation.kind == Activation::sigmoid ? y * (1 - y) : 1 - y * y;
+    } else {
+      return derivative<Arithmetic>(activation, x, y);
+    }
   }
 };

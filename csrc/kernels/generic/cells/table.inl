@@ -21,6 +21,10 @@ inline void with_cell(const CellSpec& spec, const Body& body) {
     case CellKind::coupled:
       return body(CoupledCell<Arithmetic>{});
     case CellKind::general:
-      return body(GeneralCell<Arithmetic>{spec});
+      if (spec.gates.kind == Activation::sigmoid && spec.candidate.kind == Activation::tanh &&
+          spec.output.kind == Activation::tanh) {
+        return body(GeneralCell<Arithmetic, true>{spec});
+      }
+      return body(GeneralCell<Arithmetic, false>{spec});
   }
 }
