@@ -254,9 +254,10 @@ def _size(value: object, name: str) -> int:
 def _rate(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {_described(value)}")
-    if not 0.0 <= value <= 1.0:  # as NaN is not, either
+    rate = float(value)
+    if not 0.0 <= rate <= 1.0:  # as NaN is not, either
         raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {value!r}")
-    return float(value)
+    return rate
 
 
 STANDARD = Cell()
