@@ -145,6 +145,7 @@ APPLICABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "capacity": SCALAR,
         "num_threads": SCALAR,
         "cell": SCALAR,
+        "direction": SCALAR,
     },
     SESSIONS_STEP: {"ids": KINDS, "x": ARRAY},
     SESSIONS_RUN: {"ids": ("value",), "x": ARRAY},
