@@ -35,7 +35,8 @@ def call(x: Floats, weights: lstm_native.Weights) -> Floats:
     lstm_native.lstm(x, (h_n, c_n), weights, num_layers=1, bidirectional=False, lengths=[3, 0, 5])
     mask = np.ones(x.shape[:2], np.bool_)
     lstm_native.lstm(x, None, weights, 1, 0.0, False, False, mask=mask, masked_output="last")
-    lstm_native.lstm(x, None, weights, 1, 0.0, False, False, mask=[[True, False], [True, True]])
+    listed = [[True, False, True]] * len(x)
+    lstm_native.lstm(x, None, weights, 1, 0.0, False, False, mask=listed)
     return output
 
 
