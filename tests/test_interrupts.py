@@ -228,7 +228,7 @@ def test_signals_whose_handlers_return_or_call_us_or_raise():
 def test_a_call_in_another_thread_goes_on():
     case = make_case(STEPS, np.float32)
     expected = call_lstm(case, num_threads=1)
-    raised = threading.Event()
+    awaited, raised = threading.Event(), threading.Event()
 
     def send_one(*_):
         if not raised.is_set():
@@ -236,8 +236,13 @@ def test_a_call_in_another_thread_goes_on():
             raised.wait()
 
     def call():
+        awaited.wait()
         with hook(send_one):
             return call_lstm(case, num_threads=2)
+
+    def await_result(job):
+        awaited.set()  # not before: the signal would end what starts the thread
+        job.result()
 
     def stop(*_):
         raise CancelledError
@@ -248,8 +253,9 @@ def test_a_call_in_another_thread_goes_on():
             job = pool.submit(call)
             try:
                 with pytest.raises(CancelledError):
-                    job.result()
+                    await_result(job)
             finally:
+                awaited.set()
                 raised.set()
             assert_same_bits(job.result(), expected)
     finally:
