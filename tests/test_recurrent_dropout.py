@@ -226,7 +226,7 @@ def test_streams_drop_nothing():
 
 
 def test_a_rate_of_1_and_what_is_not_finite():
-    """A dropped value has no effect, whatever it is."""
+    """A dropped value has no effect, even if it is NaN."""
     case = make_case(STACK, np.float32)
     blank = replace(case, h0=np.full_like(case.h0, np.nan))
     cell = Cell(recurrent_dropout=1.0)

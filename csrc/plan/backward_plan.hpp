@@ -32,8 +32,8 @@ struct BackwardPlan {
   // The products over all steps take product_rows() rows at a time, in product_blocks() blocks.
   index_t product_rows() const;
   index_t product_blocks() const;
-  // Whether the product with a layer's W_ih packs W_ih, and whether a sum of products over rows packs its two factors,
-  // one of which has that many columns.
+  // Whether the product with a layer's W_ih packs W_ih. packs_rows: whether a sum of products over rows packs its two
+  // factors, if one of them has `columns` columns.
   bool packs_input_weights() const;
   bool packs_rows(index_t columns) const;
   // The distance between two columns of a block of rows that is stored transposed.

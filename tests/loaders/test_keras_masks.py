@@ -46,7 +46,7 @@ def drawn(seed, *shape):
 
 
 def stack(count, bidirectional, sequences, **options):
-    """LSTM layers, of which the last one returns sequences or not."""
+    """LSTM layers; sequences: whether the last one returns sequences."""
     returned = [True] * (count - 1) + [sequences]
     lstms = [layers.LSTM(H, return_sequences=all_steps, **options) for all_steps in returned]
     return [layers.Bidirectional(lstm) for lstm in lstms] if bidirectional else lstms

@@ -1,4 +1,4 @@
-"""examples/serve.py: what clients get, whatever they send, and whoever else is there."""
+"""examples/serve.py: what clients get, for right and wrong messages, beside other clients."""
 
 import itertools
 import json

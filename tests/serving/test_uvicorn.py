@@ -41,5 +41,5 @@ def test_a_client_that_leaves_in_the_middle_of_a_step(listener):
     lone.step(FRAMES[:1])
     expected = np.concatenate([array[:, 0] for array in lone.state])
     assert ask(listener, "/state") == expected.tobytes()
-    # Nobody has left: the answer.
+    # This client has not left, so it gets the answer.
     assert ask(listener, "/held", FRAMES[1:2].tobytes()) == lone.step(FRAMES[1:2]).tobytes()

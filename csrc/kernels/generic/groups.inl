@@ -259,7 +259,8 @@ inline void add_integer_products_of_input(const IntegerTile& tile, float* const 
       RowsOfVectors<rows, terms>(first.input(0), step.vector_stride, first.input_bytes), of, to);
 }
 
-// Of `some` rows of a tile from its row `first` on, in one term, or in two of which a row's second may be 0.
+// For `some` rows of a tile, beginning with its row `first`. Hidden states have one or two terms. With two, the second
+// term of a row may be 0.
 template <class Weight, int some, int terms, int blocks>
 inline void add_integer_products_of_some_hidden(const IntegerTile& tile, int first, float* const* to) {
   const StepForward<float>& step = tile.step;
