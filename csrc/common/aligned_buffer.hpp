@@ -16,19 +16,23 @@ inline constexpr std::size_t cache_line_bytes = 64;
 
 class AlignedBuffer {
  public:
+  // A plain allocation with room to align in: glibc reuses the freed memory of aligned allocations badly, so a process
+  // that opens and closes objects for long would grow (`make soak`).
   explicit AlignedBuffer(index_t bytes)
-      : data_(bytes == 0 ? nullptr
-                         : ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{cache_line_bytes})),
+      : allocation_(bytes == 0 ? nullptr : ::operator new(static_cast<std::size_t>(bytes) + cache_line_bytes - 1)),
         bytes_(bytes) {
     ask_for_huge_pages(static_cast<std::size_t>(bytes));
   }
 
-  std::byte* data() const { return static_cast<std::byte*>(data_.get()); }
+  std::byte* data() const {
+    const auto address = reinterpret_cast<std::uintptr_t>(allocation_.get());
+    return static_cast<std::byte*>(allocation_.get()) + (-address & (cache_line_bytes - 1));
+  }
   index_t bytes() const { return bytes_; }
 
  private:
   struct Release {
-    void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{cache_line_bytes}); }
+    void operator()(void* memory) const { ::operator delete(memory); }
   };
   // The first touch of fresh memory costs time for each page; huge pages are fewer. Best effort: a failure is ignored.
   void ask_for_huge_pages(std::size_t bytes) const {
@@ -36,7 +40,7 @@ class AlignedBuffer {
     constexpr std::size_t worthwhile = std::size_t{1} << 22U;
     constexpr std::uintptr_t page = 4096;
     if (bytes < worthwhile) return;
-    const std::uintptr_t past_page = reinterpret_cast<std::uintptr_t>(data_.get()) % page;
+    const std::uintptr_t past_page = reinterpret_cast<std::uintptr_t>(data()) % page;
     const std::size_t skipped = past_page == 0 ? 0 : page - past_page;
     madvise(data() + skipped, bytes - skipped, MADV_HUGEPAGE);
 #else
@@ -44,7 +48,7 @@ class AlignedBuffer {
 #endif
   }
 
-  std::unique_ptr<void, Release> data_;
+  std::unique_ptr<void, Release> allocation_;
   index_t bytes_;
 };
 
