@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pytest
+
+from calls import DTYPES
 
 
 def few_of(
@@ -13,11 +17,22 @@ def few_of(
 ) -> pytest.MarkDecorator:
     """Parametrize a test; all values but the few are marked as thorough.
 
-    A test with several such parameters is always tried with the few of each.
+    A name of several parameters, as "a, b", has tuples as its values. A test with several such
+    decorators is always tried with the few of each.
     """
     wanted = list(few)
+    parameters = ((value, value if "," in name else (value,)) for value in values)
     marked = [
-        value if value in wanted else pytest.param(value, marks=pytest.mark.thorough)
-        for value in values
+        pytest.param(*parameter, marks=[] if value in wanted else pytest.mark.thorough)
+        for value, parameter in parameters
     ]
     return pytest.mark.parametrize(name, marked, ids=ids)
+
+
+# Whether gates are kept or recomputed, and the type: each of both; the product is thorough.
+every_tape_and_dtype = few_of(
+    "recompute, dtype",
+    itertools.product((False, True), DTYPES),
+    [(False, np.float32), (True, np.float64)],
+)
+few_dtypes = few_of("dtype", DTYPES, [np.float32])

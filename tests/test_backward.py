@@ -1,5 +1,7 @@
 """Gradients: finite differences, threads, recomputed gates, needs, and the operator's tapes."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from calls import (
     pack,
     transposed_weights,
 )
+from few_and_all import few_of
 from gradient_checks import assert_central_differences
 from reference_backward import backward_packed
 from shapes import Shape, make_case
@@ -66,16 +69,19 @@ def test_same_bits_on_any_number_of_threads(shape, dtype):
 
 
 # Rows and columns enough for sums over rows to pack both factors; the first has two blocks of rows.
-@pytest.mark.parametrize(
-    "shape",
-    [
-        Shape("blocks", 8, 150, 290, 12, 2, True),
-        Shape("units", 10, 13, 21, 261),
-        Shape("both", 5, 29, 300, 257, 1, True),
-    ],
-    ids=lambda shape: shape.name,
+PACKED = (
+    Shape("blocks", 8, 150, 290, 12, 2, True),
+    Shape("units", 10, 13, 21, 261),
+    Shape("both", 5, 29, 300, 257, 1, True),
 )
-@pytest.mark.parametrize("transposed", [False, True])
+
+
+@few_of(
+    "shape, transposed",
+    itertools.product(PACKED, (False, True)),
+    zip(PACKED, (True, False, True), strict=True),
+    ids=lambda value: getattr(value, "name", str(value)),
+)
 def test_packed_products_over_rows(shape, transposed):
     case = make_case(shape, np.float64, seed=4)
     weights = transposed_weights(case) if transposed else case.all_weights

@@ -24,6 +24,7 @@ from calls import (
     weights_of_flat,
 )
 from cell_cases import CELLS, both_cells, case_for
+from few_and_all import every_tape_and_dtype, few_dtypes
 from gradient_checks import assert_central_differences
 from lstm_native import Cell
 from ragged_batch import BATCH_SIZES, RAGGED, assert_same_ragged_results, packed_rows
@@ -82,10 +83,9 @@ def test_values(name, shape, dtype):
     assert_values_close(call_lstm(case, all_weights=pack(case, cell=cell)), expected)
 
 
-@every_dtype
+@every_tape_and_dtype
 @every_shape
 @every_cell
-@pytest.mark.parametrize("recompute", [False, True])
 def test_gradients(name, shape, dtype, recompute):
     cell, of_reference = both_cells(name, shape.bidirectional)
     case = case_for(cell, shape, dtype, seed=2)
@@ -219,9 +219,8 @@ def test_nan_stays_in_its_row(name):
 # --- the same bits by every way to call -----------------------------------------------------------
 
 
-@every_dtype
+@every_tape_and_dtype
 @every_cell
-@pytest.mark.parametrize("recompute", [False, True])
 def test_lengths_give_the_bits_of_the_packed_sequence(name, dtype, recompute):
     cell, _ = both_cells(name, bidirectional=True)
     case = case_for(cell, RAGGED, dtype)
@@ -238,7 +237,7 @@ def test_recomputed_gates_give_the_bits_of_kept_ones(name, dtype):
     assert_same_bits(flat_gradients(again[1](*given)), flat_gradients(kept[1](*given)))
 
 
-@every_dtype
+@few_dtypes
 @every_shape
 @every_cell
 def test_same_bits_on_any_number_of_threads(name, shape, dtype):

@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
+from lstm_native._command_line import main
+
 
 def run(*arguments):
+    """Run the program."""
     done = subprocess.run(
         [sys.executable, "-m", "lstm_native", *arguments],
         capture_output=True,
@@ -44,15 +47,18 @@ def test_help_lists_the_commands():
         (["bench", "a.pt", "--batch", "x"], "argument --batch: invalid _positive value: 'x'"),
     ],
 )
-def test_wrong_arguments(arguments, message):
-    status, output, error = run(*arguments)
-    assert (status, output) == (2, "")
+def test_wrong_arguments(arguments, message, capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    output, error = capsys.readouterr()
+    assert (raised.value.code, output) == (2, "")
     assert message in error
 
 
 @pytest.mark.parametrize("arguments", [["inspect"], ["convert", "-o", "b.onnx"], ["bench"]])
-def test_files_that_are_none(arguments, tmp_path):
+def test_files_that_are_none(arguments, tmp_path, capsys):
     for name, message in (("a.pt", "no such file"), ("a.txt", "expected a name that ends in")):
-        status, output, error = run(*arguments, str(tmp_path / name))
+        status = main([*arguments, str(tmp_path / name)])
+        output, error = capsys.readouterr()
         assert (status, output) == (1, "")
         assert error.startswith(f"lstm_native: {tmp_path / name}: {message}")

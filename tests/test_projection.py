@@ -23,6 +23,7 @@ from calls import (
     turned,
 )
 from cell_cases import with_peepholes
+from few_and_all import every_tape_and_dtype, few_dtypes
 from gradient_checks import assert_central_differences
 from lstm_native import Cell
 from projected_cases import flat_weight, projected_case
@@ -100,8 +101,7 @@ def test_packed_sequences_and_their_gradients(dtype):
     assert_gradients_close(flat_gradients(pullback(*given)), expected)
 
 
-@every_dtype
-@pytest.mark.parametrize("recompute", [False, True])
+@every_tape_and_dtype
 def test_lengths_give_the_bits_of_the_packed_sequence(dtype, recompute):
     case = projected_case(RAGGED, 6, dtype, seed=4)
     assert_same_ragged_results(case, cell=cell_of(case), recompute=recompute)
@@ -110,8 +110,7 @@ def test_lengths_give_the_bits_of_the_packed_sequence(dtype, recompute):
 ALL = {"clip": 0.4, "input_forget": True, "peepholes": True}
 
 
-@every_dtype
-@pytest.mark.parametrize("recompute", [False, True])
+@every_tape_and_dtype
 @pytest.mark.parametrize("arguments", [{"input_forget": True}, {"peepholes": True}, ALL], ids=str)
 def test_with_what_other_cells_have(arguments, recompute, dtype):
     case = projected_case(*STACK, dtype, seed=17)
@@ -157,9 +156,8 @@ def test_lengths_in_any_order():
         assert_gradients_close(ours, [d_x, *d_states])
 
 
-@every_dtype
+@every_tape_and_dtype
 @every_projection
-@pytest.mark.parametrize("recompute", [False, True])
 def test_gradients(shape, proj_size, dtype, recompute):
     case = projected_case(shape, proj_size, dtype, seed=5)
     outputs, pullback = call_vjp(case, cell=cell_of(case), recompute=recompute)
@@ -197,7 +195,7 @@ def test_finite_differences():
     assert_central_differences(case, dropout=0.3, seed=4, cell=cell_of(case))
 
 
-@every_dtype
+@few_dtypes
 @every_projection
 def test_same_bits_on_any_number_of_threads(shape, proj_size, dtype):
     case = projected_case(shape, proj_size, dtype, seed=7)

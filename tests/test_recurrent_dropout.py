@@ -21,6 +21,7 @@ from calls import (
     pack,
 )
 from cell_cases import both_cells, with_peepholes
+from few_and_all import every_tape_and_dtype
 from gradient_checks import assert_central_differences
 from lstm_native import Cell
 from projected_cases import projected_case
@@ -39,7 +40,6 @@ STACK = Shape("stack", 7, 3, 5, 17, 2, True)
 SHAPES = (STACK, Shape("one_row", 9, 1, 6, 136), Shape("rows", 20, 40, 30, 33, 2))
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-every_tape = pytest.mark.parametrize("recompute", [False, True])
 # What a projection and other cells change about a step, with the rate between layers.
 VARIANTS = {
     "standard": ("", 0, 0.0),
@@ -83,8 +83,7 @@ def assert_reference(case, call, cell=STANDARD, rate=0.0, reverse=False):
     assert_gradients_close(flat_gradients(pullback(*given)), expected)
 
 
-@every_dtype
-@every_tape
+@every_tape_and_dtype
 @every_shape
 @pytest.mark.parametrize("name", VARIANTS)
 def test_values_and_gradients(name, shape, recompute, dtype):
@@ -95,16 +94,14 @@ def test_values_and_gradients(name, shape, recompute, dtype):
     assert_same_bits(call_lstm(case, cell=cell, dropout=rate, **DROPS), call[0])
 
 
-@every_dtype
-@every_tape
+@every_tape_and_dtype
 def test_from_the_end(recompute, dtype):
     case = make_case(SHAPES[2], dtype)
     options = {"direction": "reverse", "seed": SEED, "recompute": recompute}
     assert_reference(case, call_vjp(case, cell=CELL, **options), reverse=True)
 
 
-@every_dtype
-@every_tape
+@every_tape_and_dtype
 @pytest.mark.parametrize("proj_size", [0, 6])
 def test_packed_sequences_and_lengths(proj_size, recompute, dtype):
     case = projected_case(RAGGED, proj_size, dtype) if proj_size else make_case(RAGGED, dtype)
@@ -152,8 +149,7 @@ def test_finite_differences():
     assert_central_differences(case, cell=cell, dropout=0.3, seed=4)
 
 
-@every_dtype
-@every_tape
+@every_tape_and_dtype
 @every_shape
 @pytest.mark.parametrize("name", ["standard", "projected"])
 def test_same_bits_on_any_number_of_threads(name, shape, recompute, dtype):

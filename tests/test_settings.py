@@ -16,6 +16,7 @@ from calls import (
     operator_for,
     pack,
 )
+from few_and_all import few_of
 from fresh_interpreter import ask
 from lstm_native._core import testing
 from native_libraries import compiled
@@ -33,7 +34,7 @@ def in_a_thread(call):
     return results[0]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@few_of("threads", [1, 2, 5], [2])
 @pytest.mark.parametrize("where", [lambda call: call(), in_a_thread], ids=["here", "in_a_thread"])
 def test_no_call_changes_a_setting(threads, where):
     def changed():
