@@ -15,7 +15,7 @@ from fuzz.arrays import LARGEST, REALS, plain, spoil
 from fuzz.reader import Reader
 from lstm_native import Cell
 from lstm_native import _core as core
-from lstm_native._backward import OutputGradients, Wanted
+from lstm_native._backward import GradientNeeds, OutputGradients
 from lstm_native._run import CellWeights, Dropout, ForwardCall, Problem
 from lstm_native._sizes import Sizes
 
@@ -186,7 +186,7 @@ def of_backward(reader: Reader, drawn: Drawn, call: ForwardCall) -> None:
     workspace = drawn.tape(reader, call.problem, False)
     given = OutputGradients(maybe(drawn.output(reader)), *map(maybe, drawn.states(reader)))
     gradients = cells(reader, drawn.sizes, drawn.dtype, drawn.cell)
-    wanted = Wanted(
+    wanted = GradientNeeds(
         input=reader.once_in(2),
         states=reader.once_in(2),
         weights=reader.choose([None, True, gradients]),

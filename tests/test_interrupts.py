@@ -27,11 +27,11 @@ from shapes import Shape, make_case
 # The core's functions that check. Lambdas have no name: here the one that packs for a call.
 OF_ONE_THREAD = {
     *("pack_matrix", "unpack", "operator()", "walk", "begin_cells", "run_steps", "finish_hidden"),
-    *("project_with_blas", "project_block_by_block", "run_in_parts"),
+    *("project_with_blas", "project_block_by_block", "run_between_polls"),
     *("gather_input", "pack_panels", "begin", "run_rows", "layer_backward"),
-    *("gradient_products", "pack_rows", "multiply_panels", "multiply_weights", "input_gradient"),
-    *("product_in_place", "scatter_input_gradient", "clear_past_ends"),
-    *("begin_masks", "mask_hidden_before"),
+    *("gradient_products", "pack_factor", "multiply_panels", "multiply_weights", "input_gradient"),
+    *("unpacked_gradient", "scatter_input_gradient", "clear_past_ends"),
+    *("begin_masks", "mask_previous_hidden"),
 }
 
 
@@ -175,7 +175,7 @@ ENOUGH = {
     ),
     "backward, one step, weights": (
         lambda: backward_of_a_large_step(["states", "weights"]),
-        {"gather_input": 3000, "begin": 3000, "finish_hidden": 3000, "pack_rows": 150},
+        {"gather_input": 3000, "begin": 3000, "finish_hidden": 3000, "pack_factor": 150},
     ),
     "pack": (packing, {"pack_matrix": 2 * 500 // 16}),
     "pack to 16 bits": (lambda: packing(weight_dtype="float16"), {"pack_matrix": 2 * 500 // 16}),

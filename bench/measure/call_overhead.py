@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 import lstm_native
-from lstm_native._backward import OutputGradients, Wanted
+from lstm_native._backward import GradientNeeds, OutputGradients
 from lstm_native._extension import core
 from lstm_native._run import CellWeights, ForwardCall, Problem
 from shapes import Shape, make_case
@@ -78,7 +78,7 @@ def ways(shape: Shape, threads: int) -> list[Timed]:
             x, states, weights, *flags, recompute=recompute, **options
         )
         given = OutputGradients(*outputs)
-        work = (pullback._call, pullback._tape, given, Wanted(True, True, True))
+        work = (pullback._call, pullback._tape, given, GradientNeeds(True, True, True))
         timed.append(
             (
                 name,

@@ -18,15 +18,15 @@
 namespace lstm_native::bindings {
 namespace {
 
-// What a `_backward.Wanted` says.
-struct Wanted {
+// What a `_backward.GradientNeeds` says.
+struct GradientNeeds {
   bool input, states;
   py::object weights;  // None; a list of CellWeights to write to; True: new arrays
   bool transposed;     // new arrays of matrices hold the transpose
   py::object workspace;
 };
 
-Wanted wanted_of(py::handle wanted) {
+GradientNeeds gradient_needs(py::handle wanted) {
   static const Field input("input"), states("states"), weights("weights"), transposed("transposed"),
       workspace("workspace");
   return {input.of<bool>(wanted), states.of<bool>(wanted), weights.of(wanted), transposed.of<bool>(wanted),
@@ -160,7 +160,7 @@ void give_gradients(driver::StackBackward<Real>& stack, const plan::Plan& plan, 
 }
 
 template <class Real>
-py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wanted, index_t repetitions) {
+py::tuple run(Call& call, py::handle tape, py::handle given, const GradientNeeds& wanted, index_t repetitions) {
   if (call.weights.packed != nullptr) throw std::invalid_argument("weights: packed");
   const plan::Plan plan = plan_of(call, dtype_of<Real>);
   const plan::Problem& problem = plan.problem;
@@ -218,7 +218,7 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const Wanted& wante
 
 py::tuple backward(py::handle call, py::handle tape, py::handle given, py::handle wanted, index_t repetitions) {
   Call from = call_of(call);
-  const Wanted what = wanted_of(wanted);
+  const GradientNeeds what = gradient_needs(wanted);
   return dtype_of_array(from.input, "input") == Dtype::float32 ? run<float>(from, tape, given, what, repetitions)
                                                                : run<double>(from, tape, given, what, repetitions);
 }

@@ -28,7 +28,7 @@ ForwardResults run(Call& call, index_t repetitions) {
   stack.cell_initial = states_of<Real>(plan, call.cell_initial, problem.cell_size, "c_0");
   const CellViews<Real> weights(plan, call.weights);
   stack.weights = weights.data();
-  stack.backwards = call.weights.packed != nullptr && call.weights.packed->begin_backwards();
+  stack.blocks_descending = call.weights.packed != nullptr && call.weights.packed->begins_descending();
   stack.dropout = call.about.dropout;
   NewSequence<Real> output({plan, call.batch_first, problem.layer_output_size()}, "output");
   auto h_n = new_array_of<Real>({states, problem.batch, problem.output_size});

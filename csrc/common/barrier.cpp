@@ -24,9 +24,9 @@ thread_local TeamTimes::Clock::duration long_waits{0};
 
 // Waits until holds() is true. False: cancelled.
 template <class Condition>
-bool yield_until(const Condition& holds, Watch& watch) {
+bool yield_until(const Condition& holds, CancellationPoll& poll) {
   while (!holds()) {
-    if (watch.stops_after_a_pause()) return false;
+    if (poll.cancelled_after_pause()) return false;
     sched_yield();
   }
   return true;
@@ -34,14 +34,14 @@ bool yield_until(const Condition& holds, Watch& watch) {
 
 // The same for a wait that is usually short.
 template <class Condition>
-bool spin_until(const Condition& holds, Watch& watch) {
+bool spin_until(const Condition& holds, CancellationPoll& poll) {
   for (int spins = 0; spins < spins_before_yielding; ++spins) {
     if (holds()) return true;
-    if (watch.stops(0)) return false;
+    if (poll.cancelled(0)) return false;
     pause();
   }
   const auto begin = TeamTimes::Clock::now();
-  const bool goes_on = yield_until(holds, watch);
+  const bool goes_on = yield_until(holds, poll);
   long_waits += TeamTimes::Clock::now() - begin;
   return goes_on;
 }
@@ -50,18 +50,18 @@ bool spin_until(const Condition& holds, Watch& watch) {
 
 TeamTimes::Clock::duration take_long_waits() { return std::exchange(long_waits, TeamTimes::Clock::duration{0}); }
 
-bool Barrier::wait_for_others(int members, Watch& watch) {
+bool Barrier::wait_for_others(int members, CancellationPoll& poll) {
   const unsigned phase = phase_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
-    return !watch.stops(0);
+    return !poll.cancelled(0);
   }
-  return spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; }, watch);
+  return spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; }, poll);
 }
 
-bool Progress::wait_for(index_t wanted, Watch& watch) const {
-  return spin_until([&] { return done_.load(std::memory_order_acquire) >= wanted; }, watch);
+bool Progress::wait_for(index_t wanted, CancellationPoll& poll) const {
+  return spin_until([&] { return done_.load(std::memory_order_acquire) >= wanted; }, poll);
 }
 
 }  // namespace lstm_native

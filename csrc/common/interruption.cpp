@@ -2,9 +2,9 @@
 
 namespace lstm_native {
 
-void Watch::look(const char* place) {
-  const Check check{place, work_before_next_look() - left_};
-  left_ = work_before_next_look();
+void CancellationPoll::ask_if_due(const char* place) {
+  const Check check{place, work_before_next_clock_read() - left_};
+  left_ = work_before_next_clock_read();
   if (interruption_->asked() == Interruption::Asked::at_every_check) {
     interruption_->ask(check);
     return;

@@ -45,33 +45,33 @@ class alignas(cache_line_bytes) Interruption {
 };
 
 // Polls an Interruption from one thread.
-class Watch {
+class CancellationPoll {
  public:
   // asks: whether this is the thread that made the call. The others only read the answer.
-  Watch(Interruption& interruption, bool asks)
-      : interruption_(&interruption), asks_(asks), left_(work_before_next_look()) {}
+  CancellationPoll(Interruption& interruption, bool asks)
+      : interruption_(&interruption), asks_(asks), left_(work_before_next_clock_read()) {}
 
   // Whether the call is cancelled. work: done since the last check, in multiply-adds or what takes as long. Reading a
-  // clock costs as much as a small step, so it is read once per work_between_looks.
-  bool stops(index_t work, const char* place = __builtin_FUNCTION()) {
-    if (asks_ && (left_ -= work) < 0) look(place);
+  // clock costs as much as a small step, so it is read once per work_between_clock_reads.
+  bool cancelled(index_t work, const char* place = __builtin_FUNCTION()) {
+    if (asks_ && (left_ -= work) < 0) ask_if_due(place);
     return interruption_->requested();
   }
-  // The same after a pause of any length: it always looks.
-  bool stops_after_a_pause(const char* place = __builtin_FUNCTION()) {
-    if (asks_) look(place);
+  // The same after a pause of any length: it always reads the clock.
+  bool cancelled_after_pause(const char* place = __builtin_FUNCTION()) {
+    if (asks_) ask_if_due(place);
     return interruption_->requested();
   }
 
  private:
-  static constexpr index_t work_between_looks = 1'000'000;
-  static constexpr index_t no_work = -1;  // the next check looks, whatever it reports
+  static constexpr index_t work_between_clock_reads = 1'000'000;
+  static constexpr index_t no_work = -1;  // the next check asks, whatever it reports
 
-  index_t work_before_next_look() const {
-    return interruption_->asked() == Interruption::Asked::at_every_check ? no_work : work_between_looks;
+  index_t work_before_next_clock_read() const {
+    return interruption_->asked() == Interruption::Asked::at_every_check ? no_work : work_between_clock_reads;
   }
   // Asks the Interruption if the interval has passed.
-  void look(const char* place);
+  void ask_if_due(const char* place);
 
   Interruption* interruption_;
   bool asks_;

@@ -33,11 +33,11 @@ TeamTimes::Clock::duration take_long_waits();
 // wait() returns false before the others have arrived, and the barrier must be reset before its next use.
 class alignas(cache_line_bytes) Barrier {
  public:
-  bool wait(int members, Watch& watch) { return members == 1 || wait_for_others(members, watch); }
+  bool wait(int members, CancellationPoll& poll) { return members == 1 || wait_for_others(members, poll); }
   void reset() { arrived_.store(0, std::memory_order_relaxed); }
 
  private:
-  bool wait_for_others(int members, Watch& watch);
+  bool wait_for_others(int members, CancellationPoll& poll);
 
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> phase_{0};
@@ -48,7 +48,7 @@ class alignas(cache_line_bytes) Progress {
  public:
   void reset() { done_.store(0, std::memory_order_relaxed); }
   void report(index_t done) { done_.store(done, std::memory_order_release); }
-  bool wait_for(index_t wanted, Watch& watch) const;  // false: cancelled
+  bool wait_for(index_t wanted, CancellationPoll& poll) const;  // false: cancelled
 
  private:
   std::atomic<index_t> done_{0};

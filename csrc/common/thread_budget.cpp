@@ -115,13 +115,13 @@ ThreadBudget::ThreadBudget(int wanted, Interruption& interruption) : nested_(own
     granted_ = 1;
     return;
   }
-  Watch watch(interruption, /*asks=*/true);
+  CancellationPoll poll(interruption, /*asks=*/true);
   wanted = serial_only || wanted <= 1 ? 1 : startable(std::min(wanted, most_threads));
   int in_use = threads_in_use;
   while (granted_ == 0) {
     const int granted = std::min(wanted, most_threads - in_use);
     if (granted < 1) {
-      if (watch.stops_after_a_pause()) return;
+      if (poll.cancelled_after_pause()) return;
       // sched_yield() among most_threads others could take a second; a sleeping thread wakes up soon.
       std::this_thread::sleep_for(std::chrono::microseconds(100));
       in_use = threads_in_use;

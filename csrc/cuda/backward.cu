@@ -62,14 +62,14 @@ BackwardPlan<Real>::BackwardPlan(const Options& options)
 template <class Real>
 void BackwardPlan<Real>::run(const BackwardCall<Real>& call, cudaStream_t stream) {
   begin(stream, recomputes() ? arena_.at(restored_).data : call.tape, call.dropout);
-  take_in(call);
+  import_arrays(call);
   if (needs_layer_inputs()) store_layer_inputs(call);
   const Real* gradients = call.workspace;
   if (options().runs_steps) {
     if (needs_hidden_before()) store_hidden_before(call);
     if (recomputes()) compute_gates_again(call);
     run_steps([&] { issue_steps(); });
-    give_out(call);
+    export_arrays(call);
     gradients = arena_.at(gradients_).data;
   }
   if (options().wants_weights) weight_gradients(call, gradients);
@@ -85,7 +85,7 @@ TapePart<Real> BackwardPlan<Real>::part_of(const BackwardCall<Real>& call, index
 }
 
 template <class Real>
-void BackwardPlan<Real>::take_in(const BackwardCall<Real>& call) {
+void BackwardPlan<Real>::import_arrays(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
   Copies<Real> copies(stream(0));
   if (needs_layer_inputs()) copy<true>(copies, call.input, arena_.at(input_), p.input_size);
@@ -128,7 +128,7 @@ void BackwardPlan<Real>::store_hidden_before(const BackwardCall<Real>& call) {
   const index_t size = p.batch * units();
   for (index_t layer = 0; layer < p.num_layers; ++layer) {
     for (index_t d = 0; d < p.num_directions; ++d) {
-      launch(stream(0), size, p.seq_len, 1, hidden_before<Real>, part_of(call, layer, d), d == 1,
+      launch(stream(0), size, p.seq_len, 1, previous_hidden<Real>, part_of(call, layer, d), d == 1,
              arena_.at(hidden_initial_, state_of(layer, d) * size, size), hidden_before_of(layer, d), device_rows_);
     }
   }
@@ -156,7 +156,7 @@ void BackwardPlan<Real>::compute_gates_again(const BackwardCall<Real>& call) {
 }
 
 template <class Real>
-void BackwardPlan<Real>::give_out(const BackwardCall<Real>& call) {
+void BackwardPlan<Real>::export_arrays(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
   Copies<Real> copies(stream(0));
   if (options().wants_input) {

@@ -22,7 +22,7 @@ class BackwardPlan : public DevicePlan {
     return options().runs_steps && (needs_layer_inputs() || options().keeps_workspace);
   }
 
-  void take_in(const BackwardCall<Real>& call);
+  void import_arrays(const BackwardCall<Real>& call);
   void store_layer_inputs(const BackwardCall<Real>& call);
   void store_hidden_before(const BackwardCall<Real>& call);
   void compute_gates_again(const BackwardCall<Real>& call);
@@ -38,7 +38,7 @@ class BackwardPlan : public DevicePlan {
   void finish_hidden(index_t layer, index_t direction, index_t k, std::size_t lane);
   void input_gradient(index_t layer, Chunk steps, const DeviceSpan<Real>& to, std::size_t lane);
   void weight_gradients(const BackwardCall<Real>& call, const Real* gradients);
-  void give_out(const BackwardCall<Real>& call);
+  void export_arrays(const BackwardCall<Real>& call);
 
   index_t step_backward(index_t direction, index_t k) const { return step_of(1 - direction, k); }
   TapePart<Real> part_of(const BackwardCall<Real>& call, index_t layer, index_t direction) const;

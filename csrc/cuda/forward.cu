@@ -38,7 +38,7 @@ template <class Real>
 void ForwardPlan<Real>::run(const ForwardCall<Real>& call, cudaStream_t stream) {
   begin(stream, call.tape, call.dropout);
   if (call.tape != nullptr) write_header(call);
-  take_in(call);
+  import_arrays(call);
   project(0, {0, problem().seq_len}, 0);
   run_steps([&] { issue_steps(); });
   Copies<Real> copies(stream);
@@ -63,7 +63,7 @@ void ForwardPlan<Real>::write_header(const ForwardCall<Real>& call) {
 
 // Everything that a graph reads is copied to where the graph expects it: a call's own arrays are elsewhere each time.
 template <class Real>
-void ForwardPlan<Real>::take_in(const ForwardCall<Real>& call) {
+void ForwardPlan<Real>::import_arrays(const ForwardCall<Real>& call) {
   Copies<Real> copies(stream(0));
   copy<true>(copies, call.hidden_initial, arena_.at(hidden_));
   copy<true>(copies, call.cell_initial, arena_.at(cell_));

@@ -22,7 +22,7 @@ class ForwardPlan : public DevicePlan {
   };
 
   void write_header(const ForwardCall<Real>& call);
-  void take_in(const ForwardCall<Real>& call);
+  void import_arrays(const ForwardCall<Real>& call);
   Projection projection_of(index_t layer, Chunk steps) const;
   void project(index_t layer, Chunk steps, std::size_t lane);
   void issue_steps();

@@ -86,10 +86,10 @@ struct UnitStep {
 
 // pre_activations: biases added.
 template <class Real>
-__device__ UnitStep<Real> advance(const UnitGates<Real>& pre_activations, Real cell_before) {
+__device__ UnitStep<Real> advance(const UnitGates<Real>& pre_activations, Real previous_cell) {
   UnitStep<Real> next;
   next.gates = UnitCell<Real>::activate(pre_activations);
-  next.cell = UnitCell<Real>::next_cell(next.gates, cell_before);
+  next.cell = UnitCell<Real>::next_cell(next.gates, previous_cell);
   next.hidden = hidden_of(next.gates.of[output_gate], next.cell);
   return next;
 }
@@ -145,7 +145,7 @@ struct UnitPlace {
 template <class Real>
 struct UnitTape {
   UnitGates<Real> gates;
-  Real cell, cell_before, output_gradient;
+  Real cell, previous_cell, output_gradient;
 };
 
 template <class Real>
@@ -158,8 +158,8 @@ __device__ UnitTape<Real> load_unit(const BackwardStep<Real>& step, const Backwa
     loaded.gates.of[gate] = tape.load(first + gate * step.units);
   }
   loaded.cell = tape.load(direction.cells_on_tape + place.stored * step.units + place.unit);
-  loaded.cell_before = place.before < 0 ? direction.cell_initial.load(place.state)
-                                        : tape.load(direction.cells_on_tape + place.before * step.units + place.unit);
+  loaded.previous_cell = place.before < 0 ? direction.cell_initial.load(place.state)
+                                          : tape.load(direction.cells_on_tape + place.before * step.units + place.unit);
   loaded.output_gradient = Real{0};
   if (step.output_gradient.data != nullptr) {
     const index_t at = place.stored * step.output_width + direction.first_feature + place.unit;
@@ -176,7 +176,7 @@ using UnitGradients = typename UnitCell<Real>::Gradients;
 template <class Real>
 __device__ UnitGradients<Real> differentiate(const UnitTape<Real>& unit, Real hidden_gradient, Real cell_gradient) {
   const Real tanh_c = UnitCell<Real>::activate_cell(UnitValues<Real, 1>{{unit.cell}}).of[0];
-  return UnitCell<Real>::differentiate({unit.gates, tanh_c, unit.cell_before}, hidden_gradient + unit.output_gradient,
+  return UnitCell<Real>::differentiate({unit.gates, tanh_c, unit.previous_cell}, hidden_gradient + unit.output_gradient,
                                        cell_gradient);
 }
 

@@ -51,8 +51,8 @@ __global__ void layer_outputs(TapePart<Real> part, DeviceSpan<Real> output, inde
 // The hidden state before each step, which the step multiplied by W_hh: that of the step before in the direction's
 // time, or the initial one. columns: batch times units; rows: steps.
 template <class Real>
-__global__ void hidden_before(TapePart<Real> part, bool reverse, DeviceSpan<Real> initial, DeviceSpan<Real> to,
-                              DeviceRows rows) {
+__global__ void previous_hidden(TapePart<Real> part, bool reverse, DeviceSpan<Real> initial, DeviceSpan<Real> to,
+                                DeviceRows rows) {
   const index_t column = column_of_thread();
   const index_t row = column / part.units;
   const index_t unit = column - row * part.units;

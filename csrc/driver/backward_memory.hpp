@@ -48,11 +48,11 @@ struct BackwardMemory {
             plan.gate_columns()};
   }
   // Absent if the gradients of the weights, which need it, are not wanted.
-  StoredRows<Real> hidden_before(index_t layer, index_t direction) const {
+  StoredRows<Real> previous_hidden(index_t layer, index_t direction) const {
     const auto& at = scratch.layout();
     const index_t width = problem().output_size;
     if (workspace != nullptr) return {workspace + workspace_layout.cells(layer, direction), width};
-    return {plan.wants.weights ? scratch.at(at.hidden_before + direction * at.hidden_before_size) : nullptr, width};
+    return {plan.wants.weights ? scratch.at(at.previous_hidden + direction * at.previous_hidden_size) : nullptr, width};
   }
   // Of every h_t; absent without a projection.
   StoredRows<Real> hidden_gradients(index_t layer, index_t direction) const {

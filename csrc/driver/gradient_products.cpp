@@ -64,7 +64,8 @@ struct Block {
     return {of_gates(d), read, direction(d).gradients.input};
   }
   Matrix<Real> hidden(index_t d) const {
-    return {of_gates(d), factor(direction(d).hidden_before, direction(d).packed_hidden), direction(d).gradients.hidden};
+    return {of_gates(d), factor(direction(d).previous_hidden, direction(d).packed_hidden),
+            direction(d).gradients.hidden};
   }
   Matrix<Real> projection(index_t d) const {
     return {factor(direction(d).hidden_gradients, direction(d).packed_hidden_gradients),
@@ -79,15 +80,15 @@ struct Block {
 };
 
 template <class Real>
-void pack_rows(const Block<Real>& block, Span mine, const Factor<Real>& from, Watch& watch) {
+void pack_factor(const Block<Real>& block, Span mine, const Factor<Real>& from, CancellationPoll& poll) {
   if (from.packed.panels != nullptr) {
     pack_panels<Real>({from.vectors, block.rows.size(), from.columns, from.stride, 1}, mine, block.plan.group_units,
-                      from.packed.panels, watch);
+                      from.packed.panels, poll);
   }
   if (from.packed.transposed == nullptr) return;
   const index_t lanes = block.plan.forward.lanes;
   for (index_t r = mine.begin; r < mine.end; r += lanes) {
-    if (watch.stops(lanes * from.columns)) return;
+    if (poll.cancelled(lanes * from.columns)) return;
     kernels::PackRows<Real> rows;
     rows.from = from.vectors + r * from.stride;
     rows.row_stride = from.stride;
@@ -101,36 +102,36 @@ void pack_rows(const Block<Real>& block, Span mine, const Factor<Real>& from, Wa
 
 // Each thread packs some rows of the block.
 template <class Real>
-void pack_block(const Block<Real>& block, const Team& team, Watch& watch) {
+void pack_factors(const Block<Real>& block, const Team& team, CancellationPoll& poll) {
   const index_t lanes = block.plan.forward.lanes;
   const Span vectors = plan::part_of((block.rows.size() + lanes - 1) / lanes, team.size, team.index);
   const Span mine{vectors.begin * lanes, std::min(vectors.end * lanes, block.rows.size())};
   for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
     const DirectionProducts<Real>& direction = block.direction(d);
-    if (d == 0) pack_rows(block, mine, block.input(d).right, watch);
-    pack_rows(block, mine, block.hidden(d).right, watch);
-    pack_rows(block, mine, block.of_gates(d), watch);
+    if (d == 0) pack_factor(block, mine, block.input(d).right, poll);
+    pack_factor(block, mine, block.hidden(d).right, poll);
+    pack_factor(block, mine, block.of_gates(d), poll);
     if (block.projects()) {
       const Matrix<Real> projection = block.projection(d);
-      pack_rows(block, mine, projection.left, watch);
-      pack_rows(block, mine, projection.right, watch);
+      pack_factor(block, mine, projection.left, poll);
+      pack_factor(block, mine, projection.right, poll);
     }
     if (direction.packed_input_weights != nullptr && block.rows.begin == 0) {
       pack_panels(direction.input_weights, plan::part_of(block.gate_columns(), team.size, team.index),
-                  block.plan.group_units, direction.packed_input_weights, watch);
+                  block.plan.group_units, direction.packed_input_weights, poll);
     }
   }
 }
 
 // Takes some columns at a time, which changes no order of sums. If the call is cancelled, the rest is missing.
 template <class Real>
-void multiply_panels(const Block<Real>& block, kernels::PanelProduct<Real> product, Watch& watch) {
+void multiply_panels(const Block<Real>& block, kernels::PanelProduct<Real> product, CancellationPoll& poll) {
   const index_t work_of_group = product.rows * product.size * block.plan.group_units;
   const index_t most = rows_at_once(work_of_group) * block.plan.group_units;
   for (index_t left = product.columns; left > 0; left -= most) {
     product.columns = std::min(most, left);
     block.kernels().panel_product(product);
-    if (watch.stops(product.columns * product.rows * product.size)) return;
+    if (poll.cancelled(product.columns * product.rows * product.size)) return;
     product.panels += most * product.size;
     product.result += most;
   }
@@ -138,7 +139,8 @@ void multiply_panels(const Block<Real>& block, kernels::PanelProduct<Real> produ
 
 // By BLAS, in blocks of columns. Only the shape decides their size: BLAS may round differently in other blocks.
 template <class Real>
-void multiply_weights(const MatrixView<const Real>& weights, const kernels::PanelProduct<Real>& product, Watch& watch) {
+void multiply_weights(const MatrixView<const Real>& weights, const kernels::PanelProduct<Real>& product,
+                      CancellationPoll& poll) {
   const index_t work_of_column = product.rows * product.size;
   const index_t most = rows_at_once(work_of_column);
   for (index_t first = 0; first < product.columns; first += most) {
@@ -147,12 +149,12 @@ void multiply_weights(const MatrixView<const Real>& weights, const kernels::Pane
                                             weights.column_stride, weights.row_stride};
     blas::multiply_transposed(product.rows, product.left, product.left_stride, transposed, product.result + first,
                               product.result_stride, product.accumulate);
-    if (watch.stops(count * work_of_column)) return;
+    if (poll.cancelled(count * work_of_column)) return;
   }
 }
 
 template <class Real>
-void input_gradient(const Block<Real>& block, index_t task, Watch& watch) {
+void input_gradient(const Block<Real>& block, index_t task, CancellationPoll& poll) {
   const LayerProducts<Real>& layer = block.layer;
   const Span rows = rows_of_task(block.rows.size(), task);
   for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
@@ -168,16 +170,16 @@ void input_gradient(const Block<Real>& block, index_t task, Watch& watch) {
     product.result_stride = layer.input_gradient_stride;
     product.accumulate = d > 0;
     if (product.panels != nullptr) {
-      multiply_panels(block, product, watch);
+      multiply_panels(block, product, poll);
     } else {
-      multiply_weights(direction.input_weights, product, watch);
+      multiply_weights(direction.input_weights, product, poll);
     }
-    if (watch.stops(0)) return;
+    if (poll.cancelled(0)) return;
   }
 }
 
 template <class Real>
-void packed_product(const Block<Real>& block, const Matrix<Real>& matrix, index_t task, Watch& watch) {
+void packed_product(const Block<Real>& block, const Matrix<Real>& matrix, index_t task, CancellationPoll& poll) {
   const bool by_rows = matrix.by_rows();
   const PackedRows<Real>& left = (by_rows ? matrix.left : matrix.right).packed;
   const PackedRows<Real>& right = (by_rows ? matrix.right : matrix.left).packed;
@@ -193,12 +195,12 @@ void packed_product(const Block<Real>& block, const Matrix<Real>& matrix, index_
   product.result_stride = by_rows ? gradient.row_stride : gradient.column_stride;
   product.result = gradient.data + rows.begin * product.result_stride;
   product.accumulate = block.accumulate();
-  multiply_panels(block, product, watch);
+  multiply_panels(block, product, poll);
 }
 
 // The gradients of some rows of the weights, for some columns.
 template <class Real>
-void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, Span columns) {
+void unpacked_gradient(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, Span columns) {
   MatrixView<Real> gradient = matrix.gradient;
   gradient.data += rows.begin * gradient.row_stride + columns.begin * gradient.column_stride;
   gradient.rows = rows.size();
@@ -230,13 +232,13 @@ void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span
 }
 
 template <class Real>
-void product_in_place(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, Watch& watch) {
+void unpacked_gradient(const Block<Real>& block, const Matrix<Real>& matrix, Span rows, CancellationPoll& poll) {
   const index_t work_of_column = block.rows.size() * rows.size();
   const index_t most = rows_at_once(work_of_column);
   for (index_t first = 0; first < matrix.right.columns; first += most) {
     const Span columns{first, std::min(first + most, matrix.right.columns)};
-    product_in_place(block, matrix, rows, columns);
-    if (watch.stops(columns.size() * work_of_column)) return;
+    unpacked_gradient(block, matrix, rows, columns);
+    if (poll.cancelled(columns.size() * work_of_column)) return;
   }
 }
 
@@ -291,34 +293,35 @@ struct Tasks {
 };
 
 template <class Real>
-void matrix_gradient(const Block<Real>& block, const Matrix<Real>& matrix, int tasks, int task, Watch& watch) {
+void matrix_gradient(const Block<Real>& block, const Matrix<Real>& matrix, int tasks, int task,
+                     CancellationPoll& poll) {
   if (matrix.is_packed()) {
-    packed_product(block, matrix, task, watch);
+    packed_product(block, matrix, task, poll);
   } else {
-    product_in_place(block, matrix, plan::part_of(matrix.left.columns, tasks, task), watch);
+    unpacked_gradient(block, matrix, plan::part_of(matrix.left.columns, tasks, task), poll);
   }
 }
 
 template <class Real>
-void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int task, Watch& watch) {
+void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int task, CancellationPoll& poll) {
   if (task < tasks.of_input_weights) {
-    matrix_gradient(block, block.input(d), tasks.of_input_weights, task, watch);
+    matrix_gradient(block, block.input(d), tasks.of_input_weights, task, poll);
     return;
   }
   task -= tasks.of_input_weights;
   if (task < tasks.of_hidden_weights) {
-    matrix_gradient(block, block.hidden(d), tasks.of_hidden_weights, task, watch);
+    matrix_gradient(block, block.hidden(d), tasks.of_hidden_weights, task, poll);
     return;
   }
   task -= tasks.of_hidden_weights;
   if (task < tasks.of_projection) {
-    matrix_gradient(block, block.projection(d), tasks.of_projection, task, watch);
+    matrix_gradient(block, block.projection(d), tasks.of_projection, task, poll);
     return;
   }
   task -= tasks.of_projection;
   if (task >= tasks.of_biases) {
     const Span units = plan::part_of(block.plan.problem().cell_size, tasks.of_peepholes, task - tasks.of_biases);
-    peephole_gradient(block.plan, block.direction(d), units, block.layer.accumulate, watch);
+    peephole_gradient(block.plan, block.direction(d), units, block.layer.accumulate, poll);
     return;
   }
   bias_gradient(block, d, plan::part_of(block.gate_columns(), tasks.of_biases, task));
@@ -328,26 +331,26 @@ void run_task(const Block<Real>& block, const Tasks<Real>& tasks, index_t d, int
 
 template <class Real>
 bool gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team, Barrier& barrier,
-                       Watch& watch, TaskCounter* counters) {
+                       CancellationPoll& poll, TaskCounter* counters) {
   const index_t total = plan.forward.rows.total();
   const index_t size = plan.product_rows();
   const index_t widest = std::max(layer.input_size, plan.problem().cell_size);
   for (index_t k = 0; k < plan.product_blocks(); ++k) {
     const Block<Real> block{plan, layer, {k * size, std::min((k + 1) * size, total)}};
-    if (k > 0 && !barrier.wait(team.size, watch))
+    if (k > 0 && !barrier.wait(team.size, poll))
       return false;  // until all threads have read the last block's packed rows
-    pack_block(block, team, watch);
-    if (!barrier.wait(team.size, watch)) return false;
+    pack_factors(block, team, poll);
+    if (!barrier.wait(team.size, poll)) return false;
     const Tasks<Real> tasks(block);
     const index_t end = tasks.of_input_gradient + plan.problem().num_directions * tasks.of_direction();
     for (index_t task = counters[k].take(); task < end; task = counters[k].take()) {
-      if (watch.stops(rows_per_task * block.rows.size() * widest)) return false;
+      if (poll.cancelled(rows_per_task * block.rows.size() * widest)) return false;
       if (task < tasks.of_input_gradient) {
-        input_gradient(block, task, watch);
+        input_gradient(block, task, poll);
       } else {
         const index_t of_weights = task - tasks.of_input_gradient;
         run_task(block, tasks, of_weights / tasks.of_direction(), static_cast<int>(of_weights % tasks.of_direction()),
-                 watch);
+                 poll);
       }
     }
   }
@@ -356,7 +359,7 @@ bool gradient_products(const BackwardPlan& plan, const LayerProducts<Real>& laye
 
 #define LSTM_NATIVE_INSTANTIATE(Real)                                                                           \
   template bool gradient_products<Real>(const BackwardPlan&, const LayerProducts<Real>&, const Team&, Barrier&, \
-                                        Watch&, TaskCounter*);
+                                        CancellationPoll&, TaskCounter*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE

@@ -31,10 +31,10 @@ struct PackedRows {
 
 template <class Real>
 struct DirectionProducts {
-  StoredRows<const Real> gate_gradients;  // (rows, 4 * cell_size)
-  StoredRows<const Real> hidden_before;   // (rows, output_size), if weights are wanted
-  MatrixView<const Real> input_weights;   // (4 * cell_size, layer's input size), blas::readable
-  Real* packed_input_weights;             // scratch: panels; null: input_weights are read where they are
+  StoredRows<const Real> gate_gradients;   // (rows, 4 * cell_size)
+  StoredRows<const Real> previous_hidden;  // (rows, output_size), if weights are wanted
+  MatrixView<const Real> input_weights;    // (4 * cell_size, layer's input size), blas::readable
+  Real* packed_input_weights;              // scratch: panels; null: input_weights are read where they are
   PackedRows<Real> packed_gates;
   PackedRows<Real> packed_hidden;
   // Of a projection, if weights are wanted.
@@ -64,6 +64,6 @@ struct LayerProducts {
 // unused counters, one for each of the plan's blocks of rows. False: the call is cancelled.
 template <class Real>
 bool gradient_products(const plan::BackwardPlan& plan, const LayerProducts<Real>& layer, const Team& team,
-                       Barrier& barrier, Watch& watch, TaskCounter* tasks);
+                       Barrier& barrier, CancellationPoll& poll, TaskCounter* tasks);
 
 }  // namespace lstm_native::driver

@@ -32,10 +32,10 @@ HiddenProjection<Real>::HiddenProjection(const Share<Real>& share)
       parts_(share.output_blocks.size() * share.plan.block_elements() * share.plan.problem.cell_size) {}
 
 template <class Real>
-bool HiddenProjection<Real>::run(index_t step, index_t row_count, bool backwards) {
+bool HiddenProjection<Real>::run(index_t step, index_t row_count, bool blocks_descending) {
   const plan::Plan& plan = share_.plan;
   const DirectionForward<Real>& direction = share_.direction;
-  if (!share_.group_barrier->wait(share_.group_threads, share_.watch)) return false;
+  if (!share_.group_barrier->wait(share_.group_threads, share_.poll)) return false;
   for (index_t k = 0; k < row_count; ++k) {
     kernels::StepRow<Real>& row = share_.table[k];
     row.input = row.next_hidden;
@@ -44,7 +44,7 @@ bool HiddenProjection<Real>::run(index_t step, index_t row_count, bool backwards
   }
   const plan::Span own = own_projected(share_);
   if (own.size() == 0) return true;
-  if (!(product_.input_weights != nullptr ? multiply(row_count, backwards) : multiply_in_place(row_count)))
+  if (!(product_.input_weights != nullptr ? multiply(row_count, blocks_descending) : multiply_in_place(row_count)))
     return false;
   for (index_t k = 0; k < row_count; ++k) {
     const Real* from = direction.projected.row(share_.rows.begin + k);
@@ -54,8 +54,8 @@ bool HiddenProjection<Real>::run(index_t step, index_t row_count, bool backwards
 }
 
 template <class Real>
-bool HiddenProjection<Real>::multiply(index_t row_count, bool backwards) {
-  product_.backwards = backwards;
+bool HiddenProjection<Real>::multiply(index_t row_count, bool blocks_descending) {
+  product_.blocks_descending = blocks_descending;
   return run_in_parts(share_, row_count, parts_, [&](kernels::StepRow<Real>* rows, index_t count) {
     product_.rows = rows;
     product_.row_count = count;

@@ -24,10 +24,10 @@ class HiddenProjection {
   // To be called after a step's kernels, with the step's rows at the beginning of the table. next_hidden points to a
   // row's cell outputs before the call, and to its place in the layer's output afterwards. Waits for the threads that
   // share the rows. False: cancelled.
-  bool run(index_t step, index_t row_count, bool backwards);
+  bool run(index_t step, index_t row_count, bool blocks_descending);
 
  private:
-  bool multiply(index_t row_count, bool backwards);
+  bool multiply(index_t row_count, bool blocks_descending);
   bool multiply_in_place(index_t row_count);
 
   const Share<Real>& share_;

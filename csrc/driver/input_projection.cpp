@@ -26,7 +26,7 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   const index_t work_per_row = blas_block_columns * share.direction.weights.input.columns;
   const index_t most_rows = rows_at_once(work_per_row);
   // until all threads have read the last chunk's pre-activations
-  if (!share.direction_barrier->wait(share.direction_threads, share.watch)) return;
+  if (!share.direction_barrier->wait(share.direction_threads, share.poll)) return;
   for (index_t task = share.index_in_direction; task < tasks; task += share.direction_threads) {
     MatrixView<const Real> weight = share.direction.weights.input;
     const index_t first = task * blas_block_columns;
@@ -34,13 +34,13 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
     weight.rows = std::min(blas_block_columns, outputs - first);
     for (index_t row = 0; row < rows; row += most_rows) {
       const index_t count = std::min(most_rows, rows - row);
-      if (share.watch.stops(count * work_per_row)) return;
+      if (share.poll.cancelled(count * work_per_row)) return;
       blas::multiply_transposed(count, input.at(plan.rows, chunk.begin, 0) + row * stride, stride, weight,
                                 share.direction.pre_activations + row * outputs + first, outputs,
                                 /*accumulate=*/false);
     }
   }
-  share.direction_barrier->wait(share.direction_threads, share.watch);
+  share.direction_barrier->wait(share.direction_threads, share.poll);
 }
 
 // Fills the table: where each row of a chunk is read, and where its product goes. Returns the number of rows.
@@ -107,7 +107,7 @@ void project_block_by_block(const Share<Real>& share, index_t row_count) {
   };
   advance(share.blocks.begin);
   for (index_t block = share.blocks.begin; block < share.blocks.end; ++block) {
-    if (share.watch.stops(panel_work)) return;
+    if (share.poll.cancelled(panel_work)) return;
     plan::pack_block(plan::step_kernels_of<Real>(plan), weights, plan::RowOrder::gates, block, panel);
     projection.bias = bias_panel(share.direction) + block * plan.block_elements();
     if (!project_with(share, row_count, projection)) return;

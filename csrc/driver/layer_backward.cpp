@@ -22,7 +22,7 @@ struct BackwardShare {
   Span output_groups;
   Barrier* barrier;
   int threads;  // that share the rows
-  Watch& watch;
+  CancellationPoll& poll;
   BackwardRow<Real>* table;
 
   const plan::ActiveRows& active() const { return plan.forward.rows; }
@@ -56,13 +56,13 @@ void begin(const BackwardShare<Real>& share) {
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
     const Span units = share.own_units();
     const Span outputs = share.own_outputs();
-    if (share.watch.stops((units.size() + outputs.size()) * copy_work)) return;
+    if (share.poll.cancelled((units.size() + outputs.size()) * copy_work)) return;
     if (direction.recurrent_mask) direction.recurrent_mask.draw(share.active().callers_row(r), r, outputs);
     copy_or_clear(share.state(direction.cell_final_gradient, r), units,
                   direction.cell_gradient.row(share.active().callers_row(r)));
-    if (direction.hidden_before.data == nullptr || share.active().length(r) == 0) continue;
+    if (direction.previous_hidden.data == nullptr || share.active().length(r) == 0) continue;
     copy_or_clear(share.state(direction.hidden_initial, r), outputs,
-                  direction.hidden_before.row(share.stored(share.order().first(r), r)));
+                  direction.previous_hidden.row(share.stored(share.order().first(r), r)));
   }
 }
 
@@ -96,7 +96,7 @@ bool hand_on_masked(const BackwardShare<Real>& share, index_t step, Span continu
   BackwardRow<Real>* row = share.table;
   for (index_t r = continuing.begin; r < continuing.end; ++r, ++row) {
     *row = {};
-    row->following = direction.gate_gradients.row(share.stored(share.order().after(step), r));
+    row->next_gate_gradients = direction.gate_gradients.row(share.stored(share.order().after(step), r));
     row->hidden = direction.recurrent_gradients.row(r);
     row->sums = direction.sums.row(r);
   }
@@ -119,33 +119,33 @@ void place_rows(const BackwardShare<Real>& share, index_t step, Span rows) {
   for (index_t r = rows.begin; r < rows.end; ++r, ++row) {
     const index_t at = share.stored(step, r);
     const bool last = step == order.last(r);
-    row->following = last ? nullptr : direction.gate_gradients.row(share.stored(order.after(step), r));
+    row->next_gate_gradients = last ? nullptr : direction.gate_gradients.row(share.stored(order.after(step), r));
     row->output_gradient =
         direction.has_output_gradient ? direction.output_gradient.at(share.active(), step, r) : nullptr;
     row->final_gradient = last ? share.state(direction.hidden_final_gradient, r) : nullptr;
     row->gates = direction.gates.row(at);
     row->cell = direction.cells.row(at);
-    row->cell_before = step == order.first(r) ? share.state(direction.cell_initial, r)
-                                              : direction.cells.row(share.stored(order.before(step), r));
+    row->previous_cell = step == order.first(r) ? share.state(direction.cell_initial, r)
+                                                : direction.cells.row(share.stored(order.before(step), r));
     row->cell_gradient = direction.cell_gradient.row(share.active().callers_row(r));
     row->gate_gradients = direction.gate_gradients.row(at);
-    row->hidden = last || direction.hidden_before.data == nullptr
+    row->hidden = last || direction.previous_hidden.data == nullptr
                       ? nullptr
-                      : direction.hidden_before.row(share.stored(order.after(step), r));
+                      : direction.previous_hidden.row(share.stored(order.after(step), r));
     row->sums = direction.sums.row(r);
   }
 }
 
 // The rows that have a later step, in the order of the direction. They come first.
 template <class Real>
-Span with_following(const BackwardShare<Real>& share, index_t step, Span rows) {
+Span with_next_step(const BackwardShare<Real>& share, index_t step, Span rows) {
   const index_t end_of_time = share.order().nth(0, share.plan.problem().seq_len, share.plan.problem().seq_len - 1);
   if (step == end_of_time) return {rows.begin, rows.begin};
   if (share.direction.reverse) return rows;
   return {rows.begin, std::clamp(share.active().count(step + 1), rows.begin, rows.end)};
 }
 
-// Runs a kernel on rows [begin, end) of the table, with a look at the watch between parts. False: the call is
+// Runs a kernel on rows [begin, end) of the table, polling between parts. False: the call is
 // cancelled.
 template <class Real>
 bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::StepBackward<Real>&),
@@ -156,7 +156,7 @@ bool run_rows(const BackwardShare<Real>& share, void (*kernel)(const kernels::St
   for (index_t first = rows.begin; first < rows.end; first += most) {
     arguments.rows = share.table + first;
     arguments.row_count = std::min(most, rows.end - first);
-    if (share.watch.stops(arguments.row_count * work_per_row)) return false;
+    if (share.poll.cancelled(arguments.row_count * work_per_row)) return false;
     kernel(arguments);
   }
   return true;
@@ -185,14 +185,14 @@ bool run_hidden_gradients(const BackwardShare<Real>& share, index_t step, Span c
     BackwardRow<Real>& row = share.table[k];
     const index_t r = active.begin + k;
     const index_t at = share.stored(step, r);
-    row.following = row.hidden;
+    row.next_gate_gradients = row.hidden;
     row.output_gradient = row.final_gradient = nullptr;
     row.hidden = direction.cell_outputs.data != nullptr ? direction.cell_outputs.row(at) : nullptr;
-    if (direction.hidden_before.data == nullptr || step == share.order().first(r)) continue;
+    if (direction.previous_hidden.data == nullptr || step == share.order().first(r)) continue;
     copy_or_clear(direction.hidden.row(share.stored(share.order().before(step), r)), own,
-                  direction.hidden_before.row(at));
+                  direction.previous_hidden.row(at));
   }
-  return share.barrier->wait(share.threads, share.watch);
+  return share.barrier->wait(share.threads, share.poll);
 }
 
 template <class Real>
@@ -202,7 +202,7 @@ void run_steps(const BackwardShare<Real>& share) {
   for (index_t k = 0; k < steps; ++k) {
     const index_t step = share.order().nth(0, steps, steps - 1 - k);
     const Span active{share.rows.begin, std::clamp(share.active().count(step), share.rows.begin, share.rows.end)};
-    Span continuing = with_following(share, step, active);
+    Span continuing = with_next_step(share, step, active);
     if (share.direction.recurrent_mask && !hand_on_masked(share, step, continuing)) return;
     place_rows(share, step, active);
     if (share.direction.recurrent_mask) {
@@ -219,7 +219,7 @@ void run_steps(const BackwardShare<Real>& share) {
     } else if (!run_all_rows(share, kernel, hidden_step(share), continuing, active)) {
       return;
     }
-    if (!share.barrier->wait(share.threads, share.watch)) return;
+    if (!share.barrier->wait(share.threads, share.poll)) return;
   }
 }
 
@@ -231,11 +231,11 @@ void finish_hidden(const BackwardShare<Real>& share) {
   const Span own = share.own_outputs();
   index_t count = 0;
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
-    if (share.watch.stops(own.size() * copy_work)) return;
+    if (share.poll.cancelled(own.size() * copy_work)) return;
     Real* to = direction.hidden_gradient.row(share.active().callers_row(r));
     if (share.active().length(r) > 0) {
       BackwardRow<Real> row;
-      row.following = direction.gate_gradients.row(share.stored(share.order().first(r), r));
+      row.next_gate_gradients = direction.gate_gradients.row(share.stored(share.order().first(r), r));
       row.hidden = to;
       row.sums = direction.sums.row(r);
       share.table[count++] = row;
@@ -255,14 +255,14 @@ void finish_hidden(const BackwardShare<Real>& share) {
 
 // The hidden states before each step, as the products read them.
 template <class Real>
-void mask_hidden_before(const BackwardShare<Real>& share) {
+void mask_previous_hidden(const BackwardShare<Real>& share) {
   const DirectionBackward<Real>& direction = share.direction;
-  if (direction.hidden_before.data == nullptr) return;
+  if (direction.previous_hidden.data == nullptr) return;
   const Span own = share.own_outputs();
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
     for (index_t step = 0; step < share.active().length(r); ++step) {
-      if (share.watch.stops(own.size() * copy_work)) return;
-      Real* hidden = direction.hidden_before.row(share.stored(step, r));
+      if (share.poll.cancelled(own.size() * copy_work)) return;
+      Real* hidden = direction.previous_hidden.row(share.stored(step, r));
       direction.recurrent_mask.apply(r, own, hidden, hidden);
     }
   }
@@ -271,12 +271,13 @@ void mask_hidden_before(const BackwardShare<Real>& share) {
 }  // namespace
 
 template <class Real>
-void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team, Watch& watch) {
+void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
+                       CancellationPoll& poll) {
   for (index_t d = 0; d < plan.problem().num_directions; ++d) {
     const DirectionBackward<Real>& direction = layer.directions[d];
     const auto pack = [&](const MatrixView<const Real>& weights, Real* to) {
       if (to == nullptr) return;
-      pack_panels(weights, plan::part_of(weights.rows, team.size, team.index), plan.group_units, to, watch);
+      pack_panels(weights, plan::part_of(weights.rows, team.size, team.index), plan.group_units, to, poll);
     };
     pack(direction.hidden_weights, direction.packed_hidden);
     pack(direction.projection_weights, direction.packed_projection);
@@ -285,7 +286,7 @@ void pack_for_backward(const BackwardPlan& plan, const LayerBackward<Real>& laye
 
 template <class Real>
 void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
-                    const Meeting& meeting, Watch& watch, BackwardRow<Real>* table) {
+                    const Barriers& barriers, CancellationPoll& poll, BackwardRow<Real>* table) {
   const plan::Split split = plan.split(team.size);
   if (team.index >= split.threads()) return;
   const plan::SplitPlace place(split, team.index);
@@ -295,22 +296,23 @@ void layer_backward(const BackwardPlan& plan, const LayerBackward<Real>& layer, 
                                     plan.forward.batch_rows(split.rows, place.rows),
                                     plan::part_of(plan.groups, split.units, place.units),
                                     plan::part_of(plan.output_groups, split.units, place.units),
-                                    &meeting.groups[place.group],
+                                    &barriers.groups[place.group],
                                     split.units,
-                                    watch,
+                                    poll,
                                     table};
     begin(share);
     run_steps(share);
-    if (watch.stops(0)) return;
-    if (share.direction.recurrent_mask) mask_hidden_before(share);
+    if (poll.cancelled(0)) return;
+    if (share.direction.recurrent_mask) mask_previous_hidden(share);
     finish_hidden(share);
   }
 }
 
-#define LSTM_NATIVE_INSTANTIATE(Real)                                                                              \
-  template void pack_for_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&, Watch&);     \
-  template void layer_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&, const Meeting&, \
-                                     Watch&, BackwardRow<Real>*);
+#define LSTM_NATIVE_INSTANTIATE(Real)                                                                               \
+  template void pack_for_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&,               \
+                                        CancellationPoll&);                                                         \
+  template void layer_backward<Real>(const BackwardPlan&, const LayerBackward<Real>&, const Team&, const Barriers&, \
+                                     CancellationPoll&, BackwardRow<Real>*);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)
 #undef LSTM_NATIVE_INSTANTIATE

@@ -31,12 +31,12 @@ struct DirectionBackward {
   StoredRows<Real> hidden_gradient;   // (batch, output_size): overwritten with the initial state's; absent: not wanted
   StoredRows<Real> cell_gradient;     // (batch, cell_size): overwritten with the initial state's, and with every step's
   StoredRows<Real> gate_gradients;    // (rows, 4 * cell_size): overwritten; may be `gates` itself
-  StoredRows<Real> hidden_before;     // (rows, output_size): overwritten with h_(t-1) of each row; absent: not wanted
+  StoredRows<Real> previous_hidden;   // (rows, output_size): overwritten with h_(t-1) of each row; absent: not wanted
   StoredRows<Real> hidden_gradients;  // (rows, output_size), of a projection: overwritten with every h_t's
   StoredRows<Real> cell_outputs;  // (rows, cell_size), of a projection: overwritten with what it multiplies; absent:
                                   // not wanted
   StoredRows<Real> sums;          // (batch, groups' units): scratch
-  // With dropout of h_(t-1), absent otherwise; hidden_before then gets what the products read.
+  // With dropout of h_(t-1), absent otherwise; previous_hidden then gets what the products read.
   RecurrentMask<Real> recurrent_mask;
   StoredRows<Real> recurrent_gradients;  // (batch, output_size): scratch: what a step hands on
 };
@@ -49,12 +49,12 @@ struct LayerBackward {
 // Packs W_hh and W_hr if the plan says so. The threads share the work, and must wait for each other afterwards.
 template <class Real>
 void pack_for_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
-                       Watch& watch);
+                       CancellationPoll& poll);
 
-// One thread's part of all steps. It ends early if its watch says so. A thread must wait for the others before it reads
-// the results. table: as many rows as the batch.
+// One thread's part of all steps. It ends early if the call is cancelled. A thread must wait for the others before it
+// reads the results. table: as many rows as the batch.
 template <class Real>
 void layer_backward(const plan::BackwardPlan& plan, const LayerBackward<Real>& layer, const Team& team,
-                    const Meeting& meeting, Watch& watch, kernels::BackwardRow<Real>* table);
+                    const Barriers& barriers, CancellationPoll& poll, kernels::BackwardRow<Real>* table);
 
 }  // namespace lstm_native::driver

@@ -58,14 +58,14 @@ Real* row_if_kept(const StoredRows<Real>& rows, index_t row) {
 // Packs the weights whose path says so. The threads take blocks in turn. One that stops must not go on to the next
 // turns: the others count on, and would find it at work on theirs.
 template <class Real>
-void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
+void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, CancellationPoll& poll) {
   index_t turn = 0;
   const auto mine = [&] { return turn++ % team.size == team.index; };
   const kernels::StepKernels<Real>& kernels = plan::step_kernels_of<Real>(plan);
   const auto pack = [&](const MatrixView<const Real>& matrix, plan::RowOrder order, Real* to) {
     for (index_t block = 0; block < plan::blocks_of(kernels.format, matrix.rows); ++block) {
       const index_t elements = matrix.columns * plan.block_elements();
-      if (watch.stops(elements)) return false;
+      if (poll.cancelled(elements)) return false;
       if (mine()) plan::pack_block(kernels, matrix, order, block, to + block * elements);
     }
     return true;
@@ -93,13 +93,13 @@ void prepare_weights(const Plan& plan, const LayerForward<Real>& layer, const Te
 
 // The threads take blocks in turn.
 template <class Real>
-void widen_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, Watch& watch) {
+void widen_weights(const Plan& plan, const LayerForward<Real>& layer, const Team& team, CancellationPoll& poll) {
   const auto widen = [&](const void* panels, index_t columns, Real* to) {
     const auto* from = static_cast<const std::byte*>(panels);
     const index_t bytes = plan::block_bytes(plan::format_of(plan), columns);
     const index_t elements = columns * plan.block_elements();
     for (index_t block = team.index; block < plan.blocks; block += team.size) {
-      if (watch.stops(elements)) return;
+      if (poll.cancelled(elements)) return;
       plan::step_kernels_of<Real>(plan).widen(from + block * bytes, to + block * elements, columns);
     }
   };
@@ -118,14 +118,14 @@ bool begin_masks(const Share<Real>& share, bool known) {
   const DirectionForward<Real>& direction = share.direction;
   const Span own = own_hidden(share);
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
-    if (share.watch.stops(own.size() * mask_work)) return false;
+    if (share.poll.cancelled(own.size() * mask_work)) return false;
     const index_t callers_row = share.plan.rows.callers_row(r);
     direction.recurrent_mask.draw(callers_row, r, own);
     if (known || share.plan.rows.length(r) == 0) continue;
     Real* to = direction.masked_hidden[share.order().first(r) % 2].row(r);
     direction.recurrent_mask.apply(r, own, first_hidden(direction, callers_row), to);
   }
-  return known || share.group_barrier->wait(share.group_threads, share.watch);
+  return known || share.group_barrier->wait(share.group_threads, share.poll);
 }
 
 // The hidden states of a step, for the next one.
@@ -235,23 +235,24 @@ void run_steps(const Share<Real>& share, Span chunk, bool last_chunk) {
   StepArguments<Real> arguments = step_arguments(share);
   std::optional<HiddenProjection<Real>> projection;
   if (share.projects_hidden()) projection.emplace(share);
-  index_t work = 0;  // since the last look at the watch: tiny steps look only once in some microseconds
+  index_t work = 0;  // since the last poll: tiny steps poll only once in some microseconds
   constexpr index_t work_between_questions = 100'000;
   for (index_t k = 0; k < chunk.size(); ++k) {
     const index_t at = share.order().nth(chunk.begin, chunk.end, k);
     const index_t row_count = place_rows(share, chunk, at);
-    arguments.step.backwards = arguments.product.backwards = share.layer.backwards != (at % 2 == 1);
+    arguments.step.blocks_descending = arguments.product.blocks_descending =
+        share.layer.blocks_descending != (at % 2 == 1);
     if (!run_rows(share, arguments, row_count)) return;
-    if (projection.has_value() && !projection->run(at, row_count, arguments.step.backwards)) return;
+    if (projection.has_value() && !projection->run(at, row_count, arguments.step.blocks_descending)) return;
     keep_hidden(share, at, row_count);
     if (share.direction.recurrent_mask) mask_hidden(share, at, row_count);
     work += row_count * arguments.parts.work_per_row;
     if (work > work_between_questions) {
-      if (share.watch.stops(work)) return;
+      if (share.poll.cancelled(work)) return;
       work = 0;
     }
     if (last_chunk && k + 1 == chunk.size()) return;
-    if (!share.group_barrier->wait(share.group_threads, share.watch)) return;
+    if (!share.group_barrier->wait(share.group_threads, share.poll)) return;
   }
 }
 
@@ -268,7 +269,7 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
       row->input = share.layer.input.at(plan.rows, step, r);
       row->pre_activations = share.pre_activations(chunk, step, r);
       row->hidden = step == order.first(r) ? first_hidden(direction, plan.rows.callers_row(r))
-                                           : direction.known_hidden.row(plan.rows.stored(order.before(step), r));
+                                           : direction.recorded_hidden.row(plan.rows.stored(order.before(step), r));
       row->next_hidden = nullptr;
       // The kernel only reads both.
       const Real* before = step == order.first(r) ? first_cell(direction, plan.rows.callers_row(r))
@@ -283,7 +284,7 @@ void run_known_steps(const Share<Real>& share, Span chunk) {
       row->hidden = masked;
     }
   }
-  if (direction.recurrent_mask && !share.group_barrier->wait(share.group_threads, share.watch)) return;
+  if (direction.recurrent_mask && !share.group_barrier->wait(share.group_threads, share.poll)) return;
   StepArguments<Real> arguments = step_arguments(share);
   run_rows(share, arguments, row - share.table);
 }
@@ -295,7 +296,7 @@ void begin_cells(const Share<Real>& share) {
   const Span units = own_units(share);
   const StateView<const Real>& initial = share.direction.cell_initial;
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
-    if (share.watch.stops(units.size() * copy_work)) return;
+    if (share.poll.cancelled(units.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = initial.data + row * initial.row_stride;
     std::copy(from + units.begin, from + units.end, share.direction.cell_final.row(row) + units.begin);
@@ -309,7 +310,7 @@ template <class Real>
 void finish_hidden(const Share<Real>& share) {
   const Span own = own_outputs(share);
   for (index_t r = share.rows.begin; r < share.rows.end; ++r) {
-    if (share.watch.stops(own.size() * copy_work)) return;
+    if (share.poll.cancelled(own.size() * copy_work)) return;
     const index_t row = share.plan.rows.callers_row(r);
     const Real* from = share.plan.rows.length(r) == 0
                            ? first_hidden(share.direction, row)
@@ -320,21 +321,21 @@ void finish_hidden(const Share<Real>& share) {
 
 template <class Real>
 void walk(const Share<Real>& share) {
-  const bool known = share.direction.known_hidden.data != nullptr;
+  const bool known = share.direction.recorded_hidden.data != nullptr;
   if (!known) begin_cells(share);
   if (share.direction.recurrent_mask && !begin_masks(share, known)) return;
   const index_t chunks = share.plan.chunks();
   for (index_t k = 0; k < chunks; ++k) {
     const Span chunk = share.plan.chunk(share.order().nth(0, chunks, k));
-    if (share.watch.stops(chunk.size() * share.rows.size() * row_work(share, 1))) return;
-    if (share.below != nullptr && !share.below->wait_for(chunk.end, share.watch)) return;
+    if (share.poll.cancelled(chunk.size() * share.rows.size() * row_work(share, 1))) return;
+    if (share.below != nullptr && !share.below->wait_for(chunk.end, share.poll)) return;
     if (share.direction.pre_activations != nullptr) project_input(share, chunk);
     if (known) {
       run_known_steps(share, chunk);
       continue;
     }
     run_steps(share, chunk, k + 1 == chunks);
-    if (share.watch.stops(0)) return;
+    if (share.poll.cancelled(0)) return;
     if (share.own != nullptr) share.own->report(chunk.end);
   }
   if (!known) finish_hidden(share);
@@ -343,41 +344,41 @@ void walk(const Share<Real>& share) {
 }  // namespace
 
 template <class Real>
-void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
-                   Watch& watch, const plan::ThreadScratch<Real>& scratch) {
+void layer_forward(const Plan& plan, const LayerForward<Real>& layer, const Team& team, const Barriers& barriers,
+                   CancellationPoll& poll, const plan::ThreadScratch<Real>& scratch) {
   const bool widens = layer.plan->hidden_path == WeightPath::widened;
-  if (widens) widen_weights(plan, layer, team, watch);
-  if (!plan.storage.packed_weights) prepare_weights(plan, layer, team, watch);
-  if ((widens || !plan.storage.packed_weights) && !meeting.team->wait(team.size, watch)) return;
+  if (widens) widen_weights(plan, layer, team, poll);
+  if (!plan.storage.packed_weights) prepare_weights(plan, layer, team, poll);
+  if ((widens || !plan.storage.packed_weights) && !barriers.team->wait(team.size, poll)) return;
   const plan::Split split = plan.split(layer.layer, team.size);
   if (team.index >= split.threads()) return;
   const plan::SplitPlace place(split, team.index);
   for (index_t d = place.first_direction; d < plan.problem.num_directions; d += split.directions) {
     walk(Share<Real>{plan, layer, layer.directions[d], plan.batch_rows(split.rows, place.rows),
                      plan::part_of(plan.blocks, split.units, place.units),
-                     plan::part_of(plan.output_blocks, split.units, place.units), &meeting.directions[d],
-                     split.per_direction(), place.in_direction, &meeting.groups[place.group], split.units, watch,
+                     plan::part_of(plan.output_blocks, split.units, place.units), &barriers.directions[d],
+                     split.per_direction(), place.in_direction, &barriers.groups[place.group], split.units, poll,
                      scratch.table, scratch.vectors, scratch.vector_stride, nullptr, nullptr});
   }
 }
 
 template <class Real>
-void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting, Watch& watch,
-                                const plan::ThreadScratch<Real>& scratch) {
-  const Progress* below = layer.layer > 0 ? &meeting.layers[layer.layer - 1] : nullptr;
+void layer_forward_in_wavefront(const Plan& plan, const LayerForward<Real>& layer, const Barriers& barriers,
+                                CancellationPoll& poll, const plan::ThreadScratch<Real>& scratch) {
+  const Progress* below = layer.layer > 0 ? &barriers.layers[layer.layer - 1] : nullptr;
   Barrier alone;
   walk(Share<Real>{plan, layer, layer.directions[0], Span{0, plan.problem.batch}, Span{0, plan.blocks},
-                   Span{0, plan.output_blocks}, &alone, 1, 0, &alone, 1, watch, scratch.table, scratch.vectors,
-                   scratch.vector_stride, below, &meeting.layers[layer.layer]});
+                   Span{0, plan.output_blocks}, &alone, 1, 0, &alone, 1, poll, scratch.table, scratch.vectors,
+                   scratch.vector_stride, below, &barriers.layers[layer.layer]});
 }
 
-template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Meeting&, Watch&,
-                                                const plan::ThreadScratch<float>&);
-template void layer_forward_in_wavefront<double>(const Plan&, const LayerForward<double>&, const Meeting&, Watch&,
-                                                 const plan::ThreadScratch<double>&);
-template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Meeting&, Watch&,
-                                   const plan::ThreadScratch<float>&);
-template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Meeting&, Watch&,
-                                    const plan::ThreadScratch<double>&);
+template void layer_forward_in_wavefront<float>(const Plan&, const LayerForward<float>&, const Barriers&,
+                                                CancellationPoll&, const plan::ThreadScratch<float>&);
+template void layer_forward_in_wavefront<double>(const Plan&, const LayerForward<double>&, const Barriers&,
+                                                 CancellationPoll&, const plan::ThreadScratch<double>&);
+template void layer_forward<float>(const Plan&, const LayerForward<float>&, const Team&, const Barriers&,
+                                   CancellationPoll&, const plan::ThreadScratch<float>&);
+template void layer_forward<double>(const Plan&, const LayerForward<double>&, const Team&, const Barriers&,
+                                    CancellationPoll&, const plan::ThreadScratch<double>&);
 
 }  // namespace lstm_native::driver

@@ -54,7 +54,7 @@ struct DirectionForward {
   StoredRows<Real> masked_hidden[2];
   // (rows, output_size) and (rows, cell_size): the states, where they are known and only gates_tape is to be written,
   // by the same products, so with the same bits; else absent.
-  StoredRows<const Real> known_hidden;
+  StoredRows<const Real> recorded_hidden;
   StoredRows<const Real> known_cells;
 };
 
@@ -64,29 +64,29 @@ struct LayerForward {
   const plan::LayerPlan* plan;
   Rows<const Real> input;
   DirectionForward<Real> directions[2];
-  bool backwards;  // which end of the weights the first step begins with
+  bool blocks_descending;  // which end of the weights the first step begins with
 };
 
 // Where the threads of a team wait for each other.
-struct Meeting {
+struct Barriers {
   Barrier* team;
   Barrier* directions;  // one per direction
   Barrier* groups;      // one per group of threads that share batch rows; as many as the team has threads
   Progress* layers;     // one per layer, in steps
 };
 
-// A thread's part ends early if its watch says so. Its results are then unfinished.
+// A thread's part ends early if the call is cancelled. Its results are then unfinished.
 
 // One thread's part. Every thread of the team calls it with the same arguments, except `team` and `scratch`. A thread
 // must wait for the others before it reads the layer's results.
 template <class Real>
-void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Meeting& meeting,
-                   Watch& watch, const plan::ThreadScratch<Real>& scratch);
+void layer_forward(const plan::Plan& plan, const LayerForward<Real>& layer, const Team& team, const Barriers& barriers,
+                   CancellationPoll& poll, const plan::ThreadScratch<Real>& scratch);
 
 // A whole layer of one direction with packed weights, on one thread. Other threads run the layers below and above. It
 // begins a chunk of steps when the layer below has done that chunk, and reports its own progress.
 template <class Real>
-void layer_forward_in_wavefront(const plan::Plan& plan, const LayerForward<Real>& layer, const Meeting& meeting,
-                                Watch& watch, const plan::ThreadScratch<Real>& scratch);
+void layer_forward_in_wavefront(const plan::Plan& plan, const LayerForward<Real>& layer, const Barriers& barriers,
+                                CancellationPoll& poll, const plan::ThreadScratch<Real>& scratch);
 
 }  // namespace lstm_native::driver

@@ -22,7 +22,7 @@ struct Share {
   int index_in_direction;
   Barrier* group_barrier;
   int group_threads;
-  Watch& watch;
+  CancellationPoll& poll;
   kernels::StepRow<Real>* table;
   std::byte* vectors;  // see plan::ThreadScratch
   index_t vector_stride;
@@ -67,15 +67,15 @@ struct Parts {
   index_t most_rows;
 };
 
-// Calls run(rows, count) for parts of the first `count` rows of the table, with a look at the watch between parts.
-// False: the call is cancelled. The caller looks at the watch before or afterwards.
+// Calls run(rows, count) for parts of the first `count` rows of the table, polling between parts.
+// False: the call is cancelled. The caller polls before or afterwards.
 template <class Real, class Run>
 bool run_in_parts(const Share<Real>& share, index_t count, const Parts& parts, const Run& run) {
   for (index_t first = 0; first < count;) {
     const index_t part = std::min(parts.most_rows, count - first);
     run(share.table + first, part);
     first += part;
-    if (first < count && share.watch.stops(part * parts.work_per_row)) return false;
+    if (first < count && share.poll.cancelled(part * parts.work_per_row)) return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-// driver: the dropout between layers, some rows at a time, so that each thread looks at its watch often.
+// driver: the dropout between layers, some rows at a time, so that each thread polls often.
 #pragma once
 
 #include <algorithm>
@@ -13,13 +13,13 @@ namespace lstm_native::driver {
 // Masking an element takes as long as this many multiply-adds.
 inline constexpr index_t mask_work = 50;
 
-// Calls run(Span) for a thread's part of [0, total), a few hundred rows between two looks at the watch.
+// Calls run(Span) for a thread's part of [0, total), a few hundred rows between two polls.
 template <class Run>
-void run_in_parts(index_t total, const Team& team, index_t work_per_row, Watch& watch, const Run& run) {
+void run_between_polls(index_t total, const Team& team, index_t work_per_row, CancellationPoll& poll, const Run& run) {
   constexpr index_t rows_per_look = 256;
   const plan::Span rows = plan::part_of(total, team.size, team.index);
   for (index_t begin = rows.begin; begin < rows.end; begin += rows_per_look) {
-    if (watch.stops(rows_per_look * work_per_row)) return;
+    if (poll.cancelled(rows_per_look * work_per_row)) return;
     run(plan::Span{begin, std::min(begin + rows_per_look, rows.end)});
   }
 }
@@ -36,9 +36,9 @@ void mask_rows(const plan::Plan& plan, const rng::DropoutStream& stream, index_t
 // Masks a thread's part of all rows.
 template <class Real>
 void mask_outputs(const plan::Plan& plan, const rng::DropoutStream& stream, index_t layer, Real* outputs,
-                  const Team& team, Watch& watch) {
-  run_in_parts(plan.rows.total(), team, plan.problem.layer_output_size() * mask_work, watch,
-               [&](plan::Span rows) { mask_rows(plan, stream, layer, rows, outputs); });
+                  const Team& team, CancellationPoll& poll) {
+  run_between_polls(plan.rows.total(), team, plan.problem.layer_output_size() * mask_work, poll,
+                    [&](plan::Span rows) { mask_rows(plan, stream, layer, rows, outputs); });
 }
 
 }  // namespace lstm_native::driver

@@ -27,11 +27,11 @@ PackedWeights::PackedWeights(const plan::StackSizes& sizes, int format, const st
       layout_(sizes, step_kernels<Real>(format).format, sizeof(Real), specs[0].peepholes),
       memory_(layout_.bytes()) {
   const FloatControl control(/*flush=*/false);  // subnormal weights stay what they are
-  Watch watch(interruption, /*asks=*/true);
+  CancellationPoll poll(interruption, /*asks=*/true);
   std::vector<CellWeights<Real>> cells;
   for (const CellWeights<Real>& from : plain) {
     const auto cell = static_cast<index_t>(cells.size());
-    pack(cell, from, watch);
+    pack(cell, from, poll);
     if (interruption.requested()) return;
     cells.push_back(packed_cell<Real>(cell));
   }
@@ -43,32 +43,33 @@ PackedWeights::PackedWeights(const plan::StackSizes& sizes, int format, const st
 }
 
 template <class Real>
-void PackedWeights::pack_matrix(const MatrixView<const Real>& matrix, const plan::PackedMatrix& place, Watch& watch) {
+void PackedWeights::pack_matrix(const MatrixView<const Real>& matrix, const plan::PackedMatrix& place,
+                                CancellationPoll& poll) {
   const kernels::StepKernels<Real>& kernels = step_kernels<Real>(format_);
   const index_t bytes = plan::block_bytes(kernels.format, place.columns);
   for (index_t block = 0; block < plan::blocks_of(kernels.format, place.rows); ++block) {
-    if (watch.stops(gate_count * kernels.format.lanes * place.columns)) return;
+    if (poll.cancelled(gate_count * kernels.format.lanes * place.columns)) return;
     plan::pack_block(kernels, matrix, place.order, block, memory_.data() + place.offset + block * bytes);
   }
 }
 
 template <class Real>
-void PackedWeights::pack(index_t cell, const CellWeights<Real>& plain, Watch& watch) {
+void PackedWeights::pack(index_t cell, const CellWeights<Real>& plain, CancellationPoll& poll) {
   std::byte* const memory = memory_.data();
   // The gaps behind the parts are zeros, too.
   for (const index_t end : {layout_.hidden(cell).offset, layout_.bias(cell), layout_.peephole(cell),
                             layout_.projection(cell).offset, layout_.projection_bias(cell), layout_.end(cell)}) {
     std::memset(memory + end - cache_line_bytes, 0, cache_line_bytes);
   }
-  pack_matrix(plain.input, layout_.input(cell), watch);
-  pack_matrix(plain.hidden, layout_.hidden(cell), watch);
+  pack_matrix(plain.input, layout_.input(cell), poll);
+  pack_matrix(plain.hidden, layout_.hidden(cell), poll);
   plan::pack_bias(plain.input_bias, plain.hidden_bias, sizes_.cell_size, step_kernels<Real>(format_).format.lanes,
                   reinterpret_cast<Real*>(memory + layout_.bias(cell)));
   if (specs_[0].peepholes) {
     std::copy_n(plain.peephole, peephole_count * sizes_.cell_size,
                 reinterpret_cast<Real*>(memory + layout_.peephole(cell)));
   }
-  pack_matrix(plain.projection, layout_.projection(cell), watch);
+  pack_matrix(plain.projection, layout_.projection(cell), poll);
   std::fill(memory + layout_.projection_bias(cell), memory + layout_.end(cell), std::byte{0});
 }
 
@@ -122,10 +123,10 @@ plan::Problem PackedWeights::step_problem(index_t batch, int threads, const std:
 
 template <class Real>
 void PackedWeights::unpack(const plan::PackedMatrix& matrix, Real* to, Interruption& interruption) const {
-  Watch watch(interruption, /*asks=*/true);
+  CancellationPoll poll(interruption, /*asks=*/true);
   const kernels::StepKernels<Real>& kernels = step_kernels<Real>(format_);
   const index_t work = matrix.columns * kernels.format.lanes;  // each element is on a cache line of its own
-  for (index_t row = 0; row < matrix.rows && !watch.stops(work); ++row) {
+  for (index_t row = 0; row < matrix.rows && !poll.cancelled(work); ++row) {
     plan::unpack_row(kernels, memory_.data(), matrix, row, to + row * matrix.columns);
   }
 }

@@ -42,14 +42,14 @@ class PackedWeights {
 
   // Which end of the weights a call should begin with, alternately: the end where the last call stopped is still in the
   // cache. It changes no result.
-  bool begin_backwards() const { return calls_.fetch_add(1, std::memory_order_relaxed) % 2 == 1; }
+  bool begins_descending() const { return calls_.fetch_add(1, std::memory_order_relaxed) % 2 == 1; }
 
  private:
   void require_peepholes(const std::array<CellSpec, 2>& specs) const;
   template <class Real>
-  void pack_matrix(const MatrixView<const Real>& matrix, const plan::PackedMatrix& place, Watch& watch);
+  void pack_matrix(const MatrixView<const Real>& matrix, const plan::PackedMatrix& place, CancellationPoll& poll);
   template <class Real>
-  void pack(index_t cell, const CellWeights<Real>& plain, Watch& watch);
+  void pack(index_t cell, const CellWeights<Real>& plain, CancellationPoll& poll);
   template <class Real>
   CellWeights<Real> packed_cell(index_t cell) const;
   template <class Real>

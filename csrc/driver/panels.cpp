@@ -5,10 +5,11 @@
 namespace lstm_native::driver {
 
 template <class Real>
-void pack_panels(const MatrixView<const Real>& matrix, plan::Span rows, index_t group_columns, Real* to, Watch& watch) {
+void pack_panels(const MatrixView<const Real>& matrix, plan::Span rows, index_t group_columns, Real* to,
+                 CancellationPoll& poll) {
   const index_t groups = (matrix.columns + group_columns - 1) / group_columns;
   for (index_t k = rows.begin; k < rows.end; ++k) {
-    if (watch.stops(matrix.columns)) return;
+    if (poll.cancelled(matrix.columns)) return;
     for (index_t group = 0; group < groups; ++group) {
       Real* target = to + (group * matrix.rows + k) * group_columns;
       const Real* from = matrix.data + k * matrix.row_stride + group * group_columns * matrix.column_stride;
@@ -23,7 +24,7 @@ void pack_panels(const MatrixView<const Real>& matrix, plan::Span rows, index_t 
   }
 }
 
-template void pack_panels<float>(const MatrixView<const float>&, plan::Span, index_t, float*, Watch&);
-template void pack_panels<double>(const MatrixView<const double>&, plan::Span, index_t, double*, Watch&);
+template void pack_panels<float>(const MatrixView<const float>&, plan::Span, index_t, float*, CancellationPoll&);
+template void pack_panels<double>(const MatrixView<const double>&, plan::Span, index_t, double*, CancellationPoll&);
 
 }  // namespace lstm_native::driver

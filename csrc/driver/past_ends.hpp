@@ -15,10 +15,10 @@ template <class Real>
 void clear_past_ends(const plan::Plan& plan, const SequenceView<Real>& sequence, index_t width,
                      Interruption& interruption) {
   if (plan.problem.lengths.empty()) return;
-  Watch watch(interruption, /*asks=*/true);
+  CancellationPoll poll(interruption, /*asks=*/true);
   for (index_t row = 0; row < plan.problem.batch; ++row) {
     for (index_t step = plan.rows.length(row); step < plan.problem.seq_len; ++step) {
-      if (watch.stops(width * copy_work)) return;
+      if (poll.cancelled(width * copy_work)) return;
       Real* begin = plan.rows.locate(sequence, step, row);
       std::fill(begin, begin + width, Real{0});
     }

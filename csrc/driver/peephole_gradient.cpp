@@ -47,7 +47,7 @@ StoredRows<const Real> from_row(const StoredRows<const Real>& rows, index_t firs
 
 template <class Real>
 void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<Real>& direction, Span units,
-                       bool accumulate, Watch& watch) {
+                       bool accumulate, CancellationPoll& poll) {
   const index_t cell_size = plan.problem().cell_size;
   if (!accumulate) {
     for (index_t p = 0; p < peephole_count; ++p) {
@@ -61,7 +61,7 @@ void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<R
   for (index_t step = 0; step < plan.problem().seq_len; ++step) {
     const index_t active = rows.count(step);
     const index_t first = rows.offset(step);
-    if (watch.stops(peephole_count * active * units.size())) return;
+    if (poll.cancelled(peephole_count * active * units.size())) return;
     sums.add(output_gate, output_peephole, first, active, from_row(direction.cells, first));
     // Rows with an earlier step come first.
     index_t continuing = 0;
@@ -75,8 +75,9 @@ void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<R
   }
 }
 
-template void peephole_gradient<float>(const plan::BackwardPlan&, const DirectionProducts<float>&, Span, bool, Watch&);
+template void peephole_gradient<float>(const plan::BackwardPlan&, const DirectionProducts<float>&, Span, bool,
+                                       CancellationPoll&);
 template void peephole_gradient<double>(const plan::BackwardPlan&, const DirectionProducts<double>&, Span, bool,
-                                        Watch&);
+                                        CancellationPoll&);
 
 }  // namespace lstm_native::driver

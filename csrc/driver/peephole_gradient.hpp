@@ -10,6 +10,6 @@ namespace lstm_native::driver {
 // is cancelled.
 template <class Real>
 void peephole_gradient(const plan::BackwardPlan& plan, const DirectionProducts<Real>& direction, plan::Span units,
-                       bool accumulate, Watch& watch);
+                       bool accumulate, CancellationPoll& poll);
 
 }  // namespace lstm_native::driver

@@ -40,7 +40,7 @@ Recomputation<Real>::Recomputation(const plan::Plan& plan, const StackBackward<R
 
 template <class Real>
 void Recomputation<Real>::compute_gates(const BackwardMemory<Real>& memory, index_t index, const Team& team,
-                                        Watch& watch) const {
+                                        CancellationPoll& poll) const {
   const Team own{team.index, std::min(team.size, plan_.threads)};
   if (own.index >= own.size) return;
   LayerForward<Real> layer = describe_layer(plan_, stack_, scratch_, index);
@@ -48,11 +48,11 @@ void Recomputation<Real>::compute_gates(const BackwardMemory<Real>& memory, inde
   for (index_t d = 0; d < plan_.problem.num_directions; ++d) {
     DirectionForward<Real>& direction = layer.directions[d];
     direction.gates_tape = memory.gate_gradients(index, d);
-    direction.known_hidden = memory.recorded_hidden(index, d);
+    direction.recorded_hidden = memory.recorded_hidden(index, d);
     direction.known_cells = memory.recorded_cells(index, d);
     if (computes_gates_in_one_go<Real>(plan_, *layer.plan)) direction.pre_activations = nullptr;
   }
-  layer_forward(plan_, layer, own, place_.meeting(), watch, scratch_.of_thread(own.index));
+  layer_forward(plan_, layer, own, place_.barriers(), poll, scratch_.of_thread(own.index));
 }
 
 template class Recomputation<float>;

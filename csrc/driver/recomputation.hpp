@@ -15,13 +15,13 @@ class Recomputation {
 
   // Writes a layer's gates to the place of the gradients of its pre-activations. Every thread of the backward call's
   // team calls it, and waits for the others before it reads them.
-  void compute_gates(const BackwardMemory<Real>& memory, index_t index, const Team& team, Watch& watch) const;
+  void compute_gates(const BackwardMemory<Real>& memory, index_t index, const Team& team, CancellationPoll& poll) const;
 
  private:
   const plan::Plan& plan_;
   StackForward<Real> stack_{};
   plan::Scratch<Real> scratch_;
-  MeetingPlace place_;
+  OwnedBarriers place_;
 };
 
 }  // namespace lstm_native::driver

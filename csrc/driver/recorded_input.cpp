@@ -60,13 +60,13 @@ void store_outputs(const BackwardMemory<Real>& memory, index_t layer, Span rows,
 
 // The caller's.
 template <class Real>
-void gather_input(const BackwardMemory<Real>& memory, const Team& team, Watch& watch) {
+void gather_input(const BackwardMemory<Real>& memory, const Team& team, CancellationPoll& poll) {
   const plan::ActiveRows& rows = memory.plan.forward.rows;
   const StoredRows<Real> to{memory.layer_input(), memory.problem().input_size};
   for (index_t step = team.index; step < memory.problem().seq_len; step += team.size) {
     const index_t count = rows.count(step);
     for (index_t r = 0; r < count; ++r) {
-      if (watch.stops(to.width * copy_work)) return;
+      if (poll.cancelled(to.width * copy_work)) return;
       const Real* from = rows.locate(memory.forward.input, step, r);
       std::copy(from, from + to.width, to.row(rows.stored(step, r)));
     }
@@ -76,30 +76,30 @@ void gather_input(const BackwardMemory<Real>& memory, const Team& team, Watch& w
 }  // namespace
 
 template <class Real>
-void store_layer_input(const BackwardMemory<Real>& memory, index_t layer, const Team& team, Watch& watch) {
+void store_layer_input(const BackwardMemory<Real>& memory, index_t layer, const Team& team, CancellationPoll& poll) {
   if (layer == 0) {
-    gather_input(memory, team, watch);
+    gather_input(memory, team, poll);
     return;
   }
   const index_t element_work = memory.forward.dropout.probability > 0.0 ? mask_work : copy_work;
-  run_in_parts(memory.plan.forward.rows.total(), team, memory.problem().layer_output_size() * element_work, watch,
-               [&](Span rows) { store_outputs(memory, layer - 1, rows, memory.layer_input()); });
+  run_between_polls(memory.plan.forward.rows.total(), team, memory.problem().layer_output_size() * element_work, poll,
+                    [&](Span rows) { store_outputs(memory, layer - 1, rows, memory.layer_input()); });
 }
 
 template <class Real>
-void store_cell_outputs(const BackwardMemory<Real>& memory, index_t layer, const Team& team, Watch& watch) {
+void store_cell_outputs(const BackwardMemory<Real>& memory, index_t layer, const Team& team, CancellationPoll& poll) {
   const plan::Problem& problem = memory.problem();
-  run_in_parts(memory.plan.forward.rows.total(), team, problem.num_directions * problem.cell_size * copy_work, watch,
-               [&](Span rows) {
-                 for (index_t d = 0; d < problem.num_directions; ++d) {
-                   compute_cell_outputs(memory, layer, d, rows, memory.cell_outputs(d), /*first=*/0);
-                 }
-               });
+  run_between_polls(memory.plan.forward.rows.total(), team, problem.num_directions * problem.cell_size * copy_work,
+                    poll, [&](Span rows) {
+                      for (index_t d = 0; d < problem.num_directions; ++d) {
+                        compute_cell_outputs(memory, layer, d, rows, memory.cell_outputs(d), /*first=*/0);
+                      }
+                    });
 }
 
-template void store_cell_outputs<float>(const BackwardMemory<float>&, index_t, const Team&, Watch&);
-template void store_cell_outputs<double>(const BackwardMemory<double>&, index_t, const Team&, Watch&);
-template void store_layer_input<float>(const BackwardMemory<float>&, index_t, const Team&, Watch&);
-template void store_layer_input<double>(const BackwardMemory<double>&, index_t, const Team&, Watch&);
+template void store_cell_outputs<float>(const BackwardMemory<float>&, index_t, const Team&, CancellationPoll&);
+template void store_cell_outputs<double>(const BackwardMemory<double>&, index_t, const Team&, CancellationPoll&);
+template void store_layer_input<float>(const BackwardMemory<float>&, index_t, const Team&, CancellationPoll&);
+template void store_layer_input<double>(const BackwardMemory<double>&, index_t, const Team&, CancellationPoll&);
 
 }  // namespace lstm_native::driver

@@ -50,8 +50,8 @@ LayerProducts<Real> describe_weight_products(const BackwardMemory<Real>& memory,
     DirectionProducts<Real>& direction = layer.directions[d];
     const StoredRows<Real> gates = memory.gate_gradients(index, d);
     direction.gate_gradients = {gates.data, gates.width};
-    const StoredRows<Real> before = memory.hidden_before(index, d);
-    direction.hidden_before = {before.data, before.width};
+    const StoredRows<Real> before = memory.previous_hidden(index, d);
+    direction.previous_hidden = {before.data, before.width};
     direction.packed_gates = {place(row_major, at.gates_transposed + d * at.gates_transposed_size),
                               place(column_major, at.gate_panels + d * at.gate_panels_size)};
     direction.packed_hidden = {
@@ -110,14 +110,14 @@ class Tasks {
   std::unique_ptr<TaskCounter[]> tasks_;
 };
 
-// Calls run_layer(index, team, watch) on every thread of a team, for the layers from the last to the first, until a
+// Calls run_layer(index, team, poll) on every thread of a team, for the layers from the last to the first, until a
 // call returns false.
 template <class RunLayer>
 void for_layers_backward(const BackwardPlan& plan, Interruption& interruption, const RunLayer& run_layer) {
   with_team(plan.threads, interruption, [&](const Team& team) noexcept {
-    Watch watch(interruption, team.index == 0);
+    CancellationPoll poll(interruption, team.index == 0);
     for (index_t k = plan.problem().num_layers - 1; k >= 0; --k) {
-      if (!run_layer(k, team, watch)) return;
+      if (!run_layer(k, team, poll)) return;
     }
   });
 }
@@ -129,7 +129,7 @@ struct WholeCall {
   const StackBackward<Real>& stack;
   const BackwardMemory<Real>& memory;
   const Recomputation<Real>* recomputation;  // null: the gates are on the tape
-  Meeting meeting;
+  Barriers barriers;
   const Tasks& tasks;
 
   const BackwardPlan& plan() const { return memory.plan; }
@@ -183,7 +183,7 @@ LayerBackward<Real> describe_steps(const WholeCall<Real>& call, index_t index) {
     direction.cell_gradient = {
         wants_states ? stack.cell_gradient + state * cells : memory.scratch.at(at.cell_gradient + d * cells),
         problem.cell_size};
-    direction.hidden_before = memory.hidden_before(index, d);
+    direction.previous_hidden = memory.previous_hidden(index, d);
     direction.hidden_gradients = memory.hidden_gradients(index, d);
     direction.cell_outputs = memory.cell_outputs(d);
     const index_t sums = call.plan().groups * call.plan().group_units;
@@ -222,14 +222,14 @@ LayerProducts<Real> describe_products(const WholeCall<Real>& call, index_t index
 
 // Copies the gradient of the first layer's input into the caller's rows.
 template <class Real>
-void scatter_input_gradient(const WholeCall<Real>& call, const Team& team, Watch& watch) {
+void scatter_input_gradient(const WholeCall<Real>& call, const Team& team, CancellationPoll& poll) {
   const plan::Problem& problem = call.memory.problem();
   const plan::ActiveRows& rows = call.plan().forward.rows;
   const StoredRows<Real> from{call.memory.scratch.at(call.memory.scratch.layout().input_gradient), problem.input_size};
   for (index_t step = team.index; step < problem.seq_len; step += team.size) {
     const index_t count = rows.count(step);
     for (index_t r = 0; r < count; ++r) {
-      if (watch.stops(from.width * copy_work)) return;
+      if (poll.cancelled(from.width * copy_work)) return;
       const Real* row = from.row(rows.stored(step, r));
       std::copy(row, row + from.width, rows.locate(call.stack.input_gradient, step, r));
     }
@@ -239,42 +239,42 @@ void scatter_input_gradient(const WholeCall<Real>& call, const Team& team, Watch
 // The gradient of a layer's input becomes the gradient of the outputs below, or the caller's. False: the call is
 // cancelled.
 template <class Real>
-bool hand_down(const WholeCall<Real>& call, index_t index, const Team& team, Watch& watch) {
+bool hand_down(const WholeCall<Real>& call, index_t index, const Team& team, CancellationPoll& poll) {
   const rng::DropoutStream& dropout = call.stack.forward.dropout;
   if (index == 0 && call.scatters_input()) {
-    scatter_input_gradient(call, team, watch);
+    scatter_input_gradient(call, team, poll);
   } else if (index > 0 && dropout.probability > 0.0) {
     mask_outputs(call.plan().forward, dropout, index - 1,
-                 call.memory.scratch.at(call.memory.scratch.layout().output_gradient), team, watch);
+                 call.memory.scratch.at(call.memory.scratch.layout().output_gradient), team, poll);
   } else {
     return true;
   }
-  return call.meeting.team->wait(team.size, watch);
+  return call.barriers.team->wait(team.size, poll);
 }
 
 // Runs one layer. False: the call is cancelled.
 template <class Real>
-bool run_layer(const WholeCall<Real>& call, index_t index, const Team& team, Watch& watch) {
+bool run_layer(const WholeCall<Real>& call, index_t index, const Team& team, CancellationPoll& poll) {
   const BackwardMemory<Real>& memory = call.memory;
-  const auto meet = [&] { return call.meeting.team->wait(team.size, watch); };
+  const auto meet = [&] { return call.barriers.team->wait(team.size, poll); };
   const auto multiply = [&] {
-    return gradient_products(call.plan(), describe_products(call, index), team, *call.meeting.team, watch,
+    return gradient_products(call.plan(), describe_products(call, index), team, *call.barriers.team, poll,
                              call.tasks.of_layer(index));
   };
   if (memory.problem().batch == 0) return multiply();  // the gradients of the weights are empty sums
   const bool recomputes = call.recomputation != nullptr;
   if (index == 0 ? memory.gathers_input() : call.plan().wants.weights || recomputes) {
-    store_layer_input(memory, index, team, watch);
+    store_layer_input(memory, index, team, poll);
   }
   if (recomputes) {
     if (!meet()) return false;
-    call.recomputation->compute_gates(memory, index, team, watch);
+    call.recomputation->compute_gates(memory, index, team, poll);
   }
   const LayerBackward<Real> layer = describe_steps(call, index);
-  pack_for_backward(call.plan(), layer, team, watch);
+  pack_for_backward(call.plan(), layer, team, poll);
   if (!meet()) return false;
-  layer_backward(call.plan(), layer, team, call.meeting, watch, memory.scratch.rows(team.index));
-  return meet() && multiply() && meet() && hand_down(call, index, team, watch);
+  layer_backward(call.plan(), layer, team, call.barriers, poll, memory.scratch.rows(team.index));
+  return meet() && multiply() && meet() && hand_down(call, index, team, poll);
 }
 
 }  // namespace
@@ -305,9 +305,9 @@ void stack_backward(const plan::Plan& forward, const StackBackward<Real>& stack,
   const blas::WorkingMemory blas_memory(calls_blas ? plan.threads : 0);
   const BackwardMemory<Real> memory(plan, stack.forward, scratch, stack.workspace);
   const WholeCall<Real> call{stack, memory, recomputation.has_value() ? &*recomputation : nullptr,
-                             Meeting{&barriers[0], nullptr, &barriers[1], nullptr}, tasks};
-  for_layers_backward(plan, interruption, [&](index_t index, const Team& team, Watch& watch) {
-    return run_layer(call, index, team, watch);
+                             Barriers{&barriers[0], nullptr, &barriers[1], nullptr}, tasks};
+  for_layers_backward(plan, interruption, [&](index_t index, const Team& team, CancellationPoll& poll) {
+    return run_layer(call, index, team, poll);
   });
   if (plan.wants.input) clear_past_ends(forward, stack.input_gradient, problem.input_size, interruption);
 }
@@ -323,15 +323,15 @@ void stack_weight_gradients(const plan::Plan& forward, const RecordedForward<Rea
   const Tasks tasks(plan);
   // The call only reads it.
   const BackwardMemory<Real> memory(plan, recorded, scratch, const_cast<Real*>(workspace));
-  for_layers_backward(plan, interruption, [&](index_t index, const Team& team, Watch& watch) {
+  for_layers_backward(plan, interruption, [&](index_t index, const Team& team, CancellationPoll& poll) {
     if (plan.problem().batch > 0) {
-      if (index > 0 || memory.gathers_input()) store_layer_input(memory, index, team, watch);
-      if (plan.problem().projects()) store_cell_outputs(memory, index, team, watch);
+      if (index > 0 || memory.gathers_input()) store_layer_input(memory, index, team, poll);
+      if (plan.problem().projects()) store_cell_outputs(memory, index, team, poll);
     }
-    return barrier.wait(team.size, watch) &&
-           gradient_products(plan, describe_weight_products(memory, wanted, index), team, barrier, watch,
+    return barrier.wait(team.size, poll) &&
+           gradient_products(plan, describe_weight_products(memory, wanted, index), team, barrier, poll,
                              tasks.of_layer(index)) &&
-           barrier.wait(team.size, watch);
+           barrier.wait(team.size, poll);
   });
 }
 

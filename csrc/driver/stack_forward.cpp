@@ -19,7 +19,7 @@ StateView<const Real> state_of(StateView<const Real> states, index_t state) {
 }
 
 // Whether the calling thread may wait long for the other threads' last steps. It then waits at a barrier, where it
-// looks at its watch; at the end of the parallel region it can't.
+// polls; at the end of the parallel region it can't.
 bool takes_long(const Plan& plan) {
   constexpr double worth_a_barrier = 1e8;  // multiply-adds, some milliseconds
   const auto& problem = plan.problem;
@@ -29,12 +29,12 @@ bool takes_long(const Plan& plan) {
 
 }  // namespace
 
-MeetingPlace::MeetingPlace(const Plan& plan)
+OwnedBarriers::OwnedBarriers(const Plan& plan)
     : barrier_count_(static_cast<std::size_t>(plan.threads) + 3),
       barriers_(new Barrier[barrier_count_]),
       layers_(plan.wavefront ? new Progress[static_cast<std::size_t>(plan.problem.num_layers)] : nullptr) {}
 
-void MeetingPlace::reset() {
+void OwnedBarriers::reset() {
   for (std::size_t k = 0; k < barrier_count_; ++k) barriers_[k].reset();
 }
 
@@ -48,7 +48,7 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
   LayerForward<Real> layer{};
   layer.layer = index;
   layer.plan = &plan.layer(index);
-  layer.backwards = stack.backwards;
+  layer.blocks_descending = stack.blocks_descending;
   if (index == 0) {
     layer.input.view = stack.input;
   } else {
@@ -99,49 +99,49 @@ LayerForward<Real> describe_layer(const Plan& plan, const StackForward<Real>& st
 
 template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
-                   const Meeting& meeting, Interruption& interruption) {
+                   const Barriers& barriers, Interruption& interruption) {
   const plan::Problem& problem = plan.problem;
   if (problem.batch == 0) return;
   const bool meets_at_the_end = takes_long(plan);
   const int threads = std::min(plan.threads, stack.most_threads);
   if (plan.wavefront) {
-    for (index_t k = 0; k < problem.num_layers; ++k) meeting.layers[k].reset();
+    for (index_t k = 0; k < problem.num_layers; ++k) barriers.layers[k].reset();
     with_team(threads, interruption, [&](const Team& team) noexcept {
-      Watch watch(interruption, team.index == 0);
-      for (index_t k = team.index; k < problem.num_layers && !watch.stops(0); k += team.size) {
-        layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), meeting, watch,
+      CancellationPoll poll(interruption, team.index == 0);
+      for (index_t k = team.index; k < problem.num_layers && !poll.cancelled(0); k += team.size) {
+        layer_forward_in_wavefront(plan, describe_layer(plan, stack, scratch, k), barriers, poll,
                                    scratch.of_thread(team.index));
       }
-      if (meets_at_the_end) meeting.team->wait(team.size, watch);
+      if (meets_at_the_end) barriers.team->wait(team.size, poll);
     });
     return;
   }
   with_team(threads, interruption, [&](const Team& team) noexcept {
-    Watch watch(interruption, team.index == 0);
+    CancellationPoll poll(interruption, team.index == 0);
     for (index_t k = 0; k < problem.num_layers; ++k) {
       const LayerForward<Real> layer = describe_layer(plan, stack, scratch, k);
-      layer_forward(plan, layer, team, meeting, watch, scratch.of_thread(team.index));
+      layer_forward(plan, layer, team, barriers, poll, scratch.of_thread(team.index));
       if (k + 1 == problem.num_layers) break;
-      if (!meeting.team->wait(team.size, watch)) return;
+      if (!barriers.team->wait(team.size, poll)) return;
       if (stack.dropout.probability > 0.0) {
-        mask_outputs(plan, stack.dropout, k, layer.directions[0].output.storage.data, team, watch);
-        if (!meeting.team->wait(team.size, watch)) return;
+        mask_outputs(plan, stack.dropout, k, layer.directions[0].output.storage.data, team, poll);
+        if (!barriers.team->wait(team.size, poll)) return;
       }
     }
-    if (meets_at_the_end) meeting.team->wait(team.size, watch);
+    if (meets_at_the_end) barriers.team->wait(team.size, poll);
   });
 }
 
 template <class Real>
 void stack_forward(const Plan& plan, const StackForward<Real>& stack, Interruption& interruption) {
   const plan::Scratch<Real> scratch(plan, plan::ScratchNeeds(plan), current_pool());
-  const MeetingPlace place(plan);
+  const OwnedBarriers place(plan);
   const blas::WorkingMemory blas_memory(plan.calls_blas() ? plan.threads : 0);
   if (stack.tape != nullptr) {
     plan::write_header(stack.tape, plan.problem, plan.rows.total(), stack.tape_form, stack.dropout.key,
                        stack.dropout.counter);
   }
-  stack_forward(plan, stack, scratch, place.meeting(), interruption);
+  stack_forward(plan, stack, scratch, place.barriers(), interruption);
   clear_past_ends(plan, stack.output, plan.problem.layer_output_size(), interruption);
 }
 
@@ -149,7 +149,7 @@ void stack_forward(const Plan& plan, const StackForward<Real>& stack, Interrupti
   template LayerForward<Real> describe_layer<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&, \
                                                    index_t);                                                           \
   template void stack_forward<Real>(const Plan&, const StackForward<Real>&, const plan::Scratch<Real>&,                \
-                                    const Meeting&, Interruption&);                                                    \
+                                    const Barriers&, Interruption&);                                                   \
   template void stack_forward<Real>(const Plan&, const StackForward<Real>&, Interruption&);
 LSTM_NATIVE_INSTANTIATE(float)
 LSTM_NATIVE_INSTANTIATE(double)

@@ -23,7 +23,7 @@ struct StackForward {
   Real* tape;          // as long as plan::TapeLayout says, overwritten; null: nothing is kept
   plan::TapeForm tape_form;
   rng::DropoutStream dropout;
-  bool backwards;                                // which end of the weights to begin with: where the last call ended
+  bool blocks_descending;                        // which end of the weights to begin with: where the last call ended
   int most_threads = lstm_native::most_threads;  // if the plan was made for more
 };
 
@@ -33,10 +33,10 @@ LayerForward<Real> describe_layer(const plan::Plan& plan, const StackForward<Rea
                                   const plan::Scratch<Real>& scratch, index_t index);
 
 // The barriers of the threads of a call of this plan.
-class MeetingPlace {
+class OwnedBarriers {
  public:
-  explicit MeetingPlace(const plan::Plan& plan);
-  Meeting meeting() const { return {&barriers_[0], &barriers_[1], &barriers_[3], layers_.get()}; }
+  explicit OwnedBarriers(const plan::Plan& plan);
+  Barriers barriers() const { return {&barriers_[0], &barriers_[1], &barriers_[3], layers_.get()}; }
   void reset();  // after a call that ended early
 
  private:
@@ -45,11 +45,11 @@ class MeetingPlace {
   std::unique_ptr<Progress[]> layers_;
 };
 
-// Allocates nothing. `meeting` is from a MeetingPlace of the same plan. If the interruption is requested, it ends early
-// with unfinished results.
+// Allocates nothing. `barriers` is from an OwnedBarriers of the same plan. If the interruption is requested, it ends
+// early with unfinished results.
 template <class Real>
 void stack_forward(const plan::Plan& plan, const StackForward<Real>& stack, const plan::Scratch<Real>& scratch,
-                   const Meeting& meeting, Interruption& interruption);
+                   const Barriers& barriers, Interruption& interruption);
 
 // The same with new scratch. Throws std::bad_alloc before it has written anything. Also writes zeros to the output past
 // the ends of sequences.

@@ -53,15 +53,15 @@ void Stream<Real>::run(index_t steps, const Real* input, Real* output, int most_
   stack.output = {output, sizes.batch * sizes.output_size, sizes.output_size, 1};
   stack.hidden_final = memory_of(hidden_[1 - current_]);
   stack.cell_final = memory_of(cell_[1 - current_]);
-  stack.backwards = backwards_;
+  stack.blocks_descending = blocks_descending_;
   stack.most_threads = most_threads;
-  stack_forward(runner.plan, stack, runner.scratch, runner.place.meeting(), interruption);
+  stack_forward(runner.plan, stack, runner.scratch, runner.place.barriers(), interruption);
   if (interruption.requested()) {
     runner.place.reset();
     return;
   }
   current_ = 1 - current_;
-  backwards_ = !backwards_;
+  blocks_descending_ = !blocks_descending_;
 }
 
 template <class Real>

@@ -35,7 +35,7 @@ class Stream {
     Runner(const plan::Problem& problem, int format);
     plan::Plan plan;
     plan::Scratch<Real> scratch;
-    MeetingPlace place;
+    OwnedBarriers place;
   };
 
   static Real* memory_of(const AlignedBuffer& buffer) { return reinterpret_cast<Real*>(buffer.data()); }
@@ -48,7 +48,7 @@ class Stream {
   AlignedBuffer hidden_[2];  // one is read, the other written for the next call
   AlignedBuffer cell_[2];
   int current_ = 0;
-  bool backwards_ = false;
+  bool blocks_descending_ = false;
 };
 
 }  // namespace lstm_native::driver

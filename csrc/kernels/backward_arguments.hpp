@@ -16,21 +16,21 @@ inline constexpr index_t backward_group_vectors = 2;
 // One batch row at one step. No pointer that is written may overlap another pointer, unless a comment says so.
 template <class Real>
 struct BackwardRow {
-  const Real* following = nullptr;        // (size): what the weights are multiplied with; usually the gradient of the
-                                          // pre-activations (4, units) of the row's next step
-  const Real* output_gradient = nullptr;  // (units): of h_t, from the layer's output; null: zero
-  const Real* final_gradient = nullptr;   // (units): of h_t, as a final state; null: zero
-  const Real* gates = nullptr;            // (4, units): as the cell's tape keeps them
-  const Real* cell = nullptr;             // (units): c_t
-  const Real* cell_before = nullptr;      // (units): c_(t-1)
-  Real* cell_gradient = nullptr;          // (units): of c_t, overwritten with that of c_(t-1)
+  const Real* next_gate_gradients = nullptr;  // (size): what the weights are multiplied with; usually the gradient of
+                                              // the pre-activations (4, units) of the row's next step
+  const Real* output_gradient = nullptr;      // (units): of h_t, from the layer's output; null: zero
+  const Real* final_gradient = nullptr;       // (units): of h_t, as a final state; null: zero
+  const Real* gates = nullptr;                // (4, units): as the cell's tape keeps them
+  const Real* cell = nullptr;                 // (units): c_t
+  const Real* previous_cell = nullptr;        // (units): c_(t-1)
+  Real* cell_gradient = nullptr;              // (units): of c_t, overwritten with that of c_(t-1)
   Real* gate_gradients = nullptr;  // (4, units): overwritten with the pre-activations' gradient; may be `gates` itself
   Real* hidden = nullptr;          // (units): overwritten with h_t; null: not wanted
   Real* sums = nullptr;            // (groups' units): scratch
 };
 
 // Some rows of one step, for groups of units [first_group, end_group):
-//   dh = output_gradient + final_gradient + weights^T following
+//   dh = output_gradient + final_gradient + weights^T next_gate_gradients
 //   the gradients of the pre-activations and of c_(t-1), from dh and cell_gradient
 // Each sum runs over k in order, whatever the rows and groups of a call.
 template <class Real>

@@ -49,7 +49,7 @@ struct StepForward {
   const Real* bias = nullptr;            // packed; null: they also hold the bias (then input_weights is null)
   index_t pre_block_stride = 0;          // in elements, of StepRow::pre_activations, if step() reads them
   index_t pre_gate_stride = 0;
-  bool backwards = false;  // from the last block to the first: this first uses what a cache still holds
+  bool blocks_descending = false;  // from the last block to the first: this first uses what a cache still holds
   CellSpec cell{};
   // Where the format says vector_bytes: scratch of row_count times vector_stride bytes, on cache lines. A row takes one
   // line, then input_terms vectors of its input and hidden_terms of its hidden state, each of whole lines.
@@ -74,7 +74,7 @@ struct ProductInPlace {
   const Real* bias = nullptr;  // packed
   index_t pre_block_stride = 0;
   index_t pre_gate_stride = 0;
-  bool backwards = false;  // as in StepForward
+  bool blocks_descending = false;  // as in StepForward
 };
 
 // to[k * to_stride + lane] = from[lane * row_stride + k], or 0 where lane >= row_count, for k in [0, size) and every

@@ -38,8 +38,8 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
   if (needs.gate_gradients) {
     gate_gradients_size = whole_lines<Real>(checked_product({total, plan.gate_columns()}));
     gate_gradients = take(checked_product({directions, gate_gradients_size}));
-    hidden_before_size = plan.wants.weights ? hidden_size : 0;
-    hidden_before = take(checked_product({directions, hidden_before_size}));
+    previous_hidden_size = plan.wants.weights ? hidden_size : 0;
+    previous_hidden = take(checked_product({directions, previous_hidden_size}));
     hidden_gradients_size = projects ? hidden_size : 0;
     hidden_gradients = take(checked_product({directions, hidden_gradients_size}));
   }

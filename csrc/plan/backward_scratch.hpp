@@ -33,8 +33,8 @@ struct BackwardScratchLayout {
   index_t packed_projection_size = 0;
   index_t gate_gradients = 0;  // (directions, rows, 4, units)
   index_t gate_gradients_size = 0;
-  index_t hidden_before = 0;  // (directions, rows, output_size)
-  index_t hidden_before_size = 0;
+  index_t previous_hidden = 0;  // (directions, rows, output_size)
+  index_t previous_hidden_size = 0;
   index_t hidden_gradients = 0;  // (directions, rows, output_size), with a projection
   index_t hidden_gradients_size = 0;
   index_t cell_outputs = 0;  // (directions, rows, units), with a projection

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lstm_native._device import Taken
+from lstm_native._device import BorrowedArray
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,7 +52,7 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
         if value.dtype in wanted and value.flags.aligned:
             return value
     # What a call on a device took in has the attributes that checks of arrays read.
-    array: Any = value if isinstance(value, Taken) else as_array(value, name)
+    array: Any = value if isinstance(value, BorrowedArray) else as_array(value, name)
     dtype = array.dtype
     if dtype.type not in _REAL_TYPES:
         if array.ndim == 0 and dtype.kind in "OSU":  # what NumPy does not know as an array
@@ -62,7 +62,7 @@ def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str
     if like is not None and dtype.type is not like.dtype.type:
         got = dtype.newbyteorder("=")
         raise TypeError(f"{name}: expected dtype {like.dtype}, the same as {like_name}, got {got}")
-    if not isinstance(array, Taken):
+    if not isinstance(array, BorrowedArray):
         if not dtype.isnative:
             array = array.astype(dtype.newbyteorder("="))
         elif not array.flags.aligned:

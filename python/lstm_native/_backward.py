@@ -19,7 +19,7 @@ class OutputGradients(NamedTuple):
         return OutputGradients(*(None if g is None else contiguous_rows(g) for g in self))
 
 
-class Wanted(NamedTuple):
+class GradientNeeds(NamedTuple):
     """Which gradients a call computes."""
 
     input: bool
@@ -37,7 +37,7 @@ Gradients: TypeAlias = tuple[Any, Any, Any, tuple[RealArray, ...] | None]
 
 
 def backward(
-    call: ForwardCall, tape: RealArray, given: OutputGradients, wanted: Wanted
+    call: ForwardCall, tape: RealArray, given: OutputGradients, wanted: GradientNeeds
 ) -> Gradients:
     """Return the gradients of input, h_0 and c_0 that are wanted, and new ones of the weights.
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from lstm_native._arrays import RealArray
-from lstm_native._backward import Gradients, OutputGradients, Wanted
+from lstm_native._backward import GradientNeeds, Gradients, OutputGradients
 from lstm_native._cell import Cell
 from lstm_native._run import CellWeights, ForwardCall, ForwardResults, Problem
 from lstm_native._sizes import Sizes
@@ -98,11 +98,11 @@ def backward(
     call: ForwardCall,
     tape: npt.NDArray[Any],
     given: OutputGradients,
-    wanted: Wanted,
+    wanted: GradientNeeds,
     repetitions: int = 1,
 ) -> Gradients: ...
 def backward_if_plain(
-    call: ForwardCall, tape: npt.NDArray[Any], given: object, wanted: Wanted
+    call: ForwardCall, tape: npt.NDArray[Any], given: object, wanted: GradientNeeds
 ) -> Gradients | None: ...
 def weight_gradients(
     call: ForwardCall,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lstm_native import _cuda_extension, _device
-from lstm_native._device import Taken, Target
+from lstm_native._device import BorrowedArray, Target
 from lstm_native._extension import core
 
 
@@ -36,7 +36,7 @@ def backward(call: Any, tape: Any, given: Any, wanted: Any) -> tuple[Any, Any, A
         d_h = _device.empty(call.h_0.shape, dtype, target)
         d_c = _device.empty(call.c_0.shape, dtype, target)
     results = _Results(target)
-    created: list[Taken] | None = None
+    created: list[BorrowedArray] | None = None
     weights = wanted.weights
     if weights is True:
         created, weights = _new_gradients(call, wanted.transposed)
@@ -69,11 +69,11 @@ def weight_gradients(
     results.bring_back()
 
 
-def returned(array: Taken | None, call: Any) -> Any:
+def returned(array: BorrowedArray | None, call: Any) -> Any:
     """Return a result as the caller gets it: on the device if input is there, else as NumPy."""
     if array is None:
         return None
-    return array.released() if isinstance(call.input, Taken) else array.to_host()
+    return array.released() if isinstance(call.input, BorrowedArray) else array.to_host()
 
 
 class _Results:
@@ -81,11 +81,11 @@ class _Results:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._pairs: list[tuple[np.ndarray[Any, Any], Taken]] = []
+        self._pairs: list[tuple[np.ndarray[Any, Any], BorrowedArray]] = []
 
     def place(self, array: Any, *, is_read: bool) -> Any:
         """Return where the device writes: the array itself if it is there."""
-        if array is None or isinstance(array, Taken):
+        if array is None or isinstance(array, BorrowedArray):
             return array
         if is_read:
             there = _device.copied(array, self._target)
@@ -104,9 +104,9 @@ class _Results:
             array[...] = there.to_host()
 
 
-def _new_gradients(call: Any, transposed: bool) -> tuple[list[Taken], list[Any]]:
+def _new_gradients(call: Any, transposed: bool) -> tuple[list[BorrowedArray], list[Any]]:
     """Return arrays in the order of all_weights, and as the target has them."""
-    created: list[Taken] = []
+    created: list[BorrowedArray] = []
 
     def new(weight: Any) -> Any:
         if weight is None:

@@ -185,7 +185,7 @@ class DeviceArray:
         )
 
 
-class Taken(DeviceArray):
+class BorrowedArray(DeviceArray):
     """A device array within a call. The call's stream waits for whatever computed it."""
 
     __slots__ = ()
@@ -210,7 +210,7 @@ def is_on_device(value: Any) -> bool:
 
 def take(value: Any, name: str, target: Target) -> Any:
     """Return an array that is on the device as a view for this call, anything else as it is."""
-    if isinstance(value, Taken) or not is_on_device(value):
+    if isinstance(value, BorrowedArray) or not is_on_device(value):
         return value
     if type(value) is DeviceArray:
         taken = _taken_of_ours(value, target)
@@ -258,7 +258,9 @@ def device_of(value: Any) -> int | None:
     return max(int(_cuda_extension.load().device_of(pointer)), 0)
 
 
-def empty(shape: Sequence[int], dtype: np.dtype[Any], target: Target, zeros: bool = False) -> Taken:
+def empty(
+    shape: Sequence[int], dtype: np.dtype[Any], target: Target, zeros: bool = False
+) -> BorrowedArray:
     """Return an array on the device, for what the call's stream does next."""
     module = _cuda_extension.load()
     nbytes = prod(shape) * dtype.itemsize
@@ -266,12 +268,14 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any], target: Target, zeros: boo
     if zeros and nbytes:
         module.clear(memory.pointer, nbytes, target.device, target.stream)
     place = (target.device, target.stream)
-    return Taken(memory.pointer, tuple(shape), in_c_order(shape, dtype), dtype, place, memory)
+    return BorrowedArray(
+        memory.pointer, tuple(shape), in_c_order(shape, dtype), dtype, place, memory
+    )
 
 
-def copied(array: Any, target: Target) -> Taken:
+def copied(array: Any, target: Target) -> BorrowedArray:
     """Return an array on the device: itself where it is there, or else a copy."""
-    if isinstance(array, Taken):
+    if isinstance(array, BorrowedArray):
         return array
     host = np.ascontiguousarray(array)
     there = empty(array.shape, host.dtype, target)
@@ -297,14 +301,14 @@ def _handle(stream: int | None) -> int:
     return 0 if stream is None or stream == _LEGACY_STREAM else int(stream)
 
 
-def _taken_of_ours(array: DeviceArray, target: Target) -> Taken:
+def _taken_of_ours(array: DeviceArray, target: Target) -> BorrowedArray:
     if array.stream != target.stream:
         _cuda_extension.load().order_streams(array.stream, target.stream, array.device)
     place = (array.device, target.stream)
-    return Taken(array.pointer, array.shape, array.strides, array.dtype, place, array.owner)
+    return BorrowedArray(array.pointer, array.shape, array.strides, array.dtype, place, array.owner)
 
 
-def _through_dlpack(value: Any, name: str, target: Target) -> Taken:
+def _through_dlpack(value: Any, name: str, target: Target) -> BorrowedArray:
     try:
         capsule = value.__dlpack__(stream=target.stream or _LEGACY_STREAM)
     except Exception as reason:
@@ -321,10 +325,10 @@ def _through_dlpack(value: Any, name: str, target: Target) -> Taken:
         bytes_apart = in_c_order(shape, dtype)
     else:
         bytes_apart = tuple(stride * dtype.itemsize for stride in strides)
-    return Taken(pointer, tuple(shape), bytes_apart, dtype, (device, target.stream), owner)
+    return BorrowedArray(pointer, tuple(shape), bytes_apart, dtype, (device, target.stream), owner)
 
 
-def _through_interface(value: Any, name: str, target: Target) -> Taken:
+def _through_interface(value: Any, name: str, target: Target) -> BorrowedArray:
     module = _cuda_extension.load()
     about = value.__cuda_array_interface__
     pointer, shape, dtype = int(about["data"][0]), about["shape"], np.dtype(about["typestr"])
@@ -342,4 +346,6 @@ def _through_interface(value: Any, name: str, target: Target) -> Taken:
     if stream is not None:
         module.order_streams(stream, target.stream, target.device)
     strides = about.get("strides") or in_c_order(shape, dtype)
-    return Taken(pointer, tuple(shape), tuple(strides), dtype, (device, target.stream), value)
+    return BorrowedArray(
+        pointer, tuple(shape), tuple(strides), dtype, (device, target.stream), value
+    )

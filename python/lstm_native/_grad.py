@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._backward import OutputGradients, Wanted, backward, weight_gradients
+from lstm_native._backward import GradientNeeds, OutputGradients, backward, weight_gradients
 from lstm_native._device import Target
 from lstm_native._op import Operator
 from lstm_native._reserve import GATES, GRADIENTS, check_tape, write_workspace_header
@@ -18,7 +18,7 @@ from lstm_native._types import Array, ArrayLike, IntegersLike, Out
 from lstm_native.cuda import DeviceLike
 
 
-class _Given(NamedTuple):
+class _CheckedCall(NamedTuple):
     """The validated arguments of a call."""
 
     call: ForwardCall
@@ -168,7 +168,7 @@ class LSTMGrad(Operator):
         arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
         given = self._check(arrays, state, num_threads, device)
         dw = empty(given.call, (self.weight_size,))
-        wanted = Wanted(True, True, self._cells(dw))
+        wanted = GradientNeeds(True, True, self._cells(dw))
         dx, dhx, dcx, _ = backward(given.call, given.tape, given.gradients, wanted)
         return dx, dhx, dcx, returned(given.call, dw.reshape(given.weight_shape))
 
@@ -243,7 +243,7 @@ class LSTMGrad(Operator):
         workspace = empty(given.call, given.tape.shape)
         if given.call.target is None:  # a device's call writes the header itself
             write_workspace_header(workspace, given.tape)
-        wanted = Wanted(True, True, None, workspace=workspace)
+        wanted = GradientNeeds(True, True, None, workspace=workspace)
         dx, dhx, dcx, _ = backward(given.call, given.tape, given.gradients, wanted)
         return dx, dhx, dcx, returned(given.call, workspace)
 
@@ -343,7 +343,7 @@ class LSTMGrad(Operator):
         weight_gradients(call, tape, work, self._cells(dw), accumulate)
         return returned(call, dw) if out is None else out
 
-    def _check(self, given: _Arguments, state: Any, num_threads: Any, device: Any) -> _Given:
+    def _check(self, given: _Arguments, state: Any, num_threads: Any, device: Any) -> _CheckedCall:
         sizes = self._sizes
         threads = _config.threads_for_call(num_threads)
         target = self._target(device, given.x)
@@ -385,7 +385,7 @@ class LSTMGrad(Operator):
         gradients = OutputGradients(sequence("dy"), hidden("dhy"), cells("dcy"))
         tape, problem = self._tape(given.reserve, "reserve", x, problem, state)
         call = self._describe(problem, x, h_0, c_0, self._cells(flat), target)
-        return _Given(call, tape, gradients, flat.shape)
+        return _CheckedCall(call, tape, gradients, flat.shape)
 
     def _describe(
         self,
@@ -430,7 +430,7 @@ class LSTMGrad(Operator):
                 raise ValueError("out: expected an array to add to (accumulate=True), got None")
             return empty(call, (self.weight_size,))
         out = take(call, out, "out")
-        on_device = isinstance(out, _device.Taken)
+        on_device = isinstance(out, _device.BorrowedArray)
         _validate.unmasked_result(out, "out")
         if not isinstance(out, np.ndarray) and not on_device:
             raise TypeError(f"out: expected a numpy.ndarray, got {_validate.described(out)}")

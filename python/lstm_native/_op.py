@@ -125,7 +125,7 @@ class Operator:
         batch = _validate.integer(batch, "batch", 0)
         return core.tape_elements(self._problem(seq_len, batch, NO_DROPOUT))
 
-    def _checked_weight(self, w: RealArray | _device.Taken) -> Any:
+    def _checked_weight(self, w: RealArray | _device.BorrowedArray) -> Any:
         if w.size != self.weight_size:
             sizes = " or ".join(
                 f"{flat_size(self._sizes, self.has_bias, layout, self._cell.peepholes)} "
@@ -136,7 +136,7 @@ class Operator:
                 f"w: expected {self.weight_size} elements (weight_layout={self.weight_layout!r}; "
                 f"the layouts need {sizes}), got {w.size} in shape {w.shape}"
             )
-        if isinstance(w, _device.Taken) and not w.is_contiguous:
+        if isinstance(w, _device.BorrowedArray) and not w.is_contiguous:
             raise ValueError(f"w: expected an array in C order, got strides {w.strides}")
         return w
 

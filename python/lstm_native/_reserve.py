@@ -6,7 +6,7 @@ import numpy as np
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._device import Taken
+from lstm_native._device import BorrowedArray
 from lstm_native._extension import core
 from lstm_native._run import Problem
 
@@ -111,7 +111,7 @@ def write_workspace_header(workspace: RealArray, tape: RealArray) -> None:
 
 def _in_order(array: Any, name: str) -> tuple[Any, RealArray]:
     """Return a tape in C order, and its header, which a device's has to be copied for."""
-    if isinstance(array, Taken):
+    if isinstance(array, BorrowedArray):
         if not array.is_contiguous:
             raise ValueError(f"{name}: expected an array in C order, got strides {array.strides}")
         return array, array.reshape(-1)[:HEADER_ELEMENTS].to_host()

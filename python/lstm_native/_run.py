@@ -79,8 +79,9 @@ class ForwardCall(NamedTuple):
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. `tape`
     says what is kept for a backward pass. With a `target` the call runs there; arrays that are on
-    it are `Taken`. With `steps`, `problem` and `input` are of the computed steps, while outputs and
-    gradients of inputs are returned, and gradients of outputs are taken, where those stand.
+    it are `BorrowedArray`. With `steps`, `problem` and `input` are of the computed steps, while
+    outputs and gradients of inputs are returned, and gradients of outputs are taken, where those
+    stand.
     """
 
     problem: Problem
@@ -130,7 +131,7 @@ def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:
     """Return an array for a result of the call, where the caller gets its results."""
     array: Any
     source: object = call.input
-    if call.target is not None and isinstance(source, _device.Taken):
+    if call.target is not None and isinstance(source, _device.BorrowedArray):
         array = _device.empty(shape, source.dtype, call.target)
     else:
         array = new_array(shape, call.input.dtype)
@@ -144,7 +145,7 @@ def take(call: ForwardCall, value: Any, name: str) -> Any:
 
 def returned(call: ForwardCall, array: Any) -> Any:
     """Return a result as the caller gets it."""
-    return _cuda_run.returned(array, call) if isinstance(array, _device.Taken) else array
+    return _cuda_run.returned(array, call) if isinstance(array, _device.BorrowedArray) else array
 
 
 def has_gaps(array: RealArray) -> bool:

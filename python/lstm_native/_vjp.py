@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias, cast, get_args, overload
 
 from lstm_native import _validate
 from lstm_native._arrays import RealArray, as_real
-from lstm_native._backward import OutputGradients, Wanted, backward
+from lstm_native._backward import GradientNeeds, OutputGradients, backward
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._functional import draw_masks, forward_drawn, prepare
@@ -272,10 +272,10 @@ def lstm_vjp(
     return (output, h_n, c_n), pullback
 
 
-_ALL = {transposed: Wanted(True, True, True, transposed) for transposed in (False, True)}
+_ALL = {transposed: GradientNeeds(True, True, True, transposed) for transposed in (False, True)}
 
 
-def _wanted(needs: object, transposed: bool) -> Wanted:
+def _wanted(needs: object, transposed: bool) -> GradientNeeds:
     """Return what is asked for."""
     expected = "needs: expected a collection of 'input', 'states' and 'weights', got"
     if isinstance(needs, str) or not isinstance(needs, Collection):
@@ -283,7 +283,7 @@ def _wanted(needs: object, transposed: bool) -> Wanted:
     for need in needs:
         if not isinstance(need, str) or need not in _NEEDS:
             raise ValueError(f"{expected} one with {_validate.described(need)}")
-    wanted = Wanted("input" in needs, "states" in needs, None, transposed)
+    wanted = GradientNeeds("input" in needs, "states" in needs, None, transposed)
     return wanted._replace(weights=True) if "weights" in needs else wanted
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lstm_native import _validate
-from lstm_native._backward import OutputGradients, Wanted, backward
+from lstm_native._backward import GradientNeeds, OutputGradients, backward
 from lstm_native._cell import Cell
 from lstm_native._extension import core
 from lstm_native._functional import prepare
@@ -349,7 +349,7 @@ def _backward(options: _Options) -> Any:
     def host(kept: _Kept, given: tuple[Any, Any, Any]) -> Any:
         call = _call(options, kept.arrays)._replace(tape=_tape(options))
         of_input, of_states, of_weights = (need is not None for need in kept.needs)
-        wanted = Wanted(of_input, of_states, True if of_weights else None)
+        wanted = GradientNeeds(of_input, of_states, True if of_weights else None)
         tape = kept.tape[: core.tape_elements(call.problem, options.recompute)]
         return backward(call, tape, OutputGradients(*given), wanted)
 

@@ -50,12 +50,12 @@ struct Trial {
     std::vector<kernels::BackwardRow<Real>> described;
     for (index_t r = 0; r < rows; ++r) {
       kernels::BackwardRow<Real> row;
-      row.following = &following[at(r * gate_rows)];
+      row.next_gate_gradients = &following[at(r * gate_rows)];
       row.output_gradient = r % 3 == 2 ? nullptr : &dy[at(r * units)];
       row.final_gradient = r % 2 == 1 ? nullptr : &dh_final[at(r * units)];
       row.gates = &gates[at(r * gate_rows)];
       row.cell = &cell[at(r * units)];
-      row.cell_before = &before[at(r * units)];
+      row.previous_cell = &before[at(r * units)];
       row.cell_gradient = &dc_before[at(r * units)];
       row.gate_gradients = &gate_gradients[at(r * gate_rows)];
       row.hidden = &hidden[at(r * units)];

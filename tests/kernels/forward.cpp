@@ -285,13 +285,13 @@ template <class Real, class Weight>
 void check_weight(const kernels::KernelTable& table, const NamedCell& cell, Checks& checks) {
   const auto& kernels = step_kernels<Real, Weight>(table);
   for (const Size& size : sizes) {
-    for (const bool backwards : {false, true}) {
+    for (const bool blocks_descending : {false, true}) {
       Trial<Real, Weight> whole{table, size, cell};
       const auto rows = whole.rows();
       auto step = whole.step(rows);
-      step.backwards = backwards;
+      step.blocks_descending = blocks_descending;
       kernels.step(step);
-      whole.compare(checks, backwards ? "whole, from the last block" : "whole");
+      whole.compare(checks, blocks_descending ? "whole, from the last block" : "whole");
     }
     Trial<Real, Weight> in_two{table, size, cell};
     const auto rows = in_two.rows();
@@ -390,7 +390,7 @@ void check_in_place(const kernels::KernelTable& table, const NamedCell& cell, Ch
     product.weights = trial.hidden_weights.data();
     product.row_stride = product.size = size.units;
     product.bias = nullptr;
-    product.backwards = true;
+    product.blocks_descending = true;
     kernels.product_in_place(product);
     step.input_weights = step.hidden_weights = nullptr;
     step.bias = nullptr;

@@ -74,11 +74,11 @@ void check_flushing(Checks& checks) {
 void check_interruption(Checks& checks) {
   int asked = 0;
   Interruption interruption([](void* count, const Check&) { return ++*static_cast<int*>(count) == 2; }, &asked);
-  Watch watch(interruption, /*asks=*/true);
+  CancellationPoll poll(interruption, /*asks=*/true);
   interruption.ask({"here", 0});
-  checks.that(!interruption.requested() && !watch.stops(0), "a cancellation without a request");
+  checks.that(!interruption.requested() && !poll.cancelled(0), "a cancellation without a request");
   for (int round = 0; round < 3; ++round) interruption.ask({"here", 0});
-  checks.that(interruption.requested() && watch.stops(0), "a call that goes on although it is to end");
+  checks.that(interruption.requested() && poll.cancelled(0), "a call that goes on although it is to end");
   checks.that(asked == 2, "a question that was asked again after a yes");
 }
 
@@ -127,15 +127,15 @@ void check_threads(Checks& checks) {
   bool in_step = true;
   Interruption interruption([](void*, const Check&) { return false; }, nullptr);
   with_team(threads, interruption, [&](Team team) {
-    Watch watch(interruption, team.index == 0);
+    CancellationPoll poll(interruption, team.index == 0);
     for (int round = 1; round <= rounds; ++round) {
       numbers[team.index] = round;
-      barrier.wait(team.size, watch);
+      barrier.wait(team.size, poll);
       if (team.index == 0) {
         sizes = team.size;
         for (int k = 0; k < team.size; ++k) in_step = in_step && numbers[k] == round;
       }
-      barrier.wait(team.size, watch);
+      barrier.wait(team.size, poll);
     }
   });
   checks.that(sizes == (openmp_version > 0 ? threads : 1), "a team of " + std::to_string(sizes));

@@ -15,10 +15,10 @@ extern "C" void* __libc_calloc(std::size_t, std::size_t);
 namespace {
 
 std::atomic<bool> watching{false};
-std::atomic<long> seen{0};       // requests since watch()
+std::atomic<long> seen{0};       // requests since poll()
 std::atomic<long> failing{-1};   // the request that fails; -1: none
 std::atomic<long long> live{0};  // bytes of the core that are not released yet
-std::atomic<long long> most{0};  // the largest that `live` was since watch()
+std::atomic<long long> most{0};  // the largest that `live` was since poll()
 
 bool is_of(void* caller, const char* library) {
   Dl_info info;

@@ -6,7 +6,7 @@ template <class Cell, class Real, class Access>
                                                      const BackwardRow<Real>& row, index_t unit, Vector<Real> activated,
                                                      Access access) {
   typename Cell::Step step{read_gates(row.gates, of.units, unit, access), activated,
-                           access.read(row.cell_before + unit)};
+                           access.read(row.previous_cell + unit)};
   if constexpr (Cell::reads_peepholes) {
     step.cell = access.read(row.cell + unit);
     step.peepholes = read_peepholes(of.peepholes, of.units, unit, access);

@@ -154,7 +154,7 @@ struct Panel {
 template <class Weight>
 inline Ahead ahead_of_panel(const StepForward<float>& step, const Panel<Weight>& panel, index_t block,
                             index_t first_row, index_t first_gate, int rows) {
-  const index_t next = step.backwards ? block - 1 : block + 1;
+  const index_t next = step.blocks_descending ? block - 1 : block + 1;
   if (next < step.first_block || next >= step.end_block || 2 * rows > step.row_count) {
     return {reinterpret_cast<const char*>(panel.begin), 0};
   }

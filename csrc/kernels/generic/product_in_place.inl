@@ -82,7 +82,7 @@ template <class Real, int rows>
 template <class Real>
 void product_in_place(const ProductInPlace<Real>& product) {
   for (index_t k = product.first_block; k < product.end_block; ++k) {
-    const index_t block = product.backwards ? product.first_block + product.end_block - 1 - k : k;
+    const index_t block = product.blocks_descending ? product.first_block + product.end_block - 1 - k : k;
     for_each_tile<tile_rows>(product.row_count, [&](auto height, index_t first_row) {
       block_in_place<Real, decltype(height)::value>(product, product.rows + first_row, block);
     });

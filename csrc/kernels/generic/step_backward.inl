@@ -4,7 +4,7 @@
 template <class Real>
 constexpr index_t group_units = backward_group_vectors * lanes<Real>;
 
-// The rows of W_hh per pass: what a tile's rows read of `following` stays in the L1 cache.
+// The rows of W_hh per pass: what a tile's rows read of `next_gate_gradients` stays in the L1 cache.
 constexpr index_t backward_k_block = 1024;
 
 // Calls body(Access, offset) for the vectors of a group with `left` units.
@@ -36,16 +36,16 @@ void begin_sums(const StepBackward<Real>& step, index_t group) {
   }
 }
 
-// A tile's sums += W_hh^T following, for k in [begin, end). A tile with fewer rows has more groups, so that its sums
-// always keep the multiply-add units busy.
+// A tile's sums += W_hh^T next_gate_gradients, for k in [begin, end). A tile with fewer rows has more groups, so that
+// its sums always keep the multiply-add units busy.
 template <class Real, int rows, int groups>
-[[gnu::noinline]] void add_following(const StepBackward<Real>& step, const BackwardRow<Real>* row, index_t group,
-                                     index_t begin, index_t end) {
+[[gnu::noinline]] void add_next(const StepBackward<Real>& step, const BackwardRow<Real>* row, index_t group,
+                                index_t begin, index_t end) {
   constexpr int vectors = groups * static_cast<int>(backward_group_vectors);
   Vector<Real> sums[rows][vectors];
   const Real* values[rows];
   for (int r = 0; r < rows; ++r) {
-    values[r] = row[r].following;
+    values[r] = row[r].next_gate_gradients;
     for (int v = 0; v < vectors; ++v) sums[r][v] = load(row[r].sums + group * group_units<Real> + v * lanes<Real>);
   }
   const Real* weights = step.weights + group * step.group_stride + begin * step.weight_stride;
@@ -81,7 +81,7 @@ void add_following_to_groups(const StepBackward<Real>& step, index_t group) {
   for (index_t begin = 0; begin < step.size; begin += backward_k_block) {
     const index_t end = begin + backward_k_block < step.size ? begin + backward_k_block : step.size;
     for_each_tile<most_rows>(step.row_count, [&](auto height, index_t first) {
-      add_following<Real, decltype(height)::value, groups>(step, step.rows + first, group, begin, end);
+      add_next<Real, decltype(height)::value, groups>(step, step.rows + first, group, begin, end);
     });
   }
 }
@@ -91,7 +91,7 @@ void add_following_to_groups(const StepBackward<Real>& step, index_t group) {
 template <class Real>
 void add_following_in_place(const StepBackward<Real>& step) {
   constexpr index_t together = 8;
-  const Real* values = step.rows->following;
+  const Real* values = step.rows->next_gate_gradients;
   const index_t first = step.first_group * group_units<Real>;
   const index_t end = step.end_group * group_units<Real>;
   for (index_t k = 0; k < step.size; k += together) {

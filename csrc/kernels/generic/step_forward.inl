@@ -37,7 +37,7 @@ struct ProjectionTile {
 // multiply-add units would wait for each other's results.
 template <class Real, class Tile>
 void for_each_tile_of_step(const StepForward<Real>& step) {
-  for_each_block(step.first_block, step.end_block, step.row_count == 1, step.backwards,
+  for_each_block(step.first_block, step.end_block, step.row_count == 1, step.blocks_descending,
                  [&](index_t blocks, index_t block) {
                    if (blocks == 2) {
                      Tile::template run<1, 2>(step, step.rows, block);

@@ -16,7 +16,7 @@ struct Sums {
 template <class Real, class Weight, int rows>
 [[gnu::always_inline]] inline Ahead ahead_of(const StepForward<Real>& step, index_t block, index_t first_row,
                                              index_t first_gate, const Weight* packed, index_t size) {
-  const index_t next = step.backwards ? block - 1 : block + 1;
+  const index_t next = step.blocks_descending ? block - 1 : block + 1;
   // A tile of more than half of the rows would skip cache lines. It reads most weights only once anyway.
   if (next < step.first_block || next >= step.end_block || 2 * rows > step.row_count) {
     return {reinterpret_cast<const char*>(packed), 0};

@@ -44,9 +44,9 @@ inline void for_each_tile(index_t row_count, const Tile& tile) {
 
 // Calls body(count, block) over the unit blocks, one or two at a time.
 template <class Body>
-inline void for_each_block(index_t first, index_t end, bool in_pairs, bool backwards, const Body& body) {
+inline void for_each_block(index_t first, index_t end, bool in_pairs, bool blocks_descending, const Body& body) {
   const index_t width = in_pairs ? 2 : 1;
-  if (!backwards) {
+  if (!blocks_descending) {
     for (; first + width <= end; first += width) body(width, first);
     if (first < end) body(1, first);
   } else {
