@@ -66,7 +66,7 @@ void BackwardPlan<Real>::run(const BackwardCall<Real>& call, cudaStream_t stream
   if (needs_layer_inputs()) store_layer_inputs(call);
   const Real* gradients = call.workspace;
   if (options().runs_steps) {
-    if (needs_hidden_before()) store_hidden_before(call);
+    if (needs_previous_hidden()) store_previous_hidden(call);
     if (recomputes()) compute_gates_again(call);
     run_steps([&] { issue_steps(); });
     export_arrays(call);
@@ -123,13 +123,13 @@ void BackwardPlan<Real>::store_layer_inputs(const BackwardCall<Real>& call) {
 }
 
 template <class Real>
-void BackwardPlan<Real>::store_hidden_before(const BackwardCall<Real>& call) {
+void BackwardPlan<Real>::store_previous_hidden(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
   const index_t size = p.batch * units();
   for (index_t layer = 0; layer < p.num_layers; ++layer) {
     for (index_t d = 0; d < p.num_directions; ++d) {
       launch(stream(0), size, p.seq_len, 1, previous_hidden<Real>, part_of(call, layer, d), d == 1,
-             arena_.at(hidden_initial_, state_of(layer, d) * size, size), hidden_before_of(layer, d), device_rows_);
+             arena_.at(hidden_initial_, state_of(layer, d) * size, size), previous_hidden_of(layer, d), device_rows_);
     }
   }
 }
@@ -146,7 +146,7 @@ void BackwardPlan<Real>::compute_gates_again(const BackwardCall<Real>& call) {
       multiply<Real>(blas(0), options().tf32, {rows, gates(), width}, {layer_input(layer).data, width}, false,
                      {widths_.of(arena_.at(input_weights_), state).data, width}, true, {gate_values.data, gates()},
                      false);
-      multiply<Real>(blas(0), options().tf32, {rows, gates(), units()}, {hidden_before_of(layer, d).data, units()},
+      multiply<Real>(blas(0), options().tf32, {rows, gates(), units()}, {previous_hidden_of(layer, d).data, units()},
                      false, {hidden_weights(layer, d).data, units()}, true, {gate_values.data, gates()}, true);
       launch(stream(0), units(), rows, 1, restore_gates<Real>, part_of(call, layer, d), gate_values,
              arena_.at(restored_, gradients_layout_.cells(layer, d), rows * units()),

@@ -18,13 +18,13 @@ class BackwardPlan : public DevicePlan {
  private:
   bool recomputes() const { return options().runs_steps && options().tape_form == plan::TapeForm::hidden; }
   bool needs_layer_inputs() const { return options().wants_weights || recomputes(); }
-  bool needs_hidden_before() const {
+  bool needs_previous_hidden() const {
     return options().runs_steps && (needs_layer_inputs() || options().keeps_workspace);
   }
 
   void import_arrays(const BackwardCall<Real>& call);
   void store_layer_inputs(const BackwardCall<Real>& call);
-  void store_hidden_before(const BackwardCall<Real>& call);
+  void store_previous_hidden(const BackwardCall<Real>& call);
   void compute_gates_again(const BackwardCall<Real>& call);
   // Of backward_steps.cu.
   void issue_steps();
@@ -45,7 +45,7 @@ class BackwardPlan : public DevicePlan {
   DeviceSpan<Real> gate_gradients(index_t layer, index_t direction) const {
     return arena_.at(gradients_, gradients_layout_.gates(layer, direction), rows_.total() * gates());
   }
-  DeviceSpan<Real> hidden_before_of(index_t layer, index_t direction) const {
+  DeviceSpan<Real> previous_hidden_of(index_t layer, index_t direction) const {
     return arena_.at(gradients_, gradients_layout_.cells(layer, direction), rows_.total() * units());
   }
   DeviceSpan<Real> hidden_weights(index_t layer, index_t direction) const {
