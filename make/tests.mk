@@ -15,23 +15,27 @@ environments: $(PARITY_VENV)/.installed $(SANITIZE_VENV)-quick/.installed $(EMUL
 # Under the sanitizers, which are not optimised, the matrix takes a minute without its two largest sizes.
 sanitize-quick: PYTEST_ARGS += tests/test_against_reference.py -k 'not large_input_matrix and not promise'
 
-# With PyTorch, for the module that adapts to it, and with the CUDA target emulated. Tests that measure memory or time may
-# fail beside the instruments: the table is printed all the same.
+# With the libraries that some modules adapt to or read files of, and with the CUDA target emulated. Tests that measure
+# memory or time may fail beside the instruments: the table is printed all the same.
 coverage: $(COVERAGE_VENV)/.installed ## line coverage of python/ and csrc/ by the test suite
 	@rm -rf $(COVERAGE)/python; mkdir -p $(COVERAGE)/python; find $(COVERAGE) -name '*.gcda' -delete
 	@failed=0; \
-	$(COVERAGE_VENV)/bin/coverage run -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) || failed=1; \
-	$(COVERAGE_VENV)/bin/coverage run -m pytest -q -p no:cacheprovider tests/cuda --cuda=$$(ls $(COVERAGE)/cuda/_cuda.*.so) \
-	  || failed=1; \
+	for tests in "$(PYTEST_ARGS)" "tests/loaders --loaders" "tests/with_jax --jax" \
+	  "tests/cuda --cuda=$$(ls $(COVERAGE)/cuda/_cuda.*.so)"; do \
+	  $(COVERAGE_VENV)/bin/coverage run -m pytest -q -p no:cacheprovider $$tests || failed=1; \
+	done; \
 	$(COVERAGE_VENV)/bin/coverage combine --quiet && \
 	$(COVERAGE_VENV)/bin/coverage json --quiet -o $(COVERAGE)/python.json && \
 	$(COVERAGE_VENV)/bin/gcovr --root . $(COVERAGE) --filter csrc/ $(GCOVR_OPTIONS) --json-summary $(COVERAGE)/cxx.json && \
 	$(COVERAGE_VENV)/bin/python tools/coverage_by_folder.py $(COVERAGE)/python.json $(COVERAGE)/cxx.json || failed=1; \
 	exit $$failed
 
-$(COVERAGE_VENV)/.installed: $(SOURCES) tools/requirements-cuda.txt $(shell find tests/cuda_emulation -type f)
+$(COVERAGE_VENV)/.installed: $(SOURCES) tools/requirements-cuda.txt $(shell find tests/cuda_emulation -type f) \
+  $(wildcard tests/loaders/requirements*.txt tests/with_jax/requirements.txt)
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(COVERAGE_PIP) '$(TORCH)' scikit-learn expecttest 'coverage>=7.10' 'gcovr>=8.3' -r tools/requirements-cuda.txt
+	$(COVERAGE_PIP) '$(TORCH)' scikit-learn expecttest 'coverage>=7.10' 'gcovr>=8.3' -r tools/requirements-cuda.txt \
+	  -r tests/loaders/requirements.txt -r tests/with_jax/requirements.txt
+	$(COVERAGE_PIP) --no-deps -r tests/loaders/requirements-no-deps.txt
 	$(COVERAGE_PIP) '.[test]' --config-settings=cmake.define.LSTM_NATIVE_COVERAGE=ON \
 	  --config-settings=install.strip=false --config-settings=build-dir=$(COVERAGE)/module
 	PATH="$(CURDIR)/$(@D)/bin:$$PATH" cmake -S . -B $(COVERAGE)/cuda -G Ninja -DCMAKE_BUILD_TYPE=Release \

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 
+import numpy as np
 import pytest
 
 import lstm_native
@@ -53,11 +54,12 @@ def test_a_wrong_bit_is_noticed(tapes):
 
 
 def test_what_the_kernel_explains_of_an_interval():
-    looks, late = [(1.0, 0.0), (2.0, 0.5), (3.0, 3.0), (4.0, 3.5)], [(9.0, 10.0)]
+    looks = np.array([(1.0, 0.0), (2.0, 0.5), (3.0, 3.0), (4.0, 3.5)])
+    late = [(9.0, 10.0)]
     assert seconds_kept(looks, late, 2.5, 2.6) == 2.5  # of the looks before and after
     assert seconds_kept(looks, late, 2.5, 3.5) == 3.0
     assert seconds_kept(looks, late, 9.5, 11.0) == 0.5
-    assert seconds_kept([], [], 0.0, 1.0) == 0.0
+    assert seconds_kept(looks[:0], [], 0.0, 1.0) == 0.0
 
 
 def test_the_control_ends_with_its_watcher():

@@ -17,7 +17,7 @@ def python_lines(report: Path) -> dict[str, tuple[int, int]]:
     """Return covered and executable lines by file; the installed package stands for its sources."""
     files = json.loads(report.read_text())["files"]
     return {
-        f"python/lstm_native/{Path(name).name}": (
+        f"python/lstm_native/{name.rpartition('/lstm_native/')[2]}": (
             file["summary"]["covered_lines"],
             file["summary"]["num_statements"],
         )

@@ -9,7 +9,6 @@ python -m bench.measure.scheduling: the control.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import os
 import select
@@ -21,6 +20,7 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bench import ROOT
 
@@ -32,6 +32,7 @@ _LOOKS = 8192
 _LATE = 1024
 _NANO = 1e-9
 
+Looks = npt.NDArray[np.float64]  # (n, 2): times in order, and the waits until then
 Intervals = list[tuple[float, float]]
 
 
@@ -69,11 +70,11 @@ class Scheduling:
     def kept_waiting(self, begin: float, end: float) -> float:
         """Seconds of an interval that the kernel explains: the larger of both observations.
 
-        To be asked a moment later, when both have been looked at again.
+        To be asked a moment later, when both have been looked at again. Makes no objects of the
+        looks: these would grow the process whose memory is watched.
         """
-        looks = np.roll(self._looks, -self._next, axis=0).tolist()
-        known = [(when, waited) for when, waited in looks if when >= 0.0]
-        return seconds_kept(known, list(self._late), begin, end)
+        looks = np.roll(self._looks, -self._next, axis=0)
+        return seconds_kept(looks[looks[:, 0] >= 0.0], list(self._late), begin, end)
 
     def _watch(self) -> None:
         while not self._ends.wait(_LOOK_EVERY_S):
@@ -88,14 +89,16 @@ class Scheduling:
             self._late.append((since, to))
 
 
-def seconds_kept(looks: Intervals, late: Intervals, begin: float, end: float) -> float:
+def seconds_kept(looks: Looks, late: Intervals, begin: float, end: float) -> float:
     """What `Scheduling.kept_waiting` says.
 
-    looks: times, and the waits until then, in order. late: from when to when the control was late.
+    late: from when to when the control was late.
     """
-    first = max(bisect.bisect_right(looks, (begin, float("inf"))) - 1, 0)
-    last = min(bisect.bisect_left(looks, (end, 0.0)), len(looks) - 1)
-    waited = looks[last][1] - looks[first][1] if looks else 0.0
+    waited = 0.0
+    if len(looks) > 0:
+        first = max(int(np.searchsorted(looks[:, 0], begin, side="right")) - 1, 0)
+        last = min(int(np.searchsorted(looks[:, 0], end, side="left")), len(looks) - 1)
+        waited = float(looks[last, 1] - looks[first, 1])
     slept = sum(max(0.0, min(end, to) - max(begin, since)) for since, to in late)
     return max(waited, slept)
 
