@@ -24,13 +24,13 @@ from bench.measure.soak_clients import FORMATS, SLOW_S, Client, Tapes
 from bench.report.verdict import exit_status, verdict
 
 BOUNDS = (
-    "No wrong bit; after a third of the time, in which malloc's arenas fill, no growth of more "
+    "No wrong bit; after a sixth of the time, in which malloc's arenas fill, no growth of more "
     "than 2 MB, neither of what is in use nor of what the process has; no step above 50 ms, beyond "
     "what the kernel's scheduling explains."
 )
 _MOST = 2 * 2**20
 _ROUNDS = 12
-_WARM_UP = 1 / 3
+_WARM_UP = 1 / 6
 _LONGEST_ROUND_S = 60.0
 # Until what happened last has been seen by the watching threads.
 _AFTER_A_ROUND_S = 0.1
