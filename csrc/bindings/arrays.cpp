@@ -6,7 +6,7 @@
 namespace lstm_native::bindings {
 namespace {
 
-PyTypeObject* ndarray = nullptr;  // NumPy's
+PyTypeObject* ndarray = nullptr;  // numpy.ndarray
 
 [[noreturn]] void refuse(const char* name, const std::string& reason) {
   throw std::invalid_argument(std::string(name) + ": " + reason);
@@ -96,7 +96,7 @@ StateView<const Real> state_view(const py::array& array, index_t states, index_t
 
 void find_numpy() {
   ndarray = reinterpret_cast<PyTypeObject*>(py::object(py::module_::import("numpy").attr("ndarray")).release().ptr());
-  (void)py::isinstance<py::array>(py::none());  // pybind11's own way to NumPy's functions
+  (void)py::isinstance<py::array>(py::none());  // looks up NumPy's functions for pybind11
 }
 
 template <class Real>

@@ -14,10 +14,10 @@ namespace lstm_native::bindings {
 
 namespace py = pybind11;
 
-// A numpy.ndarray itself, of no subclass; std::invalid_argument for anything else.
+// Returns a numpy.ndarray. Throws std::invalid_argument for anything else, instances of its subclasses included.
 py::array array_of(py::handle object, const char* name);
 
-// NumPy's own descriptor of the type, which most of its arrays share; a borrowed reference.
+// Returns NumPy's descriptor of the type, which most arrays of the type share; a borrowed reference.
 template <class Real>
 PyObject* descriptor_of() {
   static PyObject* const descriptor = py::dtype::of<Real>().release().ptr();
@@ -32,7 +32,7 @@ bool holds(const py::array& array) {
 
 Dtype dtype_of_array(const py::array& array, const char* name);
 
-// std::invalid_argument unless the array has this element type (native byte order, aligned) and this shape.
+// Throws std::invalid_argument unless the array has this element type (native byte order, aligned) and this shape.
 template <class Real>
 void require_array(const py::array& array, std::initializer_list<index_t> shape, const char* name);
 
@@ -40,20 +40,20 @@ void require_array(const py::array& array, std::initializer_list<index_t> shape,
 template <class Real>
 Real* require_output(py::array& array, std::initializer_list<index_t> shape, bool contiguous, const char* name);
 
-// std::invalid_argument unless the last axis has no gaps.
+// Throws std::invalid_argument unless the last axis has no gaps.
 template <class Real>
 void require_contiguous_rows(const py::array& array, const char* name);
 
-// Imports what usual_array needs of NumPy. At the module's import: at the end of a program, which may still call,
+// Imports what usual_array needs of NumPy. Must run when the module is imported: a program may call while it ends, when
 // Python imports nothing any more.
 void find_numpy();
 
-// The data of an array (not a masked one, nor of another subclass) of this element type and shape, in C order, aligned;
-// null for anything else: the quick way in for calls that need no conversion.
+// Returns the data of an array of this element type and shape, in C order and aligned. Null for anything else,
+// including instances of subclasses, such as masked arrays. The fast path of calls that need no conversion.
 template <class Real>
 const Real* usual_array(py::handle object, std::initializer_list<index_t> shape);
 
-// In elements.
+// The stride of an axis, in elements.
 template <class Real>
 index_t stride_of(const py::array& array, index_t axis) {
   return array.strides(axis) / static_cast<index_t>(sizeof(Real));
@@ -66,7 +66,7 @@ const Real* read_only(const py::array& array) {
 
 template <class Real>
 MatrixView<const Real> matrix_view(const py::array& array, index_t rows, index_t columns, const char* name);
-// A vector, or null where the object is None. One with gaps is replaced by a copy, for as long as the object is there.
+// Returns a vector, or null where the object is None. Replaces an object with gaps by a copy, which owns the vector.
 template <class Real>
 const Real* optional_contiguous_vector(py::object& object, index_t count, const char* name);
 template <class Real>

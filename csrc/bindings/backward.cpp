@@ -18,7 +18,7 @@
 namespace lstm_native::bindings {
 namespace {
 
-// What a `_backward.GradientNeeds` says.
+// A `_backward.GradientNeeds`.
 struct GradientNeeds {
   bool input, states;
   py::object weights;  // None; a list of CellWeights to write to; True: new arrays
@@ -33,7 +33,7 @@ GradientNeeds gradient_needs(py::handle wanted) {
           workspace.of(wanted)};
 }
 
-// A matrix to write to: one of its strides is 1, or it is refused.
+// A view of a matrix to write to. Refuses a matrix unless one of its strides is 1.
 template <class Real>
 MatrixView<Real> written_matrix(py::array array, index_t rows, index_t columns, const char* name) {
   auto* data = require_output<Real>(array, {rows, columns}, /*contiguous=*/false, name);
@@ -76,7 +76,7 @@ class GradientsOfWeights {
       views.push_back(view);
     }
   }
-  // For each of the weights that there are.
+  // Makes a new array for each weight that is present.
   void create(const std::vector<driver::CellWeights<Real>>& weights, bool transposed) {
     std::vector<py::object> arrays;
     arrays.reserve(6 * weights.size());
@@ -170,8 +170,8 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const GradientNeeds
   stack.cell_initial = states_of<Real>(plan, call.cell_initial, problem.cell_size, "c_0");
   give_gradients(stack, plan, call.batch_first, given);
   std::optional<CellViews<Real>> forward_weights;
-  if (stack.forward.tape_form ==
-      plan::TapeForm::hidden) {  // first: a matrix that it copies is one that everyone can read
+  // First, because the products below can read each matrix that CellViews copies.
+  if (stack.forward.tape_form == plan::TapeForm::hidden) {
     forward_weights.emplace(plan, call.weights);
     stack.forward_weights = forward_weights->data();
   }
@@ -181,7 +181,7 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const GradientNeeds
   } else {
     weights = views_of<Real>(problem, call.weights.cells);
   }
-  for (std::size_t k = 0; k < weights.size(); ++k) {  // the products of a backward pass have no paths
+  for (std::size_t k = 0; k < weights.size(); ++k) {  // a backward pass has no weight paths
     if (!blas::readable(weights[k].input)) copy_matrix<Real>(call.weights.cells[k].input, weights[k].input);
   }
   stack.weights = weights.data();

@@ -11,7 +11,7 @@
 namespace lstm_native::bindings {
 namespace {
 
-// How far apart elements of the time axis and of the batch axis are: 0 for the time axis of a packed sequence.
+// The strides of the time axis and of the batch axis, in elements. The time stride of a packed sequence is 0.
 struct Strides {
   index_t time, row;
 };
@@ -19,7 +19,7 @@ struct Strides {
 Strides strides_of(const py::array& array, bool batch_first, index_t element_bytes) {
   const index_t last = array.ndim() - 1;
   const index_t width = array.shape(last);
-  // Such rows are copied before they are read, in C order.
+  // Rows with gaps are copied to C order before they are read.
   const bool has_gaps = array.size() > 0 && width > 1 && array.strides(last) != element_bytes;
   if (last == 1) return {0, has_gaps ? width : array.strides(0) / element_bytes};
   const Strides strides = has_gaps ? Strides{array.shape(1) * width, width}
@@ -27,7 +27,7 @@ Strides strides_of(const py::array& array, bool batch_first, index_t element_byt
   return batch_first ? Strides{strides.row, strides.time} : strides;
 }
 
-// Of one array, every path can read all matrices where they are.
+// Views of each cell's arrays in a flat weight. Every path can read these matrices in place.
 template <class Real>
 std::vector<driver::CellWeights<Real>> flat_cells(const plan::Plan& plan, const CallWeights& weights) {
   const plan::Problem& problem = plan.problem;
@@ -66,7 +66,7 @@ std::vector<driver::CellWeights<Real>> flat_cells(const plan::Plan& plan, const 
   return cells;
 }
 
-// Calls with(array, view) for the matrices that their paths can't read where they are.
+// Calls with(array, view) for each matrix that its path can't read in place.
 template <class Real, class With>
 void for_each_unreadable(const plan::Plan& plan, std::vector<CellArrays>& arrays,
                          std::vector<driver::CellWeights<Real>>& views, const With& with) {
@@ -91,7 +91,8 @@ index_t copied_bytes_of(const plan::Plan& plan, std::vector<CellArrays>& arrays)
   return copied;
 }
 
-// NumPy can't count the bytes of some shapes; an empty batch may have any length.
+// Raises MemoryError for a shape whose bytes can't be counted. Sizes of 0 count as 1, as for NumPy: an empty batch may
+// have any length.
 template <class Real>
 void require_countable(std::initializer_list<index_t> shape, const char* name) {
   try {

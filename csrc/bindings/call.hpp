@@ -18,13 +18,13 @@ namespace lstm_native::bindings {
 // Where in a flat weight each array of a cell begins (w_ih, w_hh, b_ih, b_hh, peephole, w_hr); -1: there is none.
 using CellOffsets = std::array<index_t, 6>;
 
-// Packed, or an array each, or all in one flat array in C order.
+// The weights of a call: packed, or one array each, or all in one flat array in C order.
 struct CallWeights {
   const driver::PackedWeights* packed = nullptr;
   std::vector<CellArrays> cells;
   py::object flat;
   const std::vector<CellOffsets>* offsets = nullptr;  // in the flat array
-  py::object owner;                                   // of the packed weights or the offsets
+  py::object owner;                                   // owns the packed weights or the offsets
 };
 
 struct Call {
@@ -35,20 +35,20 @@ struct Call {
   std::optional<plan::TapeForm> tape{};  // what is kept
 };
 
-// Of a `_run.ForwardCall` without a target.
+// Reads a `_run.ForwardCall` without a target.
 Call call_of(py::handle call);
 
-// Takes the call's problem. dtype: of its input.
+// Makes the plan of a call, and moves the call's problem into it. dtype: of its input.
 plan::Plan plan_of(Call& call, Dtype dtype, bool to_run = true);
 
-// Who reads a sequence, in which order of axes, and its width.
+// How a sequence is read: the plan of the call, the order of the axes, and the width.
 struct SequenceShape {
   const plan::Plan& plan;
   bool batch_first;
   index_t width;
 };
 
-// Views of callers' arrays; std::invalid_argument unless these have the shape, and rows without gaps.
+// Views of callers' arrays. Throw std::invalid_argument unless the arrays have the shape, and rows without gaps.
 template <class Real>
 SequenceView<const Real> sequence_of(const SequenceShape& shape, const py::array& array, const char* name);
 template <class Real>
@@ -57,13 +57,13 @@ StateView<const Real> states_of(const plan::Plan& plan, const py::array& array, 
 // A new array for a sequence, and its view. Not initialised.
 template <class Real>
 struct NewSequence {
-  NewSequence(const SequenceShape& shape, const char* name);  // MemoryError names it
+  NewSequence(const SequenceShape& shape, const char* name);  // MemoryError names the array
   py::array array;
   SequenceView<Real> view;
 };
 
-// Views of a call's weights, packed or not. Matrices that their path can't read are copied: into `weights`, whose
-// memory the views then refer to.
+// Views of a call's weights, packed or not. Copies each matrix that its path can't read, into `weights`; the view then
+// refers to the copy.
 template <class Real>
 class CellViews {
  public:
@@ -75,7 +75,7 @@ class CellViews {
   const driver::CellWeights<Real>* data_;
 };
 
-// Bytes of the matrices that it would copy.
+// The bytes of the matrices that CellViews would copy.
 index_t copied_bytes(const plan::Plan& plan, CallWeights& weights);
 
 }  // namespace lstm_native::bindings

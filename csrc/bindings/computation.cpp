@@ -24,16 +24,15 @@ bool interpreter_ends() {
   for (;;) pause();
 }
 
-std::atomic<unsigned long> main_thread{0};  // as Python's own threads are called
+std::atomic<unsigned long> main_thread{0};  // Python's identifier of its main thread
 
 void thread_that_forked_is_main() { main_thread = PyThread_get_thread_ident(); }
 
-// Python's own answer takes Python code, which can't run any more when the interpreter ends, and is another one where
-// threads are replaced by something else, as gevent does. In doubt the answer is yes: asking for signals elsewhere
-// finds none.
+// threading.main_thread() can't be asked here: it runs Python code, which an ending interpreter does not, and gevent
+// replaces it. One of two tests suffices, because a check for signals on another thread finds none.
 bool is_main_thread() { return PyThread_get_thread_ident() == main_thread || syscall(SYS_gettid) == getpid(); }
 
-// The calling thread's; null: none.
+// The hook of the calling thread; null: none.
 thread_local PyObject* hook = nullptr;
 
 }  // namespace
@@ -51,7 +50,7 @@ void WithoutGil::take() noexcept {
   if (lost()) wait_for_the_end();
   try {
     PyEval_RestoreThread(state_);
-  } catch (...) {  // it began to end meanwhile, and this is how the thread is to end; the handler is never left
+  } catch (...) {  // the interpreter began to end, and CPython unwinds the thread: this handler must not be left
     wait_for_the_end();
   }
 }
@@ -82,7 +81,7 @@ bool SignalWatch::raised(void* signal_watch, const Check& check) noexcept {
 bool SignalWatch::runs_python(const Check& check) {
   try {
     if (const auto own = py::reinterpret_borrow<py::object>(hook)) own(check.place, check.work);
-    // Finds none in another thread than the main one.
+    // Finds no signals on threads other than the main one.
     return PyErr_CheckSignals() != 0;
   } catch (py::error_already_set& error) {  // a signal can come at any moment in which Python's own code runs
     error.restore();

@@ -8,11 +8,10 @@
 
 namespace lstm_native::bindings {
 
-// The calling thread's hold on the interpreter, given up for as long as the object lives but between take() and
-// give_up(). A thread that wants it back once the interpreter has begun to end waits for ever, as CPython's own do from
-// 3.14 on: a daemon thread can be in the middle of a call when a program ends. Older ones end such a thread by
-// unwinding its stack, Python's objects on it and frames that nothing may unwind included. The thread that ends the
-// interpreter gets it: it may call us from a finalizer.
+// Releases the GIL while the object exists, except between take() and give_up(). A daemon thread can be in the middle
+// of a call when a program ends. Once the interpreter has begun to end, take() waits for ever on such a thread, as
+// CPython does from 3.14 on. Older CPythons unwind the thread's stack, including Python's objects on it and frames that
+// must not be unwound. The thread that ends the interpreter gets the GIL: it may call us from a finalizer.
 class WithoutGil {
  public:
   WithoutGil();
@@ -29,16 +28,16 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-// Finds Python's main thread, for all SignalWatches; at import.
+// Finds Python's main thread, for all SignalWatches. Must run at import.
 void find_main_thread();
 
-// For tests: what the calling thread's calls run at every check of that thread, before they look for signals. It is
-// called with the check's place and work; an exception of it cancels the call. None: nothing.
+// For tests: sets a function that the calling thread's calls run at each check of that thread, before they look for
+// signals. Its arguments are the check's place and work; an exception from it cancels the call. None: no function.
 void set_hook(const pybind11::object& hook);
 
-// Answers the question of common/interruption.hpp: runs the handlers of signals that have come, as Python runs them in
-// its main thread, and cancels where one of them raised, as that of Ctrl-C does. In other threads there is nothing to
-// run, and the GIL is not taken.
+// Answers the question of common/interruption.hpp. On Python's main thread it runs the handlers of signals that have
+// come, and cancels the call if a handler raises, as that of Ctrl-C does. On other threads no handler runs, and the GIL
+// is not taken.
 class SignalWatch {
  public:
   explicit SignalWatch(WithoutGil& gil) : gil_(gil) {}
@@ -67,7 +66,7 @@ void without_gil(const Compute& compute) {
   if (interrupted) throw pybind11::error_already_set();
 }
 
-// The same again and again, for benchmarks.
+// Calls compute `repetitions` times likewise, for benchmarks.
 template <class Compute>
 void repeat_without_gil(index_t repetitions, const Compute& compute) {
   without_gil([&](Interruption& interruption) {

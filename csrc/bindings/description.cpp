@@ -85,13 +85,13 @@ void Field::find_in(PyTypeObject* type) const {
 std::vector<index_t> integers_of(py::handle listed) {
   std::vector<index_t> integers;
   if (PyList_CheckExact(listed.ptr()) || PyTuple_CheckExact(listed.ptr())) {
-    // Holds the items, whatever another thread does to a list meanwhile.
+    // The tuple keeps the items, even if another thread changes the list meanwhile.
     const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(listed.ptr()));
     if (!items) throw py::error_already_set();
     integers.reserve(items.size());
     for (const py::handle item : items) {
       const Py_ssize_t integer = PyLong_CheckExact(item.ptr()) ? PyLong_AsSsize_t(item.ptr()) : -1;
-      if (integer < 0) {  // none of the lists may hold such a one; nor is there one where it did not fit
+      if (integer < 0) {  // no list has negative ints; -1: no int, or too large a one
         PyErr_Clear();
         throw std::invalid_argument("expected ints that are not negative");
       }
@@ -99,7 +99,7 @@ std::vector<index_t> integers_of(py::handle listed) {
     }
     return integers;
   }
-  // Of no subclass: a masked array has ints that are not meant.
+  // Refuses subclasses: a masked array also holds the ints that it masks.
   const bool is_array = Py_TYPE(listed.ptr()) == py::detail::npy_api::get().PyArray_Type_;
   if (!is_array || !py::isinstance<py::array_t<std::int64_t>>(listed))
     throw std::invalid_argument("expected a list of ints");

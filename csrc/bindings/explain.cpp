@@ -77,7 +77,7 @@ py::dict explain(py::handle described) {
   return describe(plan, copied_bytes(plan, call.weights));
 }
 
-// Of arrays in C order. format: None where they are not packed.
+// Describes a call with arrays in C order. format: None where the weights are not packed.
 py::dict explain_sizes(py::handle described, bool batch_first, int element_bytes, const py::object& format) {
   plan::Problem problem = description_of(described).problem;
   if (problem.threads == 0) problem.threads = default_threads();

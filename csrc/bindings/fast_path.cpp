@@ -10,10 +10,10 @@ namespace {
 
 [[noreturn]] void refuse(const char* argument) { throw std::invalid_argument(argument); }
 
-// Arrays with both biases for each layer and direction.
+// Takes plain arrays, with both biases for each layer and direction.
 plan::StackSizes take_plain(Call& call, py::handle weights, index_t num_layers, bool bidirectional) {
   if (!PyList_CheckExact(weights.ptr()) && !PyTuple_CheckExact(weights.ptr())) refuse("weights");
-  // Holds the arrays, whatever another thread does to a list meanwhile.
+  // The tuple keeps the arrays, even if another thread changes the list meanwhile.
   const auto arrays = py::reinterpret_steal<py::tuple>(PySequence_Tuple(weights.ptr()));
   if (!arrays) throw py::error_already_set();
   const index_t directions = bidirectional ? 2 : 1;

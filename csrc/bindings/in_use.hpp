@@ -6,8 +6,8 @@
 
 namespace lstm_native::bindings {
 
-// An object's memory is for one call at a time; the GIL is free while a call computes. `refusal` is the message of the
-// std::runtime_error where another call has the flag.
+// Holds an object's flag during a call: the object's memory serves one call at a time, and the GIL is free while a call
+// computes. The constructor throws std::runtime_error(refusal) if another call holds the flag.
 class InUse {
  public:
   InUse(std::atomic<bool>& flag, const char* refusal) : flag_(flag) {

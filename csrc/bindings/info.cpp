@@ -1,4 +1,4 @@
-// bindings: what was built, from what, and what of it is in use.
+// bindings: what this build consists of, and which parts of it are in use.
 #include <pybind11/stl.h>
 
 #include <string>
@@ -36,7 +36,7 @@ py::dict isa_info() {
     if (implementation.supported) supported.emplace_back(implementation.table->isa);
   }
   py::dict info;
-  py::dict variants;  // of an ISA, by their names
+  py::dict variants;  // the ISA of each variant, by the variant's name
   for (const kernels::Implementation& implementation : kernels::built()) {
     const kernels::KernelTable& table = *implementation.table;
     if (table.base != std::string(table.isa)) variants[table.isa] = table.base;

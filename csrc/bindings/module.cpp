@@ -5,7 +5,7 @@
 #include "common/default_threads.hpp"
 #include "kernels/dispatch.hpp"
 
-// Safe without the GIL: what calls share is atomic or never changes, and a Stream refuses a second thread.
+// Safe without the GIL: what calls share is atomic, locked or immutable, and a Stream refuses a second thread.
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used(), pybind11::multiple_interpreters::not_supported()) {
   module.doc() = "lstm_native's C++ core. Private: use the functions of lstm_native.";
   lstm_native::kernels::in_use();  // so that a forced ISA that can't run fails at import

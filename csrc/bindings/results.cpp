@@ -15,7 +15,7 @@ namespace {
 
 namespace py = pybind11;
 
-// Threads that have entered it own it, too.
+// The threads that have entered a pool own its blocks, too.
 struct Pool {
   std::shared_ptr<MemoryPool> blocks = std::make_shared<MemoryPool>();
 };
@@ -26,7 +26,7 @@ index_t bytes_of(const std::vector<index_t>& shape, index_t element_bytes) {
   return bytes;
 }
 
-// Null where the pool, or the thread's being in none, leaves it to NumPy.
+// Null where NumPy allocates: the thread is in no pool, or the block is too small for one.
 std::unique_ptr<PooledBuffer> pooled(const std::vector<index_t>& shape, index_t element_bytes) {
   if (current_pool() == nullptr) return nullptr;
   const index_t bytes = bytes_of(shape, element_bytes);
@@ -46,7 +46,7 @@ py::array new_array(const std::vector<index_t>& shape, const py::dtype& dtype) {
 void register_results(py::module_& module) {
   using namespace py::literals;
   using Construction = SafeConstruction<Pool>;
-  // Entered and left here, not in Python, where a signal's handler could raise in between.
+  // In C++, because in Python a signal's handler could raise in the middle of entering or leaving.
   const auto enter = [](const py::object& self) {
     enter_pool(self.cast<const Pool&>().blocks);
     return self;

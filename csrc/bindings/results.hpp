@@ -13,10 +13,10 @@
 
 namespace lstm_native::bindings {
 
-// Uninitialised, in C order; in memory of the calling thread's pool where it is in one.
+// Returns an uninitialised array in C order, in memory of the calling thread's pool if it is in one.
 pybind11::array new_array(const std::vector<index_t>& shape, const pybind11::dtype& dtype);
 
-// By NumPy's own function, without a list on the way: a short call asks for three of them, a pullback for many.
+// Calls NumPy's C function without a list of sizes, to save time: a short call makes three arrays, a pullback many.
 // data: null, or memory of an owner, which the array keeps.
 template <class Real>
 pybind11::array_t<Real> numpy_array(std::initializer_list<index_t> shape, Real* data, pybind11::object owner) {
@@ -41,10 +41,10 @@ pybind11::array_t<Real> new_array_of(std::initializer_list<index_t> shape) {
 
 // A tape, (elements, 1): the first half of a block; nothing writes to the second half.
 //
-// What a forward and a backward pass free together is more than twice the tape, and what is more than twice the largest
-// block so far is given back to the system (mallopt(3), M_MMAP_THRESHOLD), for the next pass to fault in page by page:
-// forecast_h32 in `make adapter`, one thread of an AMD EPYC (Zen 5) in a virtual machine, took 1.3 instead of 0.54 ms
-// by the function without the adapter.
+// glibc gives memory back to the system when more than twice the largest block so far is free (mallopt(3),
+// M_MMAP_THRESHOLD). A forward and a backward pass together free more than twice the tape, so without the second half
+// the next pass faults its memory in page by page: forecast_h32 in `make adapter`, one thread of an AMD EPYC (Zen 5) in
+// a virtual machine, took 1.3 instead of 0.54 ms by the function without the adapter.
 template <class Real>
 pybind11::array_t<Real> new_tape(index_t elements) {
   constexpr index_t largest_kept_block = index_t{1} << 25;  // in bytes: glibc hands a larger one back in any case

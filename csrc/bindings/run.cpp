@@ -50,14 +50,14 @@ ForwardResults run(Call& call, index_t repetitions) {
 
 index_t tape_elements(py::handle described, bool recompute) {
   plan::Problem problem = description_of(described).problem;
-  problem.threads = 1;  // of no account here
+  problem.threads = 1;  // has no effect here
   check(problem);
   return plan::TapeLayout(problem, plan::ActiveRows(problem, /*steps_listed=*/false).total(),
                           recompute ? plan::TapeForm::hidden : plan::TapeForm::gates)
       .elements();
 }
 
-// Of one layer's outputs: what each is multiplied by.
+// The factors of one layer's outputs.
 py::array_t<double> dropout_mask(index_t rows, index_t width, index_t layer, py::handle dropout) {
   const rng::DropoutStream stream = masks_of(dropout);
   auto mask = new_array_of<double>({rows, width});

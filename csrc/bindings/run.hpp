@@ -10,8 +10,8 @@ struct ForwardResults {
   py::object tape;  // (elements, 1), or None
 };
 
-// In new arrays. std::invalid_argument where the arrays do not agree.
-// repetitions: of the driver's work, for benchmarks that ask what it takes without the rest.
+// Runs a call, with results in new arrays. Throws std::invalid_argument where the call's arrays do not agree.
+// repetitions: how often the driver runs, for benchmarks of its part of a call.
 ForwardResults forward(Call call, index_t repetitions = 1);
 
 }  // namespace lstm_native::bindings

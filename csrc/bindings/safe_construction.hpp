@@ -8,9 +8,9 @@
 
 namespace lstm_native::bindings {
 
-// pybind11 enters each new object into a table. Where that allocation fails after a plain py::init<...>() the process
-// ends, since it happens outside of all handlers; after a factory it ends with the object released twice. So classes
-// are made by a factory, and forget the object where the entry fails.
+// pybind11 enters each new object into a table. If that allocation fails after a plain py::init<...>(), the process
+// ends, because no handler encloses it. After a factory, the process ends because the object is released twice. So
+// classes are made by a factory, and forget the object if the entry fails.
 template <class Class>
 struct SafeConstruction {
   template <class... Arguments>

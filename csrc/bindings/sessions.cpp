@@ -20,8 +20,8 @@
 namespace lstm_native::bindings {
 namespace {
 
-// Which sessions are open. An id is never given out twice: the place of a session is its id modulo the capacity, and
-// the multiple counts the sessions that have been there.
+// Which sessions are open. No id is given out twice: the place of a session is its id modulo the capacity, and the
+// quotient counts the sessions that had this place before.
 class Places {
  public:
   explicit Places(index_t capacity) : ids_(static_cast<std::size_t>(capacity), closed), seen_(ids_.size(), 0) {
@@ -83,18 +83,19 @@ class Places {
 
   std::vector<index_t> ids_;         // of each place's session
   std::vector<index_t> next_;        // the id of each place's next session
-  std::vector<index_t> free_;        // the first to be taken last
+  std::vector<index_t> free_;        // a stack: the last place is taken first
   std::vector<std::uint64_t> seen_;  // the last call of places_of that had the session
   std::uint64_t calls_ = 0;
 };
 
-// The caller lets one thread in at a time; that thread may come again in the middle of its call, in a signal's handler.
+// The Python layer lets one thread call at a time. That thread can call again in the middle of its call, by a signal's
+// handler.
 constexpr const char* sessions_in_use =
     "Sessions: expected the call before to be over, got one in the middle of it on the same thread (of a signal's "
     "handler); have the handler set a flag, and call after it";
 
-// What changes sessions' states happens under the GIL, so that a process forked meanwhile has whole states. What only
-// reads can be called in the middle of another call.
+// Sessions' states change only under the GIL, so a process forked meanwhile has whole states. Methods that only read
+// can be called in the middle of another call.
 class Sessions {
  public:
   // threads 0: the default.
@@ -164,7 +165,7 @@ class Sessions {
   index_t bytes() const {
     return std::visit([](const auto& sessions) { return sessions.bytes(); }, sessions_);
   }
-  // In a forked process, where a thread that it does not have was in a call.
+  // For a forked process: ends the call of a thread that exists in the parent only.
   void abandon_call() {
     in_use_ = false;
     std::visit([](auto& sessions) { sessions.release_streams(); }, sessions_);

@@ -41,7 +41,7 @@ class Stream {
     return std::visit([&](auto& stream) { return run_of(stream, x, out, several); }, stream_);
   }
 
-  // Repeats one step without returning to Python; only what it costs is of interest.
+  // Repeats one step without returning to Python, for benchmarks.
   void repeat(py::handle x, py::handle out, index_t count) {
     std::visit(
         [&](auto& stream) {
@@ -152,7 +152,7 @@ class Stream {
     return data;
   }
 
-  // A lower default holds for streams that were made before; a higher one has no plan here.
+  // A default that is lowered later holds for this stream, too. A higher one does not: the plan has fewer threads.
   int threads_now() const { return follows_default_ ? default_threads() : most_threads; }
 
   py::object packed_;  // keeps the weights that the stream reads

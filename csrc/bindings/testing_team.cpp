@@ -1,5 +1,5 @@
-// bindings: how many threads a call gets, for tests: the sizer by itself on times and loads that a test makes up, and
-// what the last call had.
+// bindings: how many threads a call gets, for tests: the sizer on times and loads that a test makes up, and the threads
+// of the last call.
 #include <pybind11/pybind11.h>
 
 #include <chrono>

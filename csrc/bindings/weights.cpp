@@ -17,7 +17,7 @@
 namespace lstm_native::bindings {
 namespace {
 
-// Sizes as the arrays have them; whether they agree is checked when the views are made.
+// The sizes that the first arrays have. views_of checks that all arrays agree.
 plan::StackSizes sizes_of(const std::vector<CellArrays>& weights, bool bidirectional) {
   if (weights.empty()) throw std::invalid_argument("weights: none");
   const py::array w_ih = array_of(weights.front().input, "w_ih");

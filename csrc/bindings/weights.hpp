@@ -11,8 +11,8 @@
 
 namespace lstm_native::bindings {
 
-// Views of each cell's arrays; std::invalid_argument unless these are as the problem says. Peepholes with gaps are
-// copied, into `arrays`.
+// Returns views of each cell's arrays. Throws std::invalid_argument unless the arrays fit the problem. Copies peepholes
+// with gaps, into `arrays`.
 template <class Real>
 std::vector<driver::CellWeights<Real>> views_of(const plan::Problem& problem, std::vector<CellArrays>& arrays);
 
