@@ -46,7 +46,7 @@ namespace {
 constexpr std::chrono::microseconds nap{50};
 
 std::atomic<int> in_flight{0};  // threads currently inside BLAS
-std::atomic<int> forks{0};      // running
+std::atomic<int> forks{0};      // in progress
 
 // Counts a call of the library as in flight. Such a call locks the library's memory for a moment; a fork meanwhile
 // would leave it locked in the child for ever. So a fork waits until no call is in flight.

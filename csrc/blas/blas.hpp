@@ -43,7 +43,7 @@ inline constexpr bool bundled = false;
 struct Library {
   std::string name;
   std::string version;  // the library's file, if the library can't report its version
-  std::string kernel;   // which the library chose for this CPU
+  std::string kernel;   // the kernels that the library chose for this CPU
   int threads;          // of the library's own pool; 0: unknown
 };
 

@@ -5,7 +5,7 @@
 
 namespace lstm_native {
 
-// As ONNX's operators of these names have them.
+// Defined as ONNX's operators of these names.
 enum class Activation : std::uint32_t {
   sigmoid = 0,
   tanh = 1,
@@ -31,7 +31,7 @@ enum class CellKind : std::uint32_t { standard = 0, coupled = 1, general = 2 };
 
 struct CellSpec {
   CellKind kind = CellKind::standard;
-  // The rest is of a general cell.
+  // The other fields are for a general cell.
   ActivationSpec gates{Activation::sigmoid};   // of i, f and o
   ActivationSpec candidate{Activation::tanh};  // of g
   ActivationSpec output{Activation::tanh};     // of c_t, on its way to h_t

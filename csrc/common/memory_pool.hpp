@@ -43,8 +43,8 @@ const std::shared_ptr<MemoryPool>& current_pool();
 // The C library keeps smaller blocks itself, without a call of the system.
 inline constexpr index_t smallest_pooled_block = index_t{1} << 16;
 
-// A block of a pool. The destructor gives it back if the pool still exists, and frees it otherwise; so it does where
-// the pool is null or the block is smaller than smallest_pooled_block.
+// A block of a pool. The destructor gives it back if the pool still exists, and frees it otherwise. Where the pool is
+// null or the block is smaller than smallest_pooled_block, the memory is a plain allocation.
 class PooledBuffer {
  public:
   PooledBuffer(const std::shared_ptr<MemoryPool>& pool, index_t bytes);

@@ -25,7 +25,7 @@ inline constexpr int openmp_version = 0;
 #endif
 
 // Returns how long the calling thread has waited at barriers and for progress since the last call of this function.
-// Waits of the length by which running threads drift apart do not count.
+// Short waits do not count: running threads drift apart by as much.
 TeamTimes::Clock::duration take_long_waits();
 
 // Threads wait until `members` of them have arrived. A thread spins at first, because a step takes microseconds; then

@@ -27,13 +27,13 @@ class Arena {
 
   index_t bytes() const { return bytes_; }
 
-  // Once everything is reserved. The memory is there for what follows on the stream.
+  // Must be called after the last reserve(). The memory is valid for the work that follows on the stream.
   void allocate(cudaStream_t stream) {
     void* memory = nullptr;
     if (bytes_ > 0) check(cudaMallocAsync(&memory, static_cast<std::size_t>(bytes_), stream), "cudaMallocAsync");
     memory_ = static_cast<char*>(memory);
   }
-  // After what was issued to the stream.
+  // Frees the memory after the work that was issued to the stream.
   void release(cudaStream_t stream) {
     if (memory_ != nullptr) (void)cudaFreeAsync(memory_, stream);
     memory_ = nullptr;
@@ -43,7 +43,7 @@ class Arena {
   DeviceSpan<Element> at(const Place<Element>& place) const {
     return {reinterpret_cast<Element*>(memory_ + place.offset), place.size};
   }
-  // `size` elements of it, from `first` on.
+  // `size` elements of the place, from `first` on.
   template <class Element>
   DeviceSpan<Element> at(const Place<Element>& place, index_t first, index_t size) const {
     return {at(place).data + first, size};

@@ -6,7 +6,7 @@
 namespace lstm_native::cuda {
 namespace {
 
-// The columns' sums times what was multiplied: result (rows of left's columns, right's columns) = left^T right.
+// result (left's columns, right's columns) = left^T right, or += if accumulate: sums of products over `rows` rows.
 template <class Real>
 void multiply_over_rows(const Blas& blas, bool tf32, index_t rows, const Real* left, const Real* right,
                         const MatrixView<Real>& result, bool accumulate, cudaStream_t stream) {
@@ -78,7 +78,7 @@ void BackwardPlan<Real>::run(const BackwardCall<Real>& call, cudaStream_t stream
 
 template <class Real>
 TapePart<Real> BackwardPlan<Real>::part_of(const BackwardCall<Real>& call, index_t layer, index_t direction) const {
-  // Nothing writes through it.
+  // A backward pass only reads it.
   const DeviceSpan<Real> tape{const_cast<Real*>(call.tape), tape_.elements()};
   return {tape, tape_.gates(layer, direction), tape_.cells(layer, direction),
           options().tape_form == plan::TapeForm::gates, units()};
@@ -110,7 +110,7 @@ void BackwardPlan<Real>::import_arrays(const BackwardCall<Real>& call) {
   copies.issue();
 }
 
-// What the input projections of layers above the first read.
+// Stores the inputs of the layers above the first.
 template <class Real>
 void BackwardPlan<Real>::store_layer_inputs(const BackwardCall<Real>& call) {
   const plan::Problem& p = problem();
@@ -134,7 +134,7 @@ void BackwardPlan<Real>::store_previous_hidden(const BackwardCall<Real>& call) {
   }
 }
 
-// All states are known, so all steps are done at once.
+// All states are known, so products and gates are computed for all steps at once.
 template <class Real>
 void BackwardPlan<Real>::compute_gates_again(const BackwardCall<Real>& call) {
   const index_t rows = rows_.total();
@@ -177,7 +177,7 @@ void BackwardPlan<Real>::export_arrays(const BackwardCall<Real>& call) {
   check(cudaMemcpyAsync(call.workspace + header, arena_.at(gradients_).data + header, rest * sizeof(Real),
                         cudaMemcpyDeviceToDevice, stream(0)),
         "cudaMemcpyAsync");
-  // The low byte of a number whose others are zero.
+  // Sets the low byte of the form; its other bytes are zero.
   auto* const form = reinterpret_cast<std::byte*>(call.workspace) + offsetof(plan::TapeHeader, form);
   check(cudaMemsetAsync(form, static_cast<int>(plan::TapeForm::gradients), 1, stream(0)), "cudaMemsetAsync");
 }

@@ -12,7 +12,7 @@ class BackwardPlan : public DevicePlan {
  public:
   explicit BackwardPlan(const Options& options);
 
-  // Issues all work to the caller's stream, or so that the stream waits for it. One call at a time.
+  // Issues all work to the caller's stream, or to lanes that it waits for. One call at a time.
   void run(const BackwardCall<Real>& call, cudaStream_t stream);
 
  private:
@@ -26,12 +26,12 @@ class BackwardPlan : public DevicePlan {
   void store_layer_inputs(const BackwardCall<Real>& call);
   void store_previous_hidden(const BackwardCall<Real>& call);
   void compute_gates_again(const BackwardCall<Real>& call);
-  // Of backward_steps.cu.
+  // Defined in backward_steps.cu.
   void issue_steps();
   void issue_wavefront();
   void run_strand(index_t layer, const Strand& strand, Chunk steps);
   void run_layer(index_t layer);
-  // What is the same at all of a layer's steps.
+  // The arguments that all steps of a layer have in common.
   BackwardStep<Real> step_of_layer(index_t layer) const;
   BackwardDirection<Real> direction_of_layer(index_t layer, index_t d) const;
   void step(index_t layer, const Strand& strand, index_t k);
@@ -57,13 +57,13 @@ class BackwardPlan : public DevicePlan {
     return arena_.at(layer_inputs_, (layer - 1) * size, size);
   }
 
-  plan::TapeLayout tape_;              // as it is given
+  plan::TapeLayout tape_;              // of the given tape
   plan::TapeLayout gradients_layout_;  // a tape of gates
   InputWidths widths_;
   Place<Real> input_weights_, hidden_weights_, bias_;
   Place<Real> hidden_initial_, cell_initial_, hidden_gradient_, cell_gradient_;
-  Place<Real> gradients_;            // as a call's workspace
-  Place<Real> restored_;             // a tape of gates, where the given one has none
+  Place<Real> gradients_;            // laid out as a call's workspace
+  Place<Real> restored_;             // a tape of gates, if the given one has none
   Place<Real> input_;                // (rows, input size)
   Place<Real> layer_inputs_;         // of layers above the first: (layers, rows, directions * units)
   Place<Real> output_gradients_[2];  // of even and odd layers: (rows, directions * units)

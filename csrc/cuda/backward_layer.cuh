@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(most_split_threads, 1) layer_backward(Backward
     const bool took_part = block.has_unit() && row < block.active(k - 1);
     UnitTape<Real> unit_tape{};
     index_t stored = 0;
-    if (takes_part) {  // early: it depends on no other block
+    if (takes_part) {  // early, because it depends on no other block
       stored = block.stored_row(k) + row;
       const index_t before = row < block.active(k + 1) ? block.stored_row(k + 1) + row : -1;
       unit_tape = load_unit(layer.step, direction, {stored, before, state, unit});

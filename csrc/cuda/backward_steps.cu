@@ -24,13 +24,13 @@ void BackwardPlan<Real>::issue_steps() {
   }
 }
 
-// As forward, from the last chunk to the first and from the top layer down; in a wave, the lower ones first.
+// As forward, but from the last chunk to the first and from the top layer down. In a wave, the lower layers go first.
 template <class Real>
 void BackwardPlan<Real>::issue_wavefront() {
   const std::vector<Chunk> parts = chunks();
   const auto count = static_cast<index_t>(parts.size());
   const index_t layers = problem().num_layers;
-  hand_over(0, lane_of(layers - 1));  // the others wait for it
+  hand_over(0, lane_of(layers - 1));  // the other lanes wait for it
   for (index_t wave = 0; wave < count + layers - 1; ++wave) {
     for (index_t depth = std::min(wave, layers - 1); depth >= std::max<index_t>(0, wave - count + 1); --depth) {
       const index_t layer = layers - 1 - depth;
@@ -44,7 +44,7 @@ void BackwardPlan<Real>::issue_wavefront() {
   }
 }
 
-// steps: against the directions' time, from their last one on.
+// steps: counted against the directions' time, from the last step on.
 template <class Real>
 void BackwardPlan<Real>::run_strand(index_t layer, const Strand& strand, Chunk steps) {
   for (index_t k = steps.begin; k < steps.end; ++k) {
@@ -87,8 +87,8 @@ template <class Real>
 void BackwardPlan<Real>::step(index_t layer, const Strand& strand, index_t k) {
   const index_t state_size = problem().batch * units();
   BackwardStep<Real> arguments = step_of_layer(layer);
-  const Real* next_gate_gradients[2] = {};  // of the step after, in the direction's time
-  index_t continuing = 0;                   // rows that have one
+  const Real* next_gate_gradients[2] = {};  // of the next step in the direction's time
+  index_t continuing = 0;                   // rows that have a next step
   for (index_t n = 0; n < strand.directions; ++n) {
     const index_t d = strand.first_direction + n;
     const index_t at = step_backward(d, k);
@@ -145,7 +145,7 @@ void BackwardPlan<Real>::finish_hidden(index_t layer, index_t direction, index_t
                  {arena_.at(hidden_gradient_).data + first, units()}, false);
 }
 
-// Of a layer's input, over all directions, at the rows of some steps.
+// The gradient of a layer's input, summed over all directions, at the rows of some steps.
 template <class Real>
 void BackwardPlan<Real>::input_gradient(index_t layer, Chunk steps, const DeviceSpan<Real>& to, std::size_t lane) {
   const index_t first = rows_.offset(steps.begin);

@@ -54,7 +54,7 @@ __device__ SharedSpan<Real> shared_memory(int size) {
   return {reinterpret_cast<Real*>(block_memory), size};
 }
 
-// All threads of the block arrive before any goes on; what they wrote is seen by all of them.
+// All threads of the block arrive before any goes on. All of them then see what each has written.
 __device__ inline void synchronize_block() { __syncthreads(); }
 
 // Replaces each value by its sum over `lanes` neighbouring threads, a power of two up to a warp. All threads of the
@@ -97,13 +97,13 @@ __device__ Four<Real> load_four_of_other_block(const DeviceSpan<Real>& from, ind
   return four;
 }
 
-// Counts blocks that have arrived. It is in device memory, zero when the launch begins. One thread of a block calls it,
-// behind and before synchronize_block().
+// Counts blocks that have arrived. The counter is in device memory, zero when the launch begins. One thread of a block
+// calls arrive() and wait_for(), between two calls of synchronize_block().
 struct BlockCounter {
   DeviceSpan<unsigned> counters;
   index_t at;
 
-  // What the block wrote until then is seen by blocks that wait for it.
+  // Blocks that wait for this one then see what it has written.
   __device__ void arrive() const {
     counters.require(at);
     asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counters.data + at) : "memory");

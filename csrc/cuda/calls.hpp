@@ -1,4 +1,4 @@
-// cuda: the calls that the target offers, for host code: no kernels behind this header.
+// cuda: the calls that the target offers. Host code can include this header.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -20,7 +20,7 @@ struct CellWeights {
   VectorView<const Real> input_bias, hidden_bias;
 };
 
-// Device memory of the caller's, any strides. No output may overlap an input or another output.
+// Views of the caller's device memory, with any strides. No output may overlap an input or another output.
 template <class Real>
 struct ForwardCall {
   SequenceView<const Real> input;
@@ -39,13 +39,13 @@ struct CellGradients {
   VectorView<Real> input_bias, hidden_bias;  // stride 1, or absent
 };
 
-// Device memory of the caller's. A gradient's data null: zero where it is given, not wanted where it is asked for;
-// which ones are null is part of the plan's options. No output may overlap an input or another output.
+// Views of the caller's device memory. A null gradient of a result is zero; a null gradient of an argument is not
+// wanted. Which ones are null is part of the plan's options. No output may overlap an input or another output.
 template <class Real>
 struct BackwardCall {
   SequenceView<const Real> input;
   StateView<const Real> hidden_initial, cell_initial;
-  std::vector<CellWeights<Real>> weights;  // num_layers * num_directions; none where only weights are left to do
+  std::vector<CellWeights<Real>> weights;  // num_layers * num_directions; empty where the plan runs no steps
   const Real* tape;
   SequenceView<const Real> output_gradient;
   StateView<const Real> hidden_final_gradient, cell_final_gradient;
@@ -59,15 +59,15 @@ struct BackwardCall {
   rng::DropoutStream dropout;
 };
 
-// Issue all of a call's work to the caller's stream, or so that the stream waits for it. A plan is made, or an idle one
-// with the same options is used again. They throw as plan::check does, std::length_error where a size is beyond what
-// cuBLAS counts, std::bad_alloc, or std::runtime_error with CUDA's own reason.
+// Issue all of a call's work to the caller's stream, or to lanes that it waits for. They use an idle plan with the same
+// options, or make one. They throw as plan::check does, std::length_error where a size is beyond what cuBLAS counts,
+// std::bad_alloc, or std::runtime_error with CUDA's reason.
 template <class Real>
 void forward(const Options& options, const ForwardCall<Real>& call, cudaStream_t stream);
 template <class Real>
 void backward(const Options& options, const BackwardCall<Real>& call, cudaStream_t stream);
 
-// Gives back what idle plans hold.
+// Frees what idle plans hold.
 void clear_plans();
 
 // The number of idle plans, and the bytes of their arrays.

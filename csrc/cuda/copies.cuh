@@ -1,4 +1,4 @@
-// cuda: between callers' arrays, of any strides and order of rows, and storage of our own.
+// cuda: copies between callers' arrays, with any strides and order of rows, and a plan's storage.
 #pragma once
 
 #include <type_traits>
@@ -17,11 +17,12 @@ struct DeviceRows {
   index_t steps = 0;
 };
 
-// What is read is const.
+// The element type of callers' arrays: const where they are read.
 template <class Real, bool to_storage>
 using Callers = std::conditional_t<to_storage, const Real, Real>;
 
-// (steps, batch, width), with rows in the caller's order there, and in storage only those that take part in a step.
+// Copies (steps, batch, width). The caller's array has all rows, in the caller's order. Storage has only the rows that
+// take part in a step.
 // columns: batch times width; rows: steps.
 template <class Real, bool to_storage>
 __global__ void copy_sequence(StridedSpan<Callers<Real, to_storage>> callers, DeviceSpan<Real> storage, DeviceRows rows,
@@ -42,8 +43,8 @@ __global__ void copy_sequence(StridedSpan<Callers<Real, to_storage>> callers, De
   }
 }
 
-// (states, batch, units), with rows in the caller's order there and in ours here. To storage, an absent array counts as
-// zeros.
+// Copies (states, batch, units). Rows are in the caller's order in the caller's array, in the plan's order in storage.
+// To storage, an absent array counts as zeros.
 // columns: batch times units; rows: states.
 template <class Real, bool to_storage>
 __global__ void copy_states(StridedSpan<Callers<Real, to_storage>> callers, DeviceSpan<Real> storage, DeviceRows rows,
@@ -69,7 +70,7 @@ __global__ void fill(DeviceSpan<Element> to, Element value) {
   if (k < to.size) to.store(k, value);
 }
 
-// A matrix to C order.
+// Adds a copy of a matrix, to C order.
 template <class Real>
 void add_matrix(Copies<Real>& copies, const MatrixView<const Real>& from, const DeviceSpan<Real>& to) {
   const index_t sizes[3] = {1, from.rows, from.columns};
@@ -77,7 +78,7 @@ void add_matrix(Copies<Real>& copies, const MatrixView<const Real>& from, const 
                         sizes);
 }
 
-// The sum of two biases; either may be absent.
+// Adds the sum of two biases; either may be absent.
 template <class Real>
 void add_biases(Copies<Real>& copies, const VectorView<const Real>& a, const VectorView<const Real>& b,
                 const DeviceSpan<Real>& to) {

@@ -1,4 +1,4 @@
-// cuda: copies of several arrays in one launch: issuing a launch takes the host longer than most of these copies take.
+// cuda: copies of several arrays in one launch. Issuing a launch takes longer than most of these copies.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct CopyJob {
   StridedSpan<const Real> from, added;
   StridedSpan<Real> to;
   index_t sizes[3];
-  bool without_gaps;  // all of them: the n-th element is at the n-th place
+  bool without_gaps;  // of all three arrays: element n is at offset n
 
   __host__ __device__ index_t count() const { return sizes[0] * sizes[1] * sizes[2]; }
   __device__ void copy(index_t n) const {
@@ -79,7 +79,7 @@ class Copies {
     most_elements_ = std::max(most_elements_, job.count());
   }
 
-  // In C order without gaps.
+  // Storage is in C order without gaps.
   void add_to_storage(const StridedSpan<const Real>& from, const DeviceSpan<Real>& to, const index_t (&sizes)[3],
                       const StridedSpan<const Real>& added = {}) {
     add(from, in_storage(to, sizes), sizes, added);
@@ -90,7 +90,7 @@ class Copies {
 
   void issue() {
     if (count_ == 0) return;
-    // Threads take several elements of large jobs, so that those of small ones are few.
+    // A thread takes several elements of a large job, so that few threads are idle in small jobs.
     constexpr index_t most_columns = index_t{2048} * block_threads;
     launch(stream_, std::min(most_elements_, most_columns), static_cast<index_t>(count_), 1, copy_each<Real>, jobs_);
     count_ = 0;

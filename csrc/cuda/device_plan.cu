@@ -10,8 +10,8 @@ namespace lstm_native::cuda {
 namespace {
 
 constexpr index_t most_lanes = 4;
-// Steps by which a layer follows the one below. Not measured on a device yet: enough rows for the input projection of a
-// chunk to fill one, few enough steps for the next layer to begin early.
+// Steps by which a layer follows the one below. Not tuned on a device: enough rows for a chunk's input projection to
+// fill the device, few enough steps for the next layer to begin early.
 constexpr index_t wavefront_steps = 16;
 
 Options checked(Options options) {
@@ -23,13 +23,13 @@ void require_int(index_t size) {
   if (size > INT_MAX) throw std::length_error("a size of this call is more than cuBLAS can count");
 }
 
-// Whether each layer can follow the one below by some steps. Never with two directions, for a layer's first step then
-// needs the last one of the layer below.
+// Whether each layer can follow the one below by some steps. Never with two directions, because a layer's first step
+// then needs the last step of the layer below.
 bool layers_overlap(const plan::Problem& problem) {
   return problem.num_directions == 1 && problem.num_layers > 1 && problem.seq_len > wavefront_steps;
 }
 
-// None where a layer's steps are launches of their own.
+// The split of a layer's steps in one launch; none: each step has its own launches.
 std::optional<PersistentSplit> split_of(const Options& options) {
   const bool backward = options.pass == Pass::backward;
   if ((backward && !options.runs_steps) || options.step_loop == StepLoop::launches) return std::nullopt;
@@ -76,7 +76,7 @@ DevicePlan::~DevicePlan() {
     arena_.release(stream);
     graph_ = {};
     for (Lane& lane : lanes_) lane_pool().give_back(options_.device, std::move(lane));
-  } catch (...) {  // the device is gone, and all that was on it
+  } catch (...) {  // the device is lost, with all that was on it
   }
 }
 

@@ -17,8 +17,8 @@
 
 namespace lstm_native::cuda {
 
-// Directions of a layer whose steps run together: both, as one batched product, where each step has the same rows in
-// both; else each in a lane of its own.
+// Directions of a layer whose steps run together. Where each step has the same rows in both directions, both run
+// together, by a batched product. Otherwise each direction has its own lane.
 struct Strand {
   index_t first_direction;
   index_t directions;
@@ -30,7 +30,8 @@ struct Chunk {
   index_t begin, end;
 };
 
-// Where the input weights of each layer and direction, (4 * units, layer's input size), are one after the other.
+// The offsets of the input weights of each layer and direction, (4 * units, layer's input size), stored one after the
+// other.
 class InputWidths {
  public:
   explicit InputWidths(const plan::Problem& problem) {
@@ -61,7 +62,7 @@ class DevicePlan {
 
   const Options& options() const { return options_; }
   index_t bytes() const { return arena_.bytes(); }
-  // After a call that failed: waits for whatever it had issued.
+  // Must be called after a call that failed: waits for the work that it had issued.
   void abandon() noexcept;
   const plan::Problem& problem() const { return options_.problem; }
 
@@ -69,7 +70,7 @@ class DevicePlan {
   // Derived constructors reserve, then call this.
   void allocate();
 
-  // A call on a caller's stream: after the last one of this plan, and ordered before the next.
+  // Enclose a call on a caller's stream, and order it after the plan's last call and before the next.
   void begin(cudaStream_t stream, const void* tape, const rng::DropoutStream& dropout);
   void end();
 
@@ -96,19 +97,19 @@ class DevicePlan {
 
   cudaStream_t stream(std::size_t lane) const { return lane == 0 ? main_ : lanes_[lane].stream.get(); }
   const Blas& blas(std::size_t lane) const { return lanes_[lane].blas; }
-  // What `later` is given from now on waits for what `earlier` was given.
+  // Work that is issued to `later` from now on waits for the work that was issued to `earlier`.
   void hand_over(std::size_t earlier, std::size_t later) const;
-  // From lane 0 to all others, and back.
+  // Hand over from lane 0 to all others, and back.
   void fork() const;
   void join() const;
 
-  // Layers overlap in a wavefront: each is a chunk of steps behind the one below. Never with two directions, for a
-  // layer's first step then needs the last one of the layer below.
+  // Layers overlap in a wavefront: each is a chunk of steps behind the one below. Never with two directions, because a
+  // layer's first step then needs the last step of the layer below.
   bool wavefront() const { return wavefront_; }
   std::vector<Chunk> chunks() const;
   std::vector<Strand> strands() const;
   index_t rows_of_chunk() const;  // at most
-  // Between layers in a wavefront: what the lane is given next waits for the chunk that `layer` ended last.
+  // Between layers in a wavefront: work issued to the lane next waits for the chunk that `layer` ended last.
   void wait_for_chunk(index_t layer, std::size_t lane) const;
   void end_chunk(index_t layer, std::size_t lane) const;
   std::size_t lane_of(index_t layer) const { return static_cast<std::size_t>(layer) % lanes_.size(); }
@@ -122,7 +123,7 @@ class DevicePlan {
   DeviceSpan<unsigned> arrivals_of(index_t state) const {
     return {arrivals_.data + state * split_->row_blocks, split_->row_blocks};
   }
-  // Between callers' arrays and storage, on lane 0: by `copies` where rows have the same order in both.
+  // Copies between callers' arrays and storage, on lane 0; by `copies` where rows have the same order in both.
   template <bool to_storage, class Real, class Callers>
   void copy(Copies<Real>& copies, const StateView<Callers>& callers, const DeviceSpan<Real>& storage) const {
     const index_t sizes[3] = {states(), problem().batch, units()};
@@ -177,7 +178,7 @@ class DevicePlan {
   std::vector<Event> chunk_ends_;  // of each layer, in a wavefront
   Event used_;                     // the end of the last call
   cudaStream_t caller_ = nullptr;
-  cudaStream_t main_ = nullptr;  // what lane 0 stands for
+  cudaStream_t main_ = nullptr;  // the stream of lane 0
   ExecutableGraph graph_;
   long runs_ = 0;
   Place<index_t> offsets_, order_;

@@ -1,4 +1,4 @@
-// cuda: what a kernel may touch: device memory with its size. Without NDEBUG a thread that leaves it traps.
+// cuda: the memory that a kernel may access, with its size. Without NDEBUG a thread that leaves it traps.
 #pragma once
 
 #include <cuda_runtime.h>

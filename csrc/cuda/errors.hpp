@@ -10,7 +10,7 @@
 
 namespace lstm_native::cuda {
 
-// std::bad_alloc where the device's memory is used up, std::runtime_error for anything else but success.
+// Throws std::bad_alloc where the device has no memory left, std::runtime_error for any other error.
 inline void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   (void)cudaGetLastError();  // so that the next call does not report it again

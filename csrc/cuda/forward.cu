@@ -61,7 +61,7 @@ void ForwardPlan<Real>::write_header(const ForwardCall<Real>& call) {
   launch(stream(0), count, 1, 1, write_header_words, words, to);
 }
 
-// Everything that a graph reads is copied to where the graph expects it: a call's own arrays are elsewhere each time.
+// Copies everything that a graph reads to the addresses that it has captured. Each call's arrays are elsewhere.
 template <class Real>
 void ForwardPlan<Real>::import_arrays(const ForwardCall<Real>& call) {
   Copies<Real> copies(stream(0));
@@ -87,7 +87,7 @@ typename ForwardPlan<Real>::Projection ForwardPlan<Real>::projection_of(index_t 
   return {arena_.at(projection_, buffer * size, size), rows_.offset(steps.begin), of_direction};
 }
 
-// The input's part of the pre-activations, of all directions. steps: of the sequence.
+// Computes the input's part of the pre-activations, for all directions. steps: in the sequence's order.
 template <class Real>
 void ForwardPlan<Real>::project(index_t layer, Chunk steps, std::size_t lane) {
   const plan::Problem& p = problem();
@@ -120,8 +120,8 @@ void ForwardPlan<Real>::issue_steps() {
   }
 }
 
-// A wave is a chunk of each layer that has come so far, the upper ones first: a layer then waits for what the layer
-// below did a wave earlier, not for what it is about to do.
+// A wave is one chunk of each layer that has begun. The upper layers go first, so that a layer waits for the chunk that
+// the layer below ended in the wave before, not for the chunk of this wave.
 template <class Real>
 void ForwardPlan<Real>::issue_wavefront() {
   const std::vector<Chunk> parts = chunks();
@@ -139,7 +139,7 @@ void ForwardPlan<Real>::issue_wavefront() {
       end_chunk(layer, lane);
     }
   }
-  hand_over(lane_of(layers - 1), 0);  // which has waited for all others
+  hand_over(lane_of(layers - 1), 0);  // the last layer's lane has waited for all others
 }
 
 // steps: in the order of the directions' time.

@@ -11,13 +11,13 @@ class ForwardPlan : public DevicePlan {
  public:
   explicit ForwardPlan(const Options& options);
 
-  // Issues all work to the caller's stream, or so that the stream waits for it. One call at a time.
+  // Issues all work to the caller's stream, or to lanes that it waits for. One call at a time.
   void run(const ForwardCall<Real>& call, cudaStream_t stream);
 
  private:
   struct Projection {
     DeviceSpan<Real> memory;  // (directions, rows, 4, units)
-    index_t first_row;        // whose pre-activations come first
+    index_t first_row;        // the row whose pre-activations come first
     index_t of_direction;     // elements
   };
 
@@ -30,7 +30,7 @@ class ForwardPlan : public DevicePlan {
   void run_strand(index_t layer, const Strand& strand, Chunk steps);
   void step(index_t layer, const Strand& strand, const Projection& projection, index_t k);
   void run_layer(index_t layer);
-  // What is the same at all of a layer's steps.
+  // The arguments that all steps of a layer have in common.
   ForwardStep<Real> step_of_layer(index_t layer) const;
   ForwardDirection<Real> direction_of_layer(index_t layer, index_t d) const;
 

@@ -102,8 +102,8 @@ __global__ void __launch_bounds__(most_split_threads, 1) layer_forward(ForwardLa
       synchronize_block();
       if (block.thread == 0) arrivals.arrive();
     }
-    load_pre_activations(k + 1);  // early: they depend on no other block
-    // Late: no other block waits for it.
+    load_pre_activations(k + 1);  // early, because they depend on no other block
+    // Late, because no other block waits for the output and the tape.
     if (takes_part) record(layer.step, direction, stored, unit, next);
   }
   if (block.has_unit()) direction.cell.store(state, cell);

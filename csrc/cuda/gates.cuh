@@ -1,4 +1,4 @@
-// cuda: one step, forward or backward, behind its recurrent product: all gates of one hidden unit in one thread.
+// cuda: one step, forward or backward, after its recurrent product: all gates of one hidden unit in one thread.
 //
 // A launch covers the active rows of up to two directions. Consecutive threads have consecutive units of a row, so
 // every access of a warp is to consecutive addresses.
@@ -11,8 +11,8 @@
 
 namespace lstm_native::cuda {
 
-// What differs from call to call while all else of a plan stays: kernels of a graph that is launched again read it from
-// device memory, as `call` in the structs below.
+// What differs between the calls of a plan. A graph is launched again unchanged, so its kernels read this from device
+// memory, as `call` in the structs below.
 enum CallWord : index_t { tape_address = 0, dropout_key = 1, dropout_counter = 2, call_words = 3 };
 
 // Where the mask of a layer's outputs begins; the key and counter are the call's.
@@ -48,7 +48,7 @@ struct BackwardDirection {
   DeviceSpan<Real> cell_initial;     // (batch, units)
   DeviceSpan<Real> gate_gradients;   // (stored rows, 4, units), of the pre-activations: written
   index_t active, stored_row, first_feature;
-  index_t before_active, before_stored_row;  // the rows that have a step before this one, and where that lies
+  index_t before_active, before_stored_row;  // the rows that have an earlier step, and where its first row is stored
   index_t gates_on_tape, cells_on_tape;
 };
 
@@ -66,7 +66,7 @@ __device__ DeviceSpan<Real> tape_of(const DeviceSpan<std::uint64_t>& call, index
   return {reinterpret_cast<Real*>(call.load(tape_address)), elements};
 }
 
-// A value, or its gradient, behind the mask.
+// A value, or its gradient, after the mask.
 template <class Real>
 __device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpan<std::uint64_t>& call,
                         index_t position) {
@@ -77,7 +77,7 @@ __device__ Real dropped(Real value, const LayerDropout& dropout, const DeviceSpa
              : value * static_cast<Real>(dropout.rule.scale);
 }
 
-// One unit's step: what its gates let through, and its next state.
+// One unit's step: its activated gates, and its next state.
 template <class Real>
 struct UnitStep {
   UnitGates<Real> gates;
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
   const index_t column = column_of_thread();
   if (column >= direction.active * step.units) return;
   const index_t row =
-      static_cast<unsigned>(column) / static_cast<unsigned>(step.units);  // 32 bits: the plan sees to it
+      static_cast<unsigned>(column) / static_cast<unsigned>(step.units);  // the plan checks that 32 bits suffice
   const index_t unit = column - row * step.units;
   UnitGates<Real> gates;
   for (int gate = 0; gate < static_cast<int>(gate_count); ++gate) {
@@ -136,12 +136,12 @@ __global__ void __launch_bounds__(block_threads) gates_forward(ForwardStep<Real>
 // Where one unit's step backward finds what it reads.
 struct UnitPlace {
   index_t stored;  // the row in storage
-  index_t before;  // that of the step before, whose cell state this one began with; -1: it began with the initial one
+  index_t before;  // the row of the step before, with the cell state that this step began with; -1: the initial one
   index_t state;   // the row's and unit's element of a state
   index_t unit;
 };
 
-// What one unit's step backward reads, apart from gradients of the step after.
+// What one unit's step backward reads, except the gradients of the next step.
 template <class Real>
 struct UnitTape {
   UnitGates<Real> gates;

@@ -1,5 +1,5 @@
-// cuda: lanes: streams of the library's own, each with what products on it need. They are kept for the next plan,
-// because making a cuBLAS handle takes longer than many calls.
+// cuda: lanes: the library's streams, each with what products on it need. They are kept for the next plan, because
+// making a cuBLAS handle takes longer than many calls.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@ namespace lstm_native::cuda {
 struct Lane {
   Stream stream;
   Blas blas;
-  DeviceMemory workspace;  // of the handle's own: products on two streams must not share one, nor may a graph's change
+  DeviceMemory workspace;  // the handle's: not shared between streams, and the same in each launch of a graph
   std::size_t workspace_bytes = 0;
   Event event;
 

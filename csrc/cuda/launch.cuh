@@ -1,4 +1,4 @@
-// cuda: launches of kernels in which a thread does one element, whatever the number of elements.
+// cuda: launches of kernels in which a thread computes one element, for any number of elements.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,7 +13,8 @@ inline constexpr unsigned block_threads = 128;
 inline constexpr index_t most_grid_rows = 65535;  // a device's limit
 
 // Threads along x for `columns` elements each of `rows` rows along y, in `layers` layers along z. A kernel covers rows
-// beyond a device's limit in steps of gridDim.y; columns and layers fit it. Nothing is launched where there is nothing.
+// beyond a device's limit in steps of gridDim.y; columns and layers fit the limit. Without elements, nothing is
+// launched.
 template <class... Parameters, class... Arguments>
 void launch(cudaStream_t stream, index_t columns, index_t rows, index_t layers, void (*kernel)(Parameters...),
             Arguments... arguments) {

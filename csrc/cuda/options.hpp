@@ -1,4 +1,4 @@
-// cuda: what a plan is made for. Calls with equal options share one, one after the other.
+// cuda: the options that a plan is made for. Calls with equal options share a plan, one after the other.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct Options {
   bool wants_weights = false;
   bool keeps_workspace = false;
 
-  // Names every field of both structs: where one is added, this does not compile before it is here, too.
+  // Names every field of both structs: after a field is added, this does not compile until it is here, too.
   std::vector<std::int64_t> key() const {
     const auto& [of_pass, of_problem, of_dtype, of_device, of_tf32, of_tape, of_tape_form, of_step_loop, of_steps,
                  of_output_gradient, of_input, of_states, of_weights, of_workspace] = *this;

@@ -3,7 +3,7 @@
 // Such a block has some units and some rows of a direction, and keeps the recurrent weights of its units in shared
 // memory. At each step it needs what all units of its rows have computed at the step before: a tile, which the blocks
 // of these rows hand to each other through device memory. They wait for each other between steps. A block that has all
-// units keeps the tile to itself.
+// units shares no tile.
 #pragma once
 
 #include "cuda/block.cuh"
@@ -41,7 +41,7 @@ struct PersistentBlock {
   __device__ index_t step_at(index_t k) const { return descending ? rows.steps - 1 - k : k; }
   // The first row in storage of the k-th step; k below the number of steps.
   __device__ index_t stored_row(index_t k) const { return rows.offsets.load(step_at(k)); }
-  // Rows that take part in the k-th step; before the first and behind the last step none.
+  // Rows that take part in the k-th step; none before the first and after the last step.
   __device__ index_t active(index_t k) const {
     if (k < 0 || k >= rows.steps) return 0;
     return rows.offsets.load(step_at(k) + 1) - rows.offsets.load(step_at(k));
@@ -80,7 +80,7 @@ struct PersistentBlock {
     }
   }
 
-  // The same where four neighbouring weights can be loaded at once; several loads are under way in a thread.
+  // The same where four neighbouring weights can be loaded at once. Several loads of a thread are under way together.
   template <bool transposed>
   __device__ void load_weights_in_fours(const DeviceSpan<Real>& from) const {
     const int inner = transposed ? split.units / 4 : units_in_fours();
@@ -114,7 +114,8 @@ struct PersistentBlock {
     for (int index = thread; index < split.tile(); index += split.threads()) tile.store(index, Real{0});
   }
 
-  // The tile's first `count` rows, as other blocks wrote them: at `first` the first one, each tile_parts * units wide.
+  // Loads the tile's first `count` rows, as other blocks wrote them. Each is tile_parts * units wide; the first begins
+  // at `first`.
   __device__ void load_tile(const DeviceSpan<Real>& from, index_t first, int count) const {
     const auto width = static_cast<int>(units);
     if (units % 4 == 0) {
@@ -138,7 +139,7 @@ struct PersistentBlock {
   __device__ int column_group() const { return thread / split.slices % split.units; }
   __device__ int row_group() const { return thread / (split.slices * split.units); }
 
-  // To `sums`, for some rows, the products of the tile's part with four of the weights' columns.
+  // Writes to `sums`, for some rows, the products of the tile's part with four of the weights' columns.
   template <int rows_per_thread>
   __device__ void multiply(int first_column, int column_step, int part) const {
     constexpr int columns = 4;

@@ -22,8 +22,8 @@ struct PersistentSplit {
   int slices = 0;           // threads that share each sum, a power of two up to a warp
   int unit_blocks = 0, row_blocks = 0;
   int stride = 0;  // elements between rows of weights, and of the tile, in shared memory
-  int tile_parts =
-      0;  // rows of the tile for a row of the batch: forward its hidden state, backward its gates' gradients
+  // Rows of the tile for each row of the batch: forward its hidden state, backward the gradients of its gates.
+  int tile_parts = 0;
 
   __host__ __device__ int rows() const { return rows_per_thread * row_groups; }
   __host__ __device__ int threads() const { return units * row_groups * slices; }
@@ -47,11 +47,12 @@ struct PersistentSizes {
   index_t steps, batch, units, directions;
   int element_bytes;
   bool backward;
-  bool tf32;      // products of the other way may be rounded
-  bool overlaps;  // layers of the other way do
+  bool tf32;      // with separate launches, products may be rounded to TF32
+  bool overlaps;  // with separate launches, layers overlap in a wavefront
 };
 
-// The split with the least estimated time for a step, or none where no split fits the device. In `clocks` its estimate.
+// The split with the least estimated time for a step, or none where no split fits the device. Sets `clocks` to its
+// estimate.
 std::optional<PersistentSplit> best_split(const PersistentSizes& sizes, const DeviceLimits& limits, double& clocks);
 
 // An estimate for a step with separate launches for the product and the gates.

@@ -13,7 +13,7 @@ namespace lstm_native::cuda {
 
 class PlanCache {
  public:
-  // One with these options, or null. The caller is then its only user.
+  // Returns a plan with these options, or null. The caller is then its only user.
   std::unique_ptr<DevicePlan> take(const std::vector<std::int64_t>& key) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (auto entry = idle_.begin(); entry != idle_.end(); ++entry) {

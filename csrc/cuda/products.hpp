@@ -6,7 +6,7 @@
 
 namespace lstm_native::cuda {
 
-// The number of elements from each of `count` matrices to the next.
+// `count` matrices. stride: elements from each matrix to the next.
 template <class Real>
 struct Matrices {
   Real* data;
@@ -19,9 +19,9 @@ struct ProductSizes {
   index_t count = 1;
 };
 
-// result (rows, columns) = left (rows, sums) right, or += if accumulate. The transpose of an operand is read where
-// left_transposed or right_transposed; that of left is (sums, rows), that of right (columns, sums). tf32: float32 is
-// rounded to ten bits of mantissa on the way into the multipliers. Nothing where the result is empty. Sizes fit an int.
+// result (rows, columns) = left (rows, sums) right, or += if accumulate. left_transposed: left is stored as its
+// transpose (sums, rows); right_transposed: right as (columns, sums). tf32: float32 is rounded to ten bits of mantissa
+// on the way into the multipliers. An empty result costs nothing. Sizes must fit an int.
 template <class Real>
 void multiply(const Blas& blas, bool tf32, const ProductSizes& sizes, const Matrices<const Real>& left,
               bool left_transposed, const Matrices<const Real>& right, bool right_transposed,
@@ -33,7 +33,7 @@ void multiply(const Blas& blas, bool tf32, const ProductSizes& sizes, const Matr
       is_float ? (tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F) : CUBLAS_COMPUTE_64F;
   const Real one{1};
   const Real beta = accumulate ? Real{1} : Real{0};
-  // cuBLAS counts columns first: in its eyes everything is transposed, and the product's operands change places.
+  // cuBLAS is column-major: it reads each matrix as its transpose, so the product's operands change places.
   check(cublasGemmStridedBatchedEx(blas.get(), right_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
                                    left_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, static_cast<int>(sizes.columns),
                                    static_cast<int>(sizes.rows), static_cast<int>(sizes.sums), &one, right.data, type,

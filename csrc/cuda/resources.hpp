@@ -1,4 +1,4 @@
-// cuda: owners of what the runtime and cuBLAS hand out. Each is of the device that was current when it was made.
+// cuda: owners of what the runtime and cuBLAS hand out. Each belongs to the device that was current when it was made.
 #pragma once
 
 #include <cublas_v2.h>
@@ -80,7 +80,7 @@ inline Blas make_blas() {
   return Blas(handle);
 }
 
-// What is issued to `later` from now on waits for what was issued to `earlier`.
+// Work that is issued to `later` from now on waits for the work that was issued to `earlier`.
 inline void order(cudaStream_t earlier, cudaStream_t later, const Event& event) {
   check(cudaEventRecord(event.get(), earlier), "cudaEventRecord");
   check(cudaStreamWaitEvent(later, event.get(), 0), "cudaStreamWaitEvent");

@@ -12,7 +12,7 @@ struct HeaderWords {
   std::uint32_t words[sizeof(plan::TapeHeader) / sizeof(std::uint32_t)];
 };
 
-// Zeros behind it. columns: words of the tape's header elements.
+// Writes the header, and zeros after it. columns: words of the tape's header elements.
 inline __global__ void write_header_words(HeaderWords header, DeviceSpan<std::uint32_t> to) {
   const index_t k = column_of_thread();
   if (k >= to.size) return;
@@ -67,7 +67,7 @@ __global__ void previous_hidden(TapePart<Real> part, bool reverse, DeviceSpan<Re
   }
 }
 
-// A tape of gates from one of hidden states: pre-activations without biases come in the gates' place.
+// Makes a tape of gates from one of hidden states. The gates' place holds the pre-activations, without biases.
 // columns: units; rows: stored rows.
 template <class Real>
 __global__ void restore_gates(TapePart<Real> part, DeviceSpan<Real> gates, DeviceSpan<Real> cells,

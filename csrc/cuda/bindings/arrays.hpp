@@ -16,7 +16,7 @@ namespace lstm_native::cuda::bindings {
 
 namespace py = pybind11;
 
-// What lstm_native._device.OnDevice says of itself.
+// The attributes of an lstm_native._device.BorrowedArray.
 struct Array {
   std::uintptr_t address = 0;
   std::vector<index_t> shape;

@@ -48,7 +48,7 @@ void drop_exported(DLManagedTensor* managed) {
 }
 
 void drop_unused(PyObject* capsule) {
-  if (PyCapsule_IsValid(capsule, fresh_name) == 0) return;  // somebody took what was in it
+  if (PyCapsule_IsValid(capsule, fresh_name) == 0) return;  // a consumer has taken the tensor
   auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, fresh_name));
   managed->deleter(managed);
 }
@@ -79,7 +79,7 @@ py::object to_dlpack(py::object owner, std::uintptr_t pointer, std::vector<std::
   return py::reinterpret_steal<py::object>(capsule);
 }
 
-// What a capsule's tensor is kept by.
+// Keeps the tensor of a capsule.
 class Imported {
  public:
   explicit Imported(DLManagedTensor* managed) : managed_(managed) {}

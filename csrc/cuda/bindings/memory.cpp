@@ -17,8 +17,8 @@ namespace {
 
 cudaStream_t stream_at(std::uintptr_t handle) { return reinterpret_cast<cudaStream_t>(handle); }
 
-// Device memory that lives in the order of a stream: there for what the stream does after it was made, gone for what it
-// does after it was dropped.
+// Device memory that is allocated and freed in the order of a stream: it is valid for the work that the stream is given
+// while the object exists.
 class Memory {
  public:
   Memory(std::size_t bytes, int device, std::uintptr_t stream) : device_(device), stream_(stream_at(stream)) {
@@ -31,7 +31,7 @@ class Memory {
     try {
       const CurrentDevice current(device_);
       (void)cudaFreeAsync(pointer_, stream_);
-    } catch (...) {  // the device is gone, and its memory
+    } catch (...) {  // the device is lost, with its memory
     }
   }
   Memory(const Memory&) = delete;

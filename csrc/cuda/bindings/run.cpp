@@ -39,8 +39,7 @@ void set_step_loop(const std::string& name) {
   throw py::value_error("step loop: expected 'automatic', 'launches' or 'persistent', got '" + name + "'");
 }
 
-// The split that a layer's steps have where they are one launch, with both estimates; None: it fits no device like
-// this.
+// The split of a layer's steps in one launch, with both estimates; None: no split fits the device.
 py::object persistent_split(const PersistentSizes& sizes, int device) {
   const CurrentDevice current(device);
   const DeviceLimits limits = limits_of(device);
@@ -74,7 +73,7 @@ Call call_of(py::handle call) {
   static const Field problem("problem"), input("input"), h_0("h_0"), c_0("c_0"), weights("weights"),
       batch_first("batch_first"), target("target"), device("device"), stream("stream"), tf32("tf32");
   Description about = description_of(problem.of(call));
-  about.problem.threads = 1;  // of no account here, so that it keeps no plans apart
+  about.problem.threads = 1;  // has no effect here, so plans must not differ by it
   about.problem.forced_split = {0, 0, 0};
   plan::check(about.problem);
   for (const CellSpec& cell : about.problem.cells) {
@@ -146,7 +145,7 @@ class Views {
     return cells;
   }
   std::vector<CellWeights<Real>> weights() const { return cells<CellWeights<Real>, const Real>(call_.weights); }
-  // Where gradients of weights go: without gaps.
+  // Views of the arrays that get the gradients of the weights. They must have no gaps.
   std::vector<CellGradients<Real>> gradients(py::handle listed) const {
     const std::vector<CellArrays> arrays = cells_of(listed);
     for (const CellArrays& cell : arrays) {
