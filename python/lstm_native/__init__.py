@@ -2,12 +2,13 @@
 
 `lstm` is a function on arrays, with the signature of `ivy.lstm`; `LSTM` is an operator with one
 flat weight, with the interface of `mindspore.ops.LSTM`; `lstm_vjp` and `LSTMGrad` are their
-gradients. `load` makes a `Model` of a model file. `pack_weights` prepares weights for many calls,
-`Stream` runs a stack step by step, `explain` says what a call does and what bounds it, a
-`MemoryPool` keeps memory between calls.
-`lstm_native.torch`, to be imported by itself, has a module in the place of `torch.nn.LSTM`,
-`lstm_native.onnx` ONNX's operator LSTM as a function.
-`ArrayLike` and `Weights` are the types of arguments, for annotations.
+gradients. `load` makes a `Model` of a model file. `pack_weights` prepares weights for many calls.
+`Stream` runs a stack step by step, `Sessions` many sequences that share weights. `explain` says
+what a call does and what bounds it. A `MemoryPool` keeps memory between calls.
+
+Three modules are to be imported by name: `lstm_native.torch` has a module that replaces
+`torch.nn.LSTM`, `lstm_native.jax` a function for JAX, `lstm_native.onnx` ONNX's operator LSTM as a
+function. `ArrayLike` and `Weights` are the types of arguments, for annotations.
 """
 
 import importlib
@@ -54,7 +55,7 @@ else:
     }
 
     def __getattr__(name):
-        """Import what only some programs use when it is first used: a third of the time."""
+        """Import a name at its first use. Without these modules the import takes a third less."""
         for module, names in _MODULES.items():
             if name in names:
                 value = getattr(importlib.import_module(f"lstm_native.{module}"), name)

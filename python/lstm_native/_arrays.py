@@ -45,17 +45,17 @@ def as_array(value: Any, name: str) -> npt.NDArray[Any]:
 def as_real(value: Any, name: str, like: RealArray | None = None, like_name: str = "") -> RealArray:
     """Return `value` as an aligned float32 or float64 array in native byte order, any strides.
 
-    Where `like` is given, the dtype must be the same as its. A nested list counts as float64.
+    With `like`, the dtype must be that of `like`. A nested list counts as float64.
     """
-    if type(value) is np.ndarray:  # the usual case, at the usual cost of a call's latency
+    if type(value) is np.ndarray:  # fast path
         wanted = _NATIVE_TYPES if like is None else (like.dtype,)
         if value.dtype in wanted and value.flags.aligned:
             return value
-    # What a call on a device took in has the attributes that checks of arrays read.
+    # A BorrowedArray has the attributes that checks of arrays read.
     array: Any = value if isinstance(value, BorrowedArray) else as_array(value, name)
     dtype = array.dtype
     if dtype.type not in _REAL_TYPES:
-        if array.ndim == 0 and dtype.kind in "OSU":  # what NumPy does not know as an array
+        if array.ndim == 0 and dtype.kind in "OSU":  # NumPy made a scalar of it
             raise TypeError(f"{name}: expected an array of float32 or float64, got {_kind(value)}")
         origin = f" from {_kind(value)}" if dtype.hasobject else ""
         raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}{origin}")
@@ -82,13 +82,13 @@ def widened(value: Any) -> Any:
 
 
 def narrowed(results: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """Return results rounded to another dtype: to infinity what is beyond it."""
+    """Return results rounded to another dtype; values beyond its range become infinite."""
     with np.errstate(over="ignore"):
         return tuple(array.astype(dtype) for array in results)
 
 
 def widened_pair(value: Any) -> Any:
-    """Do the same with both arrays of a state, where it is a pair."""
+    """Return a pair of arrays, each `widened`, and anything else as it is."""
     is_pair = isinstance(value, tuple | list) and len(value) == 2
     return tuple(map(widened, value)) if is_pair else value
 

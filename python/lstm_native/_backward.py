@@ -25,14 +25,14 @@ class GradientNeeds(NamedTuple):
     input: bool
     states: bool
     weights: list[CellWeights] | Literal[True] | None
-    """Where those of the weights go; True: to new arrays."""
+    """Where the gradients of the weights go; True: into new arrays."""
     transposed: bool = False
     """Whether new arrays hold the transpose of each matrix's gradient."""
     workspace: RealArray | None = None
     """Where to leave what `weight_gradients` needs."""
 
 
-# Of input, h_0, c_0 and the weights: a RealArray each, or None where it is not wanted.
+# The gradients of input, h_0, c_0 and the weights. None: not wanted.
 Gradients: TypeAlias = tuple[Any, Any, Any, tuple[RealArray, ...] | None]
 
 
@@ -41,7 +41,7 @@ def backward(
 ) -> Gradients:
     """Return the gradients of input, h_0 and c_0 that are wanted, and new ones of the weights.
 
-    The latter in the order of all_weights.
+    The gradients of the weights are in the order of all_weights.
     """
     if call.target is not None:
         return _cuda_run.backward(call, tape, given, wanted)

@@ -13,7 +13,7 @@ class Function(NamedTuple):
     """An activation function that cells can have, as the operator of that name in ONNX."""
 
     number: int
-    """In csrc/common/cell_spec.hpp."""
+    """The number in csrc/common/cell_spec.hpp."""
     alpha: float | None = None
     """Its default; None: the function takes no alpha."""
     beta: float | None = None
@@ -103,8 +103,8 @@ class Cell:
 
     Notes
     -----
-    Attributes hold the activations in lower case, and in `alphas` and `betas` every value that they
-    use; cells are equal where these are.
+    Attributes hold the activations in lower case. `alphas` and `betas` hold every value that the
+    activations use. Cells with equal attributes are equal.
 
     Examples
     --------
@@ -157,14 +157,14 @@ class Cell:
 
     @property
     def triples(self) -> int:
-        """How many directions the activations are of: 2, or 1 for those of any direction."""
+        """2 where each direction has activations, 1 where they are for all directions."""
         return len(self.activations) // 3
 
     def __repr__(self) -> str:
         return f"Cell({', '.join(self._described())})"
 
     def _described(self) -> Iterator[str]:
-        """Yield the arguments that differ from what is usual."""
+        """Yield the arguments that differ from their defaults."""
         usual = Cell(activations=self.activations)
         for one in fields(self):
             value = getattr(self, one.name)
@@ -255,7 +255,7 @@ def _rate(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {_described(value)}")
     rate = float(value)
-    if not 0.0 <= rate <= 1.0:  # as NaN is not, either
+    if not 0.0 <= rate <= 1.0:  # NaN is refused, too
         raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {value!r}")
     return rate
 

@@ -51,7 +51,7 @@ def _input(case: Case, steps: int) -> Any:
 
 
 def _ours(case: Case, steps: int, threads: int) -> Callable[[], object]:
-    """Return one call of the model; a step of one direction is that of a stream."""
+    """Return a function that calls the model; for a step in one direction, a stream."""
     x = _input(case, steps)
     if steps == 1 and not case.model.bidirectional:
         stream = case.model.stream(case.batch, num_threads=threads)
@@ -78,7 +78,7 @@ def _session(model: Model, threads: int) -> tuple[Any, str]:
         return onnxruntime.InferenceSession(content, options), ""
     except ImportError as missing:
         return None, str(missing)
-    except Exception as reason:  # of onnxruntime's own types: numbers that it does not compute in
+    except Exception as reason:  # onnxruntime's errors, for dtypes that it does not compute
         return None, str(reason)
 
 
@@ -100,7 +100,7 @@ def _repeats(call: Callable[[], object]) -> int:
 
 
 def _seconds(call: Callable[[], object], repeats: int) -> float:
-    """Return the time of one call, over that many."""
+    """Return the mean time of a call, over `repeats` calls."""
     begin = time.perf_counter()
     for _ in range(repeats):
         call()

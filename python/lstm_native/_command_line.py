@@ -88,7 +88,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _about(found: Found) -> str:
-    """Return the cost of a step, or what is in the way of loading an LSTM."""
+    """Return the cost of a step, or why an LSTM can't be loaded."""
     try:
         model = model_of(found.read())
     except ValueError as reason:

@@ -1,4 +1,4 @@
-"""Threads, and what this build consists of."""
+"""Settings of the process, and what this build consists of."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Imports the CUDA target when it is first used. Most builds have none."""
+"""Imports the CUDA target when it is first used. Most builds lack it."""
 
 import importlib
 import re
@@ -48,15 +48,15 @@ def _import() -> Any:
             raise
         import ctypes  # noqa: PLC0415  # rarely: imports stay fast
 
-        ctypes.CDLL(library)  # by its name, the module then finds what is loaded
+        ctypes.CDLL(library)  # the module then finds the loaded library by its name
         return importlib.import_module(_NAME)
 
 
 def _cublas_elsewhere(reason: str) -> str | None:
-    """Return PyPI's cuBLAS that a failed import lacks, where it is installed in another folder.
+    """Return the path of the cuBLAS from PyPI that a failed import lacks; None: it is not found.
 
-    The module itself knows of the one beside this package. In an environment on top of another one
-    the two are apart.
+    The module itself finds a cuBLAS beside this package. An environment on top of another one can
+    have them in different folders.
     """
     name = re.match(r"libcublas\.so\.\d+(?=: cannot open)", reason)
     if name is None:

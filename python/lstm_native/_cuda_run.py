@@ -1,4 +1,4 @@
-"""Hands one validated call to the CUDA target, with copies of arrays that are elsewhere."""
+"""Hands one validated call to the CUDA target, with copies of arrays of the host."""
 
 from typing import Any
 
@@ -77,14 +77,14 @@ def returned(array: BorrowedArray | None, call: Any) -> Any:
 
 
 class _Results:
-    """Arrays of the host that get what is computed on the device."""
+    """Arrays of the host that get results from the device."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._pairs: list[tuple[np.ndarray[Any, Any], BorrowedArray]] = []
 
     def place(self, array: Any, *, is_read: bool) -> Any:
-        """Return where the device writes: the array itself if it is there."""
+        """Return the array that the device writes: the given one if it is there."""
         if array is None or isinstance(array, BorrowedArray):
             return array
         if is_read:
@@ -105,7 +105,7 @@ class _Results:
 
 
 def _new_gradients(call: Any, transposed: bool) -> tuple[list[BorrowedArray], list[Any]]:
-    """Return arrays in the order of all_weights, and as the target has them."""
+    """Return new arrays in the order of all_weights, and the same by layer and direction."""
     created: list[BorrowedArray] = []
 
     def new(weight: Any) -> Any:

@@ -36,10 +36,10 @@ class DeviceArray:
     """An array in a CUDA device's memory, as calls with `device="cuda"` return it.
 
     CuPy, PyTorch and others take it without a copy, through `__dlpack__` (`torch.from_dlpack`) or
-    `__cuda_array_interface__` (`cupy.asarray`); `to_host` copies it into a NumPy array. What was
-    computed into it is ordered on the stream of its call, which must live as long as the array; a
-    consumer that names its own stream, as both protocols have it, needs to wait for nothing.
-    Immutable, but for its elements.
+    `__cuda_array_interface__` (`cupy.asarray`); `to_host` copies it into a NumPy array. Its
+    elements are computed on the stream of its call. That stream must live as long as the array. A
+    consumer that names its stream, as both protocols provide, need not wait. Immutable, except for
+    its elements.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class DeviceArray:
     place: tuple[int, int]
     """The device, and the stream that its elements are ordered on."""
     owner: Any
-    """What keeps the memory."""
+    """The object that keeps the memory."""
 
     @property
     def device(self) -> int:
@@ -170,7 +170,7 @@ class DeviceArray:
         self,
         *,
         stream: int | None = None,
-        max_version: tuple[int, int] | None = None,  # the capsule is of the kind before versions
+        max_version: tuple[int, int] | None = None,  # the capsule is unversioned
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
@@ -186,12 +186,12 @@ class DeviceArray:
 
 
 class BorrowedArray(DeviceArray):
-    """A device array within a call. The call's stream waits for whatever computed it."""
+    """A device array within a call. The call's stream waits for the work that computed it."""
 
     __slots__ = ()
 
     def released(self) -> DeviceArray:
-        """Return it as callers get it."""
+        """Return the array as callers get it."""
         return DeviceArray(
             self.pointer, self.shape, self.strides, self.dtype, self.place, self.owner
         )
@@ -241,7 +241,7 @@ def stream_of(value: Any) -> int | None:
         return None
     try:
         stream = value.__cuda_array_interface__.get("stream")
-    except Exception:  # there is none, or it is refused: DLPack will say why, and order streams
+    except Exception:  # missing or refused: DLPack orders streams, or says why not
         return None
     return None if stream is None else _handle(int(stream))
 
@@ -274,7 +274,7 @@ def empty(
 
 
 def copied(array: Any, target: Target) -> BorrowedArray:
-    """Return an array on the device: itself where it is there, or else a copy."""
+    """Return an array on the device: the given one if it is there, else a copy."""
     if isinstance(array, BorrowedArray):
         return array
     host = np.ascontiguousarray(array)
@@ -297,7 +297,7 @@ def _on_cuda(value: Any) -> bool:
 
 
 def _handle(stream: int | None) -> int:
-    """Return the handle of a stream as the protocols number it; None is the default one."""
+    """Return the handle of a stream from its number in the protocols; None: the default one."""
     return 0 if stream is None or stream == _LEGACY_STREAM else int(stream)
 
 

@@ -59,16 +59,18 @@ class LayerExplanation:
     projection_weights: Path | None
     """How W_hr is read; None: there is no projection."""
     direction_groups: int
-    """Into how many groups of threads the directions are split,"""
+    """Groups of threads that the directions are split into."""
     row_groups: int
-    """each of these the batch rows,"""
+    """Groups of threads that the batch rows of each such group are split into."""
     unit_groups: int
-    """and each of these the hidden units, with a barrier per step where this is above 1."""
+    """Groups of threads that the hidden units of each of those are split into. Above 1, each step
+    has a barrier."""
     bound: Literal["multiply-adds", "reading weights"]
     """What a step waits for: "multiply-adds" or "reading weights"."""
     seconds: float
-    """What the layer takes at least: its multiply-adds, or reading its recurrent weights at each
-    step, whichever takes longer at the best speed of this machine, measured once per process."""
+    """The least time of the layer: that of its multiply-adds, or of reading its recurrent weights
+    at each step, whichever is longer. The best speed of this machine is measured once per process.
+    """
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Explanation:
     tile_rows: int
     """Batch rows that the step kernel holds in registers at once."""
     threads: int
-    """Of those that the call may use, the ones that it does use."""
+    """The threads that the call uses, of those that it may use."""
     wavefront: bool
     """Whether each thread runs whole layers, some steps behind the thread of the layer below."""
     layers: tuple[LayerExplanation, ...]
@@ -101,13 +103,13 @@ class Explanation:
     operations: int
     """Floating-point operations of all matrix products, two per multiply-add."""
     weight_bytes: int
-    """Of all matrices; a step reads its layer's recurrent ones."""
+    """Bytes of all matrices. A step reads the recurrent ones of its layer."""
     workspace_bytes: int
     """Working memory that the call allocates beside its results, and frees."""
     seconds: float
-    """What the call takes at least: its layers together (in a wavefront, over the threads)."""
+    """The least time of the call: the sum over its layers, in a wavefront over the threads."""
     slow_paths: tuple[str, ...]
-    """Whatever keeps the call from being as fast as it could, and what would help."""
+    """What makes the call slower than it could be, and what would help."""
 
     def __str__(self) -> str:
         lines = [
@@ -300,7 +302,7 @@ def _of_sizes(
     return _explanation(problem, plan, dtype, () if packed else (_PLAIN_ADVICE,))
 
 
-# Python names the function in its own errors about keywords; the caller knows it by this name.
+# Python's errors about keywords name the function; callers know it by this name.
 _of_sizes.__qualname__ = "explain"
 
 
@@ -339,9 +341,9 @@ class _Work(NamedTuple):
 
 
 def _least_seconds(work: _Work, step_columns: int, layer: dict[str, Any]) -> float:
-    """Return what a layer takes at least.
+    """Return the least time of a layer.
 
-    step_columns: of its weights, those that each step reads.
+    step_columns: the columns of its weights that each step reads.
     """
     gates, directions = work.sizes.gates, work.sizes.directions
     threads = layer["direction_groups"] * layer["row_groups"] * layer["unit_groups"]

@@ -11,12 +11,12 @@ import importlib
 
 
 def _refuse_sub_interpreters() -> None:
-    for name in ("_interpreters", "_xxsubinterpreters"):  # from CPython 3.13 on; before
+    for name in ("_interpreters", "_xxsubinterpreters"):  # CPython 3.13 and later; earlier ones
         try:
             interpreters = importlib.import_module(name)
         except ImportError:
             continue
-        # A number, and in later versions a tuple that begins with it.
+        # An id; in later versions a tuple that begins with it.
         if interpreters.get_current() != interpreters.get_main():
             raise ImportError(
                 "lstm_native: sub-interpreters are not supported, as NumPy does not support them; "

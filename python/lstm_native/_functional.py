@@ -162,35 +162,35 @@ def lstm(
     batch_first : bool, default False
         Whether input and output are (N, T, ...). Has no effect on a packed sequence.
     batch_sizes : sequence of int, optional
-        Says that input is a packed sequence, as `torch.nn.utils.rnn.pack_padded_sequence` makes
-        them: the number of sequences active at each step, positive and not increasing.
+        The number of sequences active at each step, positive and not increasing. Input is then a
+        packed sequence, as `torch.nn.utils.rnn.pack_padded_sequence` makes them.
     weights_transposed : bool, default False
         Whether the matrices are (I, 4 * H) and (H, 4 * H) instead.
     has_ih_bias, has_hh_bias : bool, default True
         Whether `all_weights` includes b_ih, b_hh.
     seed : int, optional
-        Of this call's dropout masks, from 0 to 2**64 - 1. Without it the masks come from the
-        process-wide generator, see `manual_seed`.
+        The seed of this call's dropout masks, from 0 to 2**64 - 1. Without it the masks come from
+        the process-wide generator, see `manual_seed`.
     num_threads : int, optional
         From 1 to 128; see `set_num_threads` for the default. The result is the same, bit for bit.
     lengths : sequence of int, optional
-        Says that the batch is padded: the steps of each of the N sequences, from 0 to T, in any
-        order. Steps past a sequence's end are not computed, whatever input holds there, so the cost
-        is that of the sum of the lengths. Not together with `batch_sizes`.
+        The steps of each of the N sequences of a padded batch, from 0 to T, in any order. Steps
+        past a sequence's end are not computed, whatever input holds there, so the cost is that of
+        the sum of the lengths. Not together with `batch_sizes`.
     device : {"cpu", "cuda"} or lstm_native.cuda.Device
         Where to compute. On CUDA, arrays may be on the device, and results are there where input
         is (`lstm_native.cuda.DeviceArray`); NumPy arrays are copied over, and results back.
     cell : Cell, optional
-        The cell, where it is not the standard one above. By default that of PackedWeights. On CUDA
-        the standard one alone is there.
+        The cell, where it is not the standard one above. By default that of PackedWeights. CUDA
+        has the standard one only.
     direction : {"forward", "reverse"}
         Which end of a sequence the one direction begins with, where `bidirectional` is false:
         "reverse" computes what the second direction of two does. Not on CUDA.
     mask : array of bool, optional
         Shape (T, N), or (N, T) if `batch_first`: True where a step is computed, as Keras has it.
-        Masked steps may be anywhere: each direction of each layer goes from one computed step to
-        the next, and the state passes by what is between, so the cost is that of the computed
-        steps. Not together with `lengths` or `batch_sizes`, and not on CUDA.
+        Masked steps may be anywhere. Each direction of each layer goes from one computed step to
+        the next; the state does not change in between. So the cost is that of the computed steps.
+        Not together with `lengths` or `batch_sizes`, and not on CUDA.
     masked_output : {"zero", "last"}
         What output holds at masked steps: zero, or what the direction returned for the computed
         step before, in the order in which it takes them; zero where there is none.
@@ -205,9 +205,9 @@ def lstm(
         (sum(batch_sizes), D * H) for a packed sequence. Zero past a sequence's end, and at masked
         steps unless `masked_output` says otherwise.
     h_outs, c_outs : numpy.ndarray
-        Final hidden and cell state, shape (L * D, N, H); of a packed sequence or with `lengths`,
-        each sequence's state after its own last step (in the reverse direction, after its first);
-        the initial state where a length is 0. With `mask`, those are steps that it does not mask.
+        Final hidden and cell state, shape (L * D, N, H). For a packed sequence or with `lengths`,
+        the state of each sequence after its last step (in the reverse direction, after its first);
+        the initial state where a length is 0. With `mask`, only computed steps count.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def lstm(
         If a shape, a size or a rate is wrong. The message names the argument, what was expected
         and what came.
     MemoryError
-        If the results or the working memory can't be had.
+        If the results or the working memory can't be allocated.
     RuntimeError
         If `device` asks for CUDA in a build without it or on a machine without a device, or CUDA
         reports an error.
@@ -256,7 +256,7 @@ def lstm(
             num_layers = all_weights.num_layers
         if bidirectional is None:
             bidirectional = all_weights.bidirectional
-    if (  # nothing unusual: the way of a call that counts in microseconds
+    if (  # fast path, for calls that take microseconds
         type(dropout) is float
         and dropout == 0.0
         and type(num_layers) is int
@@ -316,7 +316,7 @@ def _drops_states(weights: object) -> bool:
 
 
 def forward_drawn(call: ForwardCall, seed: int | None) -> ForwardResults:
-    """Run what `draw_masks` returned."""
+    """Run a call that `draw_masks` returned."""
     _, key, counter = call.problem.dropout
     with _random.MasksOfCall(key, counter, drawn=seed is None and call.problem.drops):
         return forward(call)

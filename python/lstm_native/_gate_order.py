@@ -11,7 +11,7 @@ from lstm_native import _validate
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# Of the core, and of every array that the package returns.
+# The order of the core, and of every array that the package returns.
 IFGO = "ifgo"
 
 

@@ -143,7 +143,8 @@ class LSTMGrad(Operator):
         dy, dhy, dcy : array
             The gradients of those three.
         reserve : array
-            What the call returned. One of another call's sizes, dtype, dropout or state is refused.
+            What the call returned. A reserve of other sizes, another dtype, dropout or state is
+            refused.
         state : array, optional
             What the call returned; the header of `reserve` says the same.
         num_threads : int, optional
@@ -163,7 +164,7 @@ class LSTMGrad(Operator):
         ValueError
             If a shape is wrong, or `reserve` or `state` is of another call.
         MemoryError
-            If the results or the working memory can't be had.
+            If the results or the working memory can't be allocated.
         """
         arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
         given = self._check(arrays, state, num_threads, device)

@@ -1,4 +1,4 @@
-"""What the machine can do at most on one core, measured when `explain` first asks."""
+"""The limits of one core of this machine, measured when `explain` first needs them."""
 
 import time
 from collections.abc import Callable
@@ -17,16 +17,16 @@ _BURST_SECONDS = 3e-4
 
 
 def multiply_add_seconds(isa: str, element_bytes: int) -> float:
-    """Return the time of one multiply-add, among as many as fit into vectors."""
+    """Return the time of one multiply-add where vectors are full."""
     return _float32_multiply_add_seconds(isa) * element_bytes / 4
 
 
 def read_seconds(isa: str, num_bytes: float) -> float:
     """Return the least time of reading this many bytes again and again.
 
-    Of each cache, its whole size counts as still there from the last time. L3 counts as fast as L2:
-    the kernels' prefetches hide most of the difference, which a plain loop shows (two cores of an
-    AMD EPYC, Zen 4: 38 GB/s by a loop, 90 GB/s by the kernels).
+    Each cache counts as filled with these bytes from the last time. L3 counts as fast as L2,
+    because the kernels' prefetches hide most of the difference. A plain loop shows it (two cores of
+    an AMD EPYC, Zen 4: 38 GB/s by a loop, 90 GB/s by the kernels).
     """
     level_1, _, level_3 = _cache_bytes()
     near = min(num_bytes, level_1)
@@ -53,7 +53,7 @@ def _float32_multiply_add_seconds(isa: str) -> float:
 
 @cache
 def _byte_seconds(isa: str, level: int) -> float:
-    """Return the time per byte of a working set that fits into this level and not into the last."""
+    """Return the time per byte of a working set that fits into this level, not the one before."""
     caches = _cache_bytes()
     if level < len(caches):
         smaller = caches[level - 1] if level > 0 else 0
@@ -66,7 +66,7 @@ def _byte_seconds(isa: str, level: int) -> float:
 
 
 def _least_seconds(work: Callable[[int], object]) -> float:
-    """Return the least time of one round: others may use the core in some of the bursts."""
+    """Return the least time of one round. Other work may use the core in some of the bursts."""
     rounds = 1
     while _seconds_of(work, rounds) < _BURST_SECONDS:
         rounds *= 2

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Sources:
-    """Where each row of a batch as given comes from."""
+    """The source of each row of a batch as given."""
 
     rows: Integers
     """The row of the computed batch."""
     zero: Booleans
-    """True where it comes from none, and is zero."""
+    """True where the row has no source, and is zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class ComputedSteps:
     computed_shape: tuple[int, int]
     """(S, N), or (N, S)."""
     _given: Integers
-    """For each row of the computed batch the one as given; past a sequence's end it is any."""
+    """For each row of the computed batch, its row as given; past a sequence's end, any row."""
     _steps: _Sources
     _outputs: tuple[_Sources, ...]
-    """For equal shares of an output's columns."""
+    """The sources of equal shares of an output's columns."""
 
     def of_input(self, array: RealArray) -> RealArray:
         """Return an input's computed steps: (S, N, F) of (T, N, F)."""
@@ -66,7 +66,7 @@ class ComputedSteps:
         result: RealArray = np.zeros((*self.computed_shape, width), gradient.dtype)
         rows, given = result.reshape(-1, width), gradient.reshape(-1, width)
         for columns, sources in _shares(width, self._outputs):
-            # Row by row of the computed batch: all that were copied from it.
+            # For each row of the computed batch, the sum over all copies of it.
             copies = np.flatnonzero(~sources.zero)
             origins = sources.rows.take(copies)
             order = np.argsort(origins, kind="stable")
@@ -95,7 +95,7 @@ class ComputedSteps:
 
 # By take and copyto: where memory runs out, indexing by arrays may raise a SystemError (NumPy 2.4).
 def _gather(rows: RealArray, sources: _Sources, to: RealArray) -> None:
-    # Without mode="clip" NumPy makes a copy. Where nothing is copied a row may be any.
+    # Without mode="clip" NumPy makes a copy. Rows without a source have any index.
     np.take(rows, sources.rows, axis=0, out=to, mode="clip")
     np.copyto(to, 0, where=sources.zero[:, np.newaxis])
 
@@ -113,8 +113,8 @@ def computed_steps(
 ) -> tuple[ComputedSteps | None, list[int]]:
     """Return the steps that a mask leaves, and the lengths of the sequences that they make.
 
-    None where the steps stand at the front, and where no output is repeated: the lengths say it
-    all. No lengths where all are the same: a batch without padding.
+    None where the computed steps are at the front and no output is repeated: then the lengths
+    suffice. No lengths where all are the same: a batch without padding.
 
     mask: True where a step is computed. repeats_last: whether the output of a masked step is the
     last one before it. reverse: for each direction, whether it takes the steps from the end.
@@ -131,7 +131,7 @@ def computed_steps(
     sequences = np.arange(batch)[:, np.newaxis]
 
     def sources(places: Integers, zero: Booleans) -> _Sources:
-        """Return them for each sequence's places (N, T) in its computed steps."""
+        """Return the sources, from places (N, T) among each sequence's computed steps."""
         if batch_first:
             return _Sources((sequences * most + places).reshape(-1), zero.reshape(-1))
         return _Sources((places * batch + sequences).T.reshape(-1), zero.T.reshape(-1))
@@ -139,7 +139,8 @@ def computed_steps(
     steps = sources(counts - 1, ~kept)
     outputs: tuple[_Sources, ...] = (steps,)
     if repeats_last:
-        # A masked step has `counts` computed ones before it: the last one, or the next one behind.
+        # A masked step has `counts` computed steps before it. It repeats the last of them, or the
+        # next one after it.
         places = [counts - kept if of_end else counts - 1 for of_end in reverse]
         outputs = tuple(sources(p, (p < 0) | (p >= counts[:, -1:])) for p in places)
     rows = np.flatnonzero(~steps.zero)

@@ -30,8 +30,8 @@ class MemoryPool(core.MemoryPool):
     as were in use at once. `clear` frees the idle blocks; so does the end of the last reference to
     the pool. Results outlive the pool.
 
-    Not from the pool: blocks under 64 KiB, a `Stream` and its results, arrays that go to or come
-    from a GPU, OpenBLAS's buffers.
+    Not from the pool: blocks under 64 KiB, a `Stream` or `Sessions` and their results, arrays that
+    go to or come from a GPU, OpenBLAS's buffers.
 
     Attributes
     ----------

@@ -48,8 +48,8 @@ class Model:
     ----------
     weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih, w_hh[, b_ih][, b_hh]
-        [, peephole][, w_hr], as for `lstm`. They are copied. Of PackedWeights the sizes, biases,
-        order and cell are known.
+        [, peephole][, w_hr], as for `lstm`. They are copied. PackedWeights bring their sizes,
+        biases, order and cell.
     num_layers : int, default 1
     bidirectional : bool, default False
     batch_first : bool, default False
@@ -236,7 +236,7 @@ class Model:
 
     @property
     def _cell_of_call(self) -> Cell | None:
-        """What calls pass on: None, the shortest way, where the weights say it."""
+        """The cell that calls pass on; None, the fast path, where it is that of the weights."""
         return None if self._cell == self._packed.cell else self._cell
 
     @property
@@ -275,7 +275,7 @@ class Model:
     def state_dict(self) -> dict[str, RealArray]:
         """Return copies of the arrays by PyTorch's names: `weight_ih_l0`, `bias_hh_l1_reverse`.
 
-        Peepholes, which PyTorch has not, are called `peephole_l0`.
+        PyTorch has no peepholes; here they are called `peephole_l0`.
         """
         packed = self._packed
         arrays = iter(_standing(packed))
@@ -328,7 +328,7 @@ class Model:
         ----------
         module : torch.nn.Module, or mapping of str to tensor or array
             A torch.nn.LSTM or LSTMCell, a module with one inside, or what `state_dict()` returned.
-            Of a state_dict `batch_first` is not known, and counts as false. Dropout between layers,
+            A state_dict does not tell `batch_first`, which counts as false. Dropout between layers,
             which is for training, is left out.
         prefix : str
             Which LSTM, where there are several: "encoder.lstm.".
@@ -369,8 +369,8 @@ class Model:
     def from_onnx(cls, model: Any, node: str | None = None) -> Model:
         """Make a model of an LSTM node of an ONNX model, or of nodes that are a stack of layers.
 
-        Layers follow each other by way of Squeeze, Transpose, Reshape and Dropout. States and
-        lengths that the graph computes or takes are those of a call: `state=`, `lengths=`.
+        Layers follow each other by way of Squeeze, Transpose, Reshape and Dropout. Where the graph
+        takes or computes states and lengths, each call takes them: `state=`, `lengths=`.
 
         Parameters
         ----------
@@ -387,7 +387,7 @@ class Model:
 
     @classmethod
     def from_keras(cls, layer_or_path: Any, layer: str | None = None) -> Model:
-        """Make a model of a Keras layer, of LSTM layers of a Keras model, or of those of a file.
+        """Make a model of a Keras layer, of LSTM layers of a Keras model, or of those in a file.
 
         The result is batch first, as Keras is. Its output holds all steps; of a layer without
         return_sequences the last one is `h_n`. The mask of a Masking or an Embedding layer is a
@@ -424,12 +424,12 @@ class Model:
         Parameters
         ----------
         params : mapping, sequence of layers, or flat array
-            Of flax (linen or nnx): the parameters of an LSTMCell or OptimizedLSTMCell, or a tree
-            with one of them (of nnx as nnx.to_pure_dict gives it); of a stack a list of such, of
-            two directions pairs (forward, reverse).
-            Parameters do not tell a cell's functions: those must be sigmoid and tanh.
+            From flax (linen or nnx): the parameters of an LSTMCell or OptimizedLSTMCell, or a tree
+            with one of them (for nnx, what nnx.to_pure_dict returns). A stack is a list of these;
+            two directions are pairs (forward, reverse). Parameters do not tell a cell's functions,
+            which must be sigmoid and tanh.
         input_size, hidden_size, num_layers, bidirectional
-            Of a flat weight, as jax.experimental.rnn takes them. Cells tell their sizes.
+            The sizes of a flat weight, as jax.experimental.rnn takes them. Cells tell theirs.
         batch_first : bool, default False
             Whether calls take and return (N, T, ...), as flax' RNN and jax.experimental.rnn do.
         """
@@ -659,7 +659,7 @@ def _check_uniform(description: described.Description, cells: list[described.Wei
 def _made(
     packed: PackedWeights, batch_first: bool, source: str | None, cell: Cell, reverse: bool
 ) -> Model:
-    """Make a model of what its attributes hold: pickled, or checked before."""
+    """Make a model from its attributes, which were pickled or checked before."""
     model = Model.__new__(Model)
     _set(model, packed, batch_first, source, cell, reverse)
     return model

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Operator:
-    """What `LSTM` and `LSTMGrad` have in common: their sizes, and the flat weight of these."""
+    """What `LSTM` and `LSTMGrad` have in common: sizes, options, and the flat weight's layout."""
 
     input_size: int
     hidden_size: int
@@ -195,9 +195,10 @@ class LSTM(Operator):
         How the flat weight is laid out. "mindspore_gpu", the default, is cuDNN's: for each layer,
         for each direction w_ih (4 * H, layer's input size) and w_hh (4 * H, H); after all matrices,
         for each layer, for each direction b_ih (4 * H) and b_hh (4 * H). "mindspore_cpu": all w_ih,
-        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two. A
-        projection's w_hr (P, H) follow each w_hh, or all w_hh; h has P columns then, c has H.
-        Peepholes, where `cell` has them, follow in both, (3 * H) for each layer and direction.
+        then all w_hh, then one bias (4 * H) per layer and direction, the sum of the two. With a
+        projection, w_hr (P, H) follows each w_hh, or all w_hr follow all w_hh; h then has P
+        columns, c has H. Peepholes, where `cell` has them, follow in both layouts, (3 * H) for each
+        layer and direction.
     training : bool, default True
         Whether calls apply dropout and fill `reserve`; a call can say otherwise.
     device : {"cpu", "cuda"} or lstm_native.cuda.Device
@@ -245,9 +246,9 @@ class LSTM(Operator):
             _validate.warn_single_layer(self.dropout, stacklevel=3)
 
     def _make_operator(self) -> None:
-        """Keep what calls without conversions go through.
+        """Make the core's operator, which calls without conversions go through.
 
-        Not where `w` is larger than any memory, or hidden states are dropped.
+        None where `w` is larger than any memory, or hidden states are dropped.
         """
         operator = None
         if self._weight_size < _LARGEST and self._cell.recurrent_dropout == 0.0:
@@ -348,7 +349,7 @@ class LSTM(Operator):
         ValueError
             If a shape is wrong or `w` has the wrong number of elements.
         MemoryError
-            If the results or the working memory can't be had.
+            If the results or the working memory can't be allocated.
         RuntimeError
             If there is no CUDA where `device` asks for it, or CUDA reports an error.
         """

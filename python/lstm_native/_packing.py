@@ -170,8 +170,8 @@ def pack_weights(
         bits of the range of their row.
     gate_order : str, default "ifgo"
         In which order the arrays hold the gates: the letters i, f, g (or c, for the candidate) and
-        o. PyTorch, cuDNN and Keras store "ifgo", ONNX "iofc", OpenVINO "fico". `unpack` returns
-        "ifgo", whatever came. Peepholes come as i, f, o in any case.
+        o. PyTorch, cuDNN and Keras store "ifgo", ONNX "iofc", OpenVINO "fico". `unpack` always
+        returns "ifgo". Peepholes always come as i, f, o.
     cell : Cell, optional
         The cell of calls with these weights, where it is not the standard one; see `lstm`.
 
@@ -190,7 +190,7 @@ def pack_weights(
         `weight_dtype` (or not finite, with "int8"), or `compute` does not go with it. The message
         names the argument, what was expected and what came.
     MemoryError
-        If the memory can't be had.
+        If the memory can't be allocated.
 
     Examples
     --------
@@ -274,7 +274,7 @@ def from_packed(
     bidirectional: bool | None,
     flags: tuple[bool, bool, bool],
 ) -> tuple[Sizes, core.PackedWeights]:
-    """Check packed weights against what a call says of them; return their sizes and themselves.
+    """Check packed weights against a call's arguments; return their sizes and the core's weights.
 
     num_layers, bidirectional: None where the call leaves them to the weights. flags:
     weights_transposed, has_ih_bias, has_hh_bias; each may also be the default.
@@ -334,7 +334,7 @@ def _packed(*arguments: Any) -> PackedWeights:
     """Rebuild what was pickled."""
     *arrays_and_flags, (weight_dtype, compute, weight_error), cell = arguments
     packed = pack_weights(*arrays_and_flags, weight_dtype=weight_dtype, compute=compute, cell=cell)
-    vars(packed)["weight_error"] = weight_error  # against what was packed first
+    vars(packed)["weight_error"] = weight_error  # that of the first packing
     return packed
 
 
@@ -358,7 +358,7 @@ def check_compute(value: object, stored: WeightDtype | None) -> Compute | None:
 
 
 def check_out_dtype(value: object, weights: object, device: object) -> np.dtype[Any]:
-    """Return the dtype of a call's results, which float32 weights leave no choice of."""
+    """Return the dtype of a call's results. Only weights in a weight_dtype leave a choice."""
     try:
         name = value if isinstance(value, str) else np.dtype(value).name  # type: ignore[call-overload]
     except TypeError as reason:
@@ -401,7 +401,7 @@ def format_name(stored: WeightDtype | None, compute: Compute | None) -> str:
 
 
 def _parts(matrix: npt.NDArray[Any]) -> Iterator[slice]:
-    """Yield parts of a matrix's rows, each some milliseconds' work: signals wait for NumPy."""
+    """Yield parts of a matrix's rows, each some milliseconds' work, because signals wait."""
     count = max(1, _ELEMENTS_AT_ONCE // matrix.shape[1])
     for first in range(0, matrix.shape[0], count):
         yield slice(first, first + count)
@@ -441,7 +441,7 @@ def _relative_error(given: list[CellWeights], packed: core.PackedWeights) -> flo
 
 
 def _transposed(matrix: RealArray) -> RealArray:
-    """Return a copy in C order."""
+    """Return the transpose, as a copy in C order."""
     copy: RealArray = np.empty(matrix.shape[::-1], matrix.dtype)
     for part in _parts(matrix):
         copy[:, part] = matrix[part].T

@@ -1,7 +1,7 @@
 """The generator of dropout masks: Philox4x32-10, a counter-based generator.
 
-A mask is a pure function of a key (the seed), a counter (which call since the seed) and an
-element's position, so it can be computed again by any number of threads, or by a backward pass.
+A mask is a pure function of a key (the seed), a counter (the calls since the seed) and an element's
+position. So any number of threads, or a backward pass, can compute it again.
 """
 
 from __future__ import annotations

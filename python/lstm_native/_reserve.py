@@ -1,4 +1,4 @@
-"""Checks by its header that a tape is of the call that it is said to be of."""
+"""Checks a tape's header against the call that the tape must come from."""
 
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ def check_tape(
 ) -> tuple[RealArray, Recorded]:
     """Return a tape in C order, and what its header says of the generator.
 
-    problem: of the call that the tape must be of; its masks may be any.
+    problem: of the call that must have filled the tape. Its masks may be any.
     """
     array = as_real(value, name, x, "x")
     elements = core.tape_elements(problem)
@@ -103,14 +103,14 @@ def check_tape(
 
 
 def write_workspace_header(workspace: RealArray, tape: RealArray) -> None:
-    """Write the tape's header into a workspace, which says that it is one."""
+    """Write the tape's header into a workspace, with the form of a workspace."""
     header = workspace.reshape(-1)[:HEADER_ELEMENTS]
     header[:] = tape.reshape(-1)[:HEADER_ELEMENTS]
     header.view(np.uint8)[: _HEADER.itemsize].view(_HEADER)["form"] = GRADIENTS
 
 
 def _in_order(array: Any, name: str) -> tuple[Any, RealArray]:
-    """Return a tape in C order, and its header, which a device's has to be copied for."""
+    """Return a tape in C order, and its header, which is copied from a device."""
     if isinstance(array, BorrowedArray):
         if not array.is_contiguous:
             raise ValueError(f"{name}: expected an array in C order, got strides {array.strides}")

@@ -46,7 +46,7 @@ NO_DROPOUT = Dropout(0.0, 0, 0)
 class Problem(NamedTuple):
     """One call's sizes and options, as csrc/plan/problem.hpp has them.
 
-    Of `batch_sizes` and `lengths` at most one is not empty.
+    At most one of `batch_sizes` and `lengths` is not empty.
     """
 
     sizes: Sizes
@@ -63,7 +63,7 @@ class Problem(NamedTuple):
     reverse: bool = False
     """Whether the one direction begins with the end of a sequence."""
     recurrent_dropout: float = 0.0
-    """The rate of h_(t-1), whose masks begin where `dropout` says, too."""
+    """The rate at which h_(t-1) is dropped. `dropout` says where its masks begin, too."""
 
     @property
     def drops(self) -> bool:
@@ -79,9 +79,8 @@ class ForwardCall(NamedTuple):
 
     `input` has shape (T, N, I), (N, T, I) if `batch_first`, or (rows, I) if `batch_sizes`. `tape`
     says what is kept for a backward pass. With a `target` the call runs there; arrays that are on
-    it are `BorrowedArray`. With `steps`, `problem` and `input` are of the computed steps, while
-    outputs and gradients of inputs are returned, and gradients of outputs are taken, where those
-    stand.
+    it are `BorrowedArray`. With `steps`, `problem` and `input` have the computed steps only.
+    Outputs, their gradients and gradients of inputs have all steps.
     """
 
     problem: Problem
@@ -128,7 +127,7 @@ def forward(call: ForwardCall) -> ForwardResults:
 
 
 def empty(call: ForwardCall, shape: tuple[int, ...]) -> RealArray:
-    """Return an array for a result of the call, where the caller gets its results."""
+    """Return an array for a result of the call, on the device where results are returned there."""
     array: Any
     source: object = call.input
     if call.target is not None and isinstance(source, _device.BorrowedArray):
@@ -149,7 +148,7 @@ def returned(call: ForwardCall, array: Any) -> Any:
 
 
 def has_gaps(array: RealArray) -> bool:
-    """Whether elements of the last axis are apart."""
+    """Whether the last axis has gaps."""
     return array.size > 0 and array.shape[-1] > 1 and array.strides[-1] != array.itemsize
 
 

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 # A state as bytes: this, then h and c in C order, both little-endian.
-_HEADER = struct.Struct("<8s4sqqq")  # what it is, dtype, num_layers, widths of h and of c
+_HEADER = struct.Struct("<8s4sqqq")  # magic, dtype, num_layers, widths of h and of c
 _MAGIC = b"LSTMSTAT"
 
 
 class Sessions:
     """Many sequences that share weights, come and go, and advance in any combination.
 
-    What a server keeps for its clients: each session has the state of a `Stream` of one sequence,
-    and gives the same bits; but the sessions that have a new frame advance together, in one call.
-    With I, H and L as in `packed`; with a projection, h has P columns in place of H.
+    A server can keep a session for each client. A session has the state of a `Stream` of one
+    sequence, and gives the same bits, but all sessions that have a new frame advance together, in
+    one call. I, H and L are those of `packed`; with a projection, h has P columns in place of H.
 
     Any thread may call any method. Calls run one after the other: a call waits for the one before.
     A call that fails or is interrupted changes no state. A signal's handler that runs in the middle
-    of a call of its own thread can't wait for it: there, methods that only read give what was
+    of a call of its thread can't wait for it: there, methods that only read give what was
     before that call, and the others raise RuntimeError.
 
     Parameters
@@ -59,7 +59,7 @@ class Sessions:
     ValueError
         If `packed` is bidirectional or `capacity` is below 1.
     MemoryError
-        If the memory can't be had.
+        If the memory can't be allocated.
 
     Notes
     -----
@@ -173,7 +173,7 @@ class Sessions:
             If an array has the wrong type, dtype or shape; if a session is not open, or listed
             twice. Then no session's state has changed.
         MemoryError
-            If the working memory can't be had.
+            If the working memory can't be allocated.
         """
         return self._run(ids, x, ())
 
@@ -312,7 +312,7 @@ _all: weakref.WeakSet[Sessions] = weakref.WeakSet()
 
 
 def _begin_anew_in_child() -> None:
-    """Free what a thread of the parent held; a call of the thread that forked goes on."""
+    """End calls of the parent's other threads; a call of the thread that forked goes on."""
     for sessions in list(_all):
         if sessions._lock.acquire(blocking=False):
             sessions._lock.release()

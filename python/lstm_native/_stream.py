@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Stream:
     """One or more sequences that arrive step by step, with the state kept in between.
 
-    With N = batch, I, H and L as in `packed`. A Stream is for one thread at a time; make one per
-    thread, they can share `packed`.
+    N is `batch`; I, H and L are those of `packed`. A Stream is for one thread at a time. Make one
+    per thread; they can share `packed`.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Stream:
     ValueError
         If `packed` is bidirectional, `batch` is below 1 or a state has the wrong shape.
     MemoryError
-        If the working memory can't be had.
+        If the working memory can't be allocated.
 
     Notes
     -----
@@ -165,7 +165,7 @@ class Stream:
         RuntimeError
             If another thread is using this stream.
         MemoryError
-            If the working memory can't be had.
+            If the working memory can't be allocated.
         """
         result = self._core.run(x, out, True)
         return self._converted(x, out, ("seq_len",)) if result is None else result
@@ -246,12 +246,12 @@ def in_order(
 
 
 def widened_for(packed: PackedWeights, value: Any) -> Any:
-    """Return an array in 16 bits, which reduced weights take, in 32."""
+    """Return an array in 16 bits as float32, where the weights are stored in fewer bits."""
     return value if packed.weight_dtype is None else widened(value)
 
 
 def one_direction(packed: object, direction: object) -> PackedWeights:
-    """Check the weights, and the direction, of what advances step by step."""
+    """Check the weights and the direction of a Stream or of Sessions."""
     if not isinstance(packed, PackedWeights):
         raise TypeError(
             f"packed: expected PackedWeights from pack_weights(), got {_validate.described(packed)}"

@@ -63,7 +63,7 @@ States: TypeAlias = tuple[ArrayLike, ArrayLike]
 Need: TypeAlias = Literal["input", "states", "weights"]
 HalfDtype: TypeAlias = Literal["float16", "bfloat16"]
 WeightDtype: TypeAlias = Literal["float16", "bfloat16", "int8"]
-# What a call with reduced weights returns.
+# The dtype of results, where weights are stored in a weight_dtype.
 OutDtype: TypeAlias = Literal["float32", "float16", "bfloat16"]
 OutDtypeLike: TypeAlias = Union[OutDtype, "np.dtype[Any]", type[np.generic]]
 # What products are computed in, where not in float32.
@@ -81,7 +81,7 @@ class BlasConfig(TypedDict):
     version: str
     kernel: str
     threads: int
-    """Of its own pool; 0: not known."""
+    """The threads of its pool; 0: not known."""
     bundled: bool
 
 

@@ -103,7 +103,7 @@ def cell_of_directions(value: Cell, bidirectional: bool) -> None:
 
 
 def of_cuda(value: Cell, reverse: bool, mask: object = None) -> None:
-    """Refuse a cell, a direction and a mask, which the CUDA target does not have."""
+    """Refuse a cell, a direction or a mask that the CUDA target lacks."""
     if mask is not None:
         raise ValueError(f"mask: expected None on CUDA, got {described(mask)}")
     if reverse:
@@ -117,7 +117,7 @@ def dropout_rate(value: Any, name: str, integers: bool) -> float:
     accepted = (float, np.floating, int, np.integer) if integers else (float, np.floating)
     if isinstance(value, bool | np.bool_) or not isinstance(value, accepted):
         raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {described(value)}")
-    if not 0.0 <= value <= 1.0:  # as NaN is not, either
+    if not 0.0 <= value <= 1.0:  # NaN is refused, too
         raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {_scalar(value)}")
     return float(value)
 
@@ -141,7 +141,7 @@ def shape(
 ) -> None:
     """Compare an array's shape with the expected sizes (None: any) and their meaning.
 
-    The comparison is what every call pays for, the explanation only a wrong one.
+    Every call pays for the comparison, only a wrong one for the explanation.
     """
     if array.shape == expected:
         return
@@ -157,7 +157,7 @@ def shape(
 
 
 def pair(value: object, name: str, parts: tuple[str, str]) -> tuple[Any, Any]:
-    """Return the two arrays of a state, which are checked by others."""
+    """Return the two arrays of a state, unchecked."""
     if isinstance(value, tuple | list) and len(value) == 2:
         return value[0], value[1]
     expected = f"{name}: expected a tuple of two arrays ({', '.join(parts)})"
@@ -195,7 +195,7 @@ def input_shape(
 
 
 def projection(proj_size: int, hidden_size: int, source: str = "hidden_size") -> None:
-    """Refuse a projection that does not make the hidden state smaller; source: of hidden_size."""
+    """Refuse a projection that does not make the hidden state smaller; source names hidden_size."""
     if proj_size >= hidden_size:
         raise ValueError(
             f"cell: expected a proj_size below {source}, {hidden_size}, got {proj_size}"
@@ -261,7 +261,7 @@ def batch_sizes(value: Any, x: RealArray) -> list[int]:
 def lengths(
     value: Any, seq_len: int, batch: int, name: str = "lengths", source: str = "seq_len of input"
 ) -> list[int]:
-    """Return the lengths of a padded batch's sequences, each from 0 to seq_len, which is source."""
+    """Return the lengths of a padded batch's sequences, from 0 to seq_len; source names seq_len."""
     array = as_array(value, name)
     if array.ndim == 0:
         raise TypeError(
@@ -298,14 +298,14 @@ def mask(value: Any, seq_len: int, batch: int, batch_first: bool) -> npt.NDArray
 
 
 def mask_alone(mask: object, batch_sizes: object, lengths: object) -> None:
-    """Refuse a mask of a batch whose steps are given in another way, too."""
+    """Refuse a mask together with batch_sizes or lengths."""
     for name, other in (("batch_sizes", batch_sizes), ("lengths", lengths)):
         if mask is not None and other is not None:
             raise ValueError(f"mask: expected None together with {name}, got both")
 
 
 def repeats_last(masked_output: object) -> bool:
-    """Return whether output at masked steps is the last one before it."""
+    """Return whether output at masked steps repeats the last one before."""
     return choice(masked_output, "masked_output", _MASKED_OUTPUTS) == "last"
 
 

@@ -36,10 +36,10 @@ _NEEDS: tuple[Need, ...] = get_args(Need)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pullback(Generic[Array]):
-    """Takes the gradients of an `lstm_vjp` call's results to those of its arguments.
+    """Computes the gradients of an `lstm_vjp` call's arguments from those of its results.
 
-    It holds the call's tape, and refers to the call's arrays, which must not change before the last
-    call. It may be called any number of times, by any number of threads.
+    It holds the call's tape, and refers to the call's arrays, which must not change before the
+    pullback's last call. It may be called any number of times, by any number of threads.
 
     Attributes
     ----------

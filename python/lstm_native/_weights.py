@@ -1,4 +1,4 @@
-"""Weight layouts: other arrangements of the weights, to what the core reads."""
+"""Weight layouts: converts arrangements of the weights to the one that the core reads."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,7 +15,7 @@ WEIGHT_LAYOUTS: tuple[WeightLayout, ...] = ("mindspore_gpu", "mindspore_cpu")
 
 
 class Present(NamedTuple):
-    """Which arrays there are of each layer and direction beside w_ih and w_hh."""
+    """The arrays that each layer and direction has beside w_ih and w_hh."""
 
     ih_bias: bool
     hh_bias: bool
@@ -49,8 +49,8 @@ def from_sequence(
 ) -> tuple[Sizes, list[CellWeights]]:
     """Check `lstm`'s flat sequence of weights; return the sizes that it has, and the weights.
 
-    The weights define hidden_size and input_size: the first w_hh gives the one, the first w_ih the
-    other. like: the input, whose dtype they must have; without one, the first array's.
+    The first w_hh gives hidden_size, the first w_ih input_size. like: the input, whose dtype the
+    weights must have; None: they must have the dtype of the first.
     """
     roles = present.roles
     arrays = _listed(all_weights, num_layers, bidirectional, present)
@@ -193,7 +193,7 @@ def _listed(
 
 
 def _hint(arrays: Sequence[Any], more: int, present: Present) -> str:
-    """Return what to write where a cell has arrays more: peepholes, a projection's matrix, or both.
+    """Return what to write where a cell has more arrays: peepholes, a projection's matrix, or both.
 
     arrays: of the first cell.
     """
@@ -218,7 +218,7 @@ def sequence_names(num_layers: int, bidirectional: bool, present: Present) -> tu
 
 
 def _names(roles: tuple[str, ...], num_layers: int, bidirectional: bool) -> tuple[str, ...]:
-    # Those of usual networks are made once; those of all that there may be would take gigabytes.
+    # Those of up to 64 layers are made once; those of all possible networks would take gigabytes.
     make = _kept_names if num_layers <= _MOST_LAYERS_KEPT else _made_names
     return make(roles, num_layers, bidirectional)
 

@@ -4,8 +4,8 @@ XLA calls a C function with a frame: the addresses and shapes of arrays, and att
 makes that function, which takes the arrays as NumPy's, without a copy. `jax.pure_callback` takes
 and returns JAX's arrays instead, which costs more than most small calls.
 
-The structures are those of version 0.1 of XLA's C interface as far as they are read. A handler says
-its version when it is registered, and XLA refuses one that it does not have.
+The structures have those fields of version 0.1 of XLA's C interface that are read. A handler
+reports its version when it is registered, and XLA refuses a version that it lacks.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _arrays(listed: _Buffers) -> list[Array]:
 
 _functions: dict[str, Function] = {}
 _numbers = itertools.count()
-# Programs that JAX keeps in a cache of compiled programs are those of one process.
+# In each name, because JAX may keep compiled programs for other processes, which have other
+# functions.
 _PROCESS = uuid.uuid4().hex
 
 
@@ -178,7 +179,7 @@ def _register() -> None:
 
 
 def named(function: Function) -> str:
-    """Return a name by which XLA finds a function, which is kept."""
+    """Keep a function; return the name by which XLA finds it."""
     _register()
     name = f"{_PROCESS}-{next(_numbers)}"
     _functions[name] = function

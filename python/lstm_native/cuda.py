@@ -138,7 +138,7 @@ def target_of(device: DeviceLike, input: object) -> Target | None:
 
 
 def check_device(device: object) -> DeviceLike:
-    """Return a `device=` argument. What it names may be missing here."""
+    """Check a `device=` argument, and return it. The device may be missing here."""
     if isinstance(device, Device):
         return device
     if isinstance(device, str):

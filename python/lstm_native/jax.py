@@ -108,8 +108,8 @@ def lstm(
     num_layers, dropout, train, bidirectional, batch_first, has_ih_bias, has_hh_bias, num_threads
         As for `lstm_native.lstm`. They are not traced.
     seed : integer array of no dimensions, or int
-        Of this call's dropout masks, at least 0. Needed where dropout is applied: JAX functions
-        have no state. `jax.random.bits(key)` makes one. May be traced.
+        The seed of this call's dropout masks, at least 0. Needed where dropout is applied, because
+        JAX functions have no state. `jax.random.bits(key)` makes one. May be traced.
     lengths : integer array, shape (N,), optional
         The steps of each sequence, from 0 to T. May be traced.
     recompute : bool, default False
@@ -135,7 +135,7 @@ def lstm(
     be asked for, and only gradients that are asked for are computed. Without gradients and without
     dropout, `vmap` over inputs, states and lengths is one call with a larger batch; in all other
     cases its examples run one after the other, so give a batch as the batch. Forward-mode and
-    second derivatives are JAX's errors. See docs/jax.md.
+    second derivatives raise errors of JAX. See docs/jax.md.
 
     Examples
     --------
@@ -244,7 +244,7 @@ def _tape(options: _Options) -> Any:
 
 
 def _most_elements(options: _Options, call: ForwardCall) -> int:
-    """Of a tape: where all sequences are as long as the padded batch."""
+    """Return the elements of a tape where all sequences are as long as the padded batch."""
     return core.tape_elements(call.problem._replace(lengths=()), options.recompute)
 
 
@@ -292,7 +292,7 @@ def _forward(options: _Options, keeps: bool) -> Any:
         return _called(host, tuple(results), arrays)
 
     one_by_one = sequential_vmap(run)
-    if keeps or options.drops:  # a tape is of one call; so are masks
+    if keeps or options.drops:  # a tape belongs to one call; so do masks
         return one_by_one
 
     @custom_vmap

@@ -106,7 +106,7 @@ def lstm(
     P : array, optional
         Peepholes, (D, 3 * H), in the order i, o, f.
     hidden_size : int, optional
-        H, which R tells as well.
+        H. R tells it, too.
     direction : {"forward", "reverse", "bidirectional"}
     layout : {0, 1}
     activations : sequence of str, optional
@@ -132,7 +132,7 @@ def lstm(
     TypeError, ValueError
         If an argument has the wrong type, dtype, shape or value. The message names it.
     MemoryError
-        If the results or the working memory can't be had.
+        If the results or the working memory can't be allocated.
 
     Examples
     --------

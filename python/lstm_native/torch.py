@@ -1,6 +1,6 @@
 """A module for PyTorch: `lstm_native.torch.LSTM` replaces `torch.nn.LSTM`.
 
-The only part of the package that needs PyTorch; `import lstm_native` does not import it.
+It needs PyTorch, which `import lstm_native` does not import.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class LSTM(torch.nn.LSTM):
     def _check_shapes(
         self, x: Any, states: Any, axes: tuple[str, ...], batch: tuple[int | None, ...]
     ) -> None:
-        """batch: of the states; () where there is no axis of it, None where it is not known."""
+        """Check shapes. batch: of the states; () where they have no such axis, None: unknown."""
         checks.input_shape(x, axes, self.input_size)
         if states:
             cells = self.num_layers * (2 if self.bidirectional else 1)
@@ -226,7 +226,7 @@ class LSTM(torch.nn.LSTM):
         return tuple(tensor.to(returned) for tensor in found)
 
     def _compute(self, x: Any, states: Any, weights: Any, batch_sizes: Any, plain: bool) -> Any:
-        """Do so on input and states of float32 or float64."""
+        """Compute a call on input and states of float32 or float64."""
         drops = self.training and self.dropout > 0.0 and self.num_layers > 1
         options = Options(
             batch_sizes,
@@ -268,7 +268,7 @@ class LSTM(torch.nn.LSTM):
     def _packed(self, weights: Any) -> PackedWeights | None:
         inference = self._inference
         if inference is None:
-            # Not by __setattr__, which would look at it as at a parameter's value.
+            # Not by __setattr__, which checks for parameters.
             inference = self.__dict__["_inference"] = InferenceWeights()
         form = Form(self.num_layers, self.bidirectional, self.bias, self.weight_dtype)
         return inference.of(weights, form)
@@ -291,7 +291,7 @@ class LSTM(torch.nn.LSTM):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        for name in _KEPT:  # others make their own
+        for name in _KEPT:  # a copy makes new ones
             state.pop(name, None)
         return state
 
@@ -301,7 +301,7 @@ class LSTM(torch.nn.LSTM):
 
     @property
     def qconfig(self) -> Any:
-        """What torch.ao.quantization leaves at each module."""
+        """The attribute that torch.ao.quantization sets on each module."""
         try:
             return self.__dict__["qconfig"]
         except KeyError:
@@ -355,7 +355,7 @@ def replace(model: Model, weight_dtype: WeightDtype | None = None) -> Model:
     Raises
     ------
     TypeError, ValueError
-        If an argument is wrong, or an LSTM's parameters are such as are not computed here: the
+        If an argument is wrong, or this package can't compute with an LSTM's parameters. Then the
         model is as it was.
 
     Examples

@@ -79,7 +79,7 @@ def _named(path: Path, kind: str) -> Iterator[None]:
 
 
 def checked_path(path: object, name: str = "path") -> Path:
-    """Return a file's path; TypeError names what is none."""
+    """Return a file's path; TypeError for anything else."""
     if not isinstance(path, str | PathLike):
         raise TypeError(f"{name}: expected a str or a path, got {_validate.described(path)}")
     text: str | bytes = fspath(path)

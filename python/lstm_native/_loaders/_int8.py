@@ -12,8 +12,8 @@ Scales = npt.NDArray[np.float32]
 def rounded(matrix: Array) -> tuple[Integers, Scales]:
     """Return integers and scales of a float32 matrix.
 
-    Of one that was packed in int8 they are those of the packed form: the core takes the largest
-    magnitude of a row over 127, rounded up to 16 bits, so that `restored` is exact.
+    For a matrix that was packed in int8 they are those of the packed form. The core's scale is the
+    largest magnitude of a row over 127, rounded up to 16 bits, so that `restored` is exact.
     """
     largest = np.abs(matrix).max(axis=1).astype(np.float64)
     mantissas, exponents = np.frexp(largest / 127.0)

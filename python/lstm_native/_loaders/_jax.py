@@ -65,7 +65,7 @@ def from_params(params: Any, sizes: FlatSizes) -> Description:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The parameters of one cell, by key: of four gates each, or of all in one."""
+    """The parameters of one cell, by key: one part per gate, or one for all four."""
 
     path: str
     params: Mapping[str, Any]

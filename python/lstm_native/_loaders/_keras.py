@@ -1,4 +1,4 @@
-"""Keras: LSTM layers, Bidirectional ones and stacks of them, of files and in memory."""
+"""Keras: LSTM layers, Bidirectional ones and stacks of them, from files or from memory."""
 
 import json
 import sys
@@ -84,7 +84,7 @@ def from_object(value: Any, layer: str | None) -> Description:
         return [np.asarray(array) for array in holder.get_weights()]
 
     chains = keras_config.chains(name, value.get_config())
-    if not chains and getattr(value, "layers", None):  # a model of a class by its user
+    if not chains and getattr(value, "layers", None):  # a model of a user's class
         layers = (keras_config.layer_of(type(x).__name__, x.get_config()) for x in value.layers)
         chains = [[layer] for layer in layers if layer is not None]
     return _describe(_Source(name, chains, arrays, version), layer)
@@ -129,7 +129,7 @@ def _named_by_class(weights: Any, layer: Layer, file: str) -> list[Array]:
     if "layers" not in weights and "_layer_checkpoint_dependencies" in weights:  # Keras 2
         path = path.replace("layers/", "_layer_checkpoint_dependencies/")
     parent, _, _ = path.rpartition("/")
-    for name, group in weights.get(parent, {}).items():  # newer files say what is where
+    for name, group in weights.get(parent, {}).items():  # newer files name each layer
         variables = group.get("vars") if hasattr(group, "get") else None
         if variables is not None and variables.attrs.get("name") == layer.name:
             path = f"{parent}/{name}"
@@ -293,7 +293,7 @@ class _Reader:
         return known[given]
 
     def keys(self, alone: bool) -> dict[str, str]:
-        """Return what the configuration calls the properties that may be unusual."""
+        """Return the configuration's names of the properties that are unusual."""
         unusual = [
             name
             for name, usual in (("activation", "tanh"), ("recurrent_activation", "sigmoid"))

@@ -55,7 +55,7 @@ class _Model:
 
 
 def chains(class_name: str, config: Mapping[str, Any]) -> list[list[Layer]]:
-    """Return the LSTM layers of a configuration, those together that are one stack."""
+    """Return the LSTM layers of a configuration, as stacks."""
     return list(_chains(class_name, config, (), ""))
 
 
@@ -94,7 +94,7 @@ def _chains(
 
 
 def _joined(model: _Model) -> Iterator[list[Layer]]:
-    """Yield the LSTM layers of one model, those that read each other's sequences together."""
+    """Yield the stacks of one model: LSTM layers that read each other's sequences."""
     below: dict[str, str] = {}
     for name, layer in model.found.items():
         source = layer.before

@@ -13,7 +13,7 @@ from lstm_native._types import Compute, WeightDtype
 KEY = "lstm_native"
 _VERSION = 1
 _WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
-# Every file says these two of its cell; the others, and the direction, where they are unusual.
+# Every file has these two properties of its cell; the others, and the direction, if unusual.
 _ALWAYS = ("activations", "input_forget")
 _CELL = (*_ALWAYS, "alphas", "betas", "clip", "peepholes", "recurrent_dropout")
 
@@ -32,7 +32,7 @@ class Metadata:
     compute: Compute | None = None
 
     def text(self) -> str:
-        """Return it as a file holds it."""
+        """Return the properties as a file holds them."""
         values = dict(vars(self))
         for unusual in ("reverse", "compute"):
             if not values[unusual]:

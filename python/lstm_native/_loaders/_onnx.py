@@ -114,7 +114,7 @@ def _description(model: Any, file: str, scope: Scope, chain: Sequence[Any]) -> D
 
 
 def _as_written(description: Description, metadata: Metadata, file: str) -> Description:
-    """Return what `Model` was when it was written: ONNX has both biases or none, 32 bits."""
+    """Return the model that was written: the graph has both biases or none, and 32 bits."""
     for name, wanted in (
         ("input_bias", metadata.has_ih_bias),
         ("hidden_bias", metadata.has_hh_bias),
@@ -220,7 +220,7 @@ class _Node:
             raise ValueError(f"{self.file}: attributes of {self.name}: {reason}") from reason
 
     def keys(self) -> dict[str, str]:
-        """Return what the node calls the properties that it has."""
+        """Return the node's names of its properties."""
         names = {"activations": "activations", "clip": "clip", "input_forget": "input_forget"}
         keys = {
             name: f"attribute {attribute} of {self.name}"

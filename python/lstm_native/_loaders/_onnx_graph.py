@@ -10,7 +10,7 @@ from lstm_native._loaders._description import Array
 from lstm_native._loaders._found import library
 
 EXTRA = "onnx"
-# What reads values of other graphs, or draws numbers.
+# Operators that read values of other graphs, or draw numbers.
 _NOT_COMPUTED = (
     *("If", "Loop", "Scan", "LSTM", "Bernoulli", "Multinomial", "RandomNormal"),
     *("RandomNormalLike", "RandomUniform", "RandomUniformLike", "Dropout"),
@@ -19,7 +19,7 @@ _NOT_COMPUTED = (
 
 @dataclass(frozen=True)
 class Scope:
-    """One graph of a model, with what it sees of those around it."""
+    """One graph of a model, with the values that it sees of the graphs around it."""
 
     path: str
     """Of subgraphs: the node and the attribute that hold it, as "if.then_branch/"."""
@@ -33,12 +33,12 @@ class Scope:
     """What `constant` found."""
 
     def constant(self, name: str) -> Array | None:
-        """Return a constant, or what nodes make of constants; None for what a run needs to know.
+        """Return a constant, or what nodes make of constants; None for what only a run knows.
 
         Exporters bring weights into the operator's order of gates by such nodes.
         """
         if name not in self.known:
-            self.known[name] = None  # a value that depends on itself
+            self.known[name] = None  # for a value that depends on itself
             if name in self.tensors:
                 helper = library("onnx.numpy_helper", EXTRA, "ONNX")
                 self.known[name] = helper.to_array(self.tensors[name])
@@ -119,7 +119,7 @@ def _scopes(graph: Any, around: Scope) -> Iterator[Scope]:
 
 
 def chains(scope: Scope) -> list[list[Any]]:
-    """Return the graph's LSTM nodes, those together that are layers of one stack."""
+    """Return the graph's LSTM nodes, as stacks of layers."""
     nodes = [node for node in scope.nodes if node.op_type == "LSTM"]
     after = {id(node): _next_layer(scope, node) for node in nodes}
     inner = {id(node) for node in after.values() if node is not None}

@@ -115,7 +115,7 @@ class _Graph:
         return self._add("Reshape", [moved, shape], [target])
 
     def _biases(self, number: int, layer: tuple[Weights, ...]) -> str:
-        """Return the name of B, "" where there are no biases; one of two is zeros."""
+        """Return the name of B, "" where there are no biases; a missing one of two is zeros."""
         if layer[0].input_bias is None and layer[0].hidden_bias is None:
             return ""
         both = []
@@ -168,7 +168,7 @@ class _Graph:
 
 
 def _attributes(cell: Cell, directions: int) -> dict[str, Any]:
-    """Return a node's attributes of a cell; onnxruntime knows the values that they leave out."""
+    """Return a node's attributes for a cell; onnxruntime has defaults for what they leave out."""
     attributes: dict[str, Any] = {"input_forget": int(cell.input_forget)}
     times = directions // cell.triples
     if cell.activations != STANDARD.activations:

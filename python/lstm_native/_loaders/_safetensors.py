@@ -16,7 +16,7 @@ from lstm_native._loaders._torch_keys import INT8, Tensors, choose_prefix, find
 
 _EXTRA = "safetensors"
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
-# What the scales of an array in 8 bits are called.
+# The suffix of the scales of an array in 8 bits.
 _SCALE = "_scale"
 
 
@@ -84,7 +84,7 @@ def write(path: Path, state: Mapping[str, Array], metadata: Metadata) -> None:
 
 
 def _tensors(path: Path) -> tuple[Tensors, str | None]:
-    """Return a file's tensors, and what `write` said of them."""
+    """Return a file's tensors, and the metadata that `write` added."""
     safetensors = library("safetensors", _EXTRA, f"{path}: a safetensors file")
     shapes: dict[str, tuple[int, ...]] = {}
     dtypes: dict[str, str] = {}
@@ -102,7 +102,7 @@ def _tensors(path: Path) -> tuple[Tensors, str | None]:
             del shapes[key + _SCALE]
 
     def read(key: str) -> Array:
-        if dtypes[key] == "bfloat16":  # NumPy knows it from then on
+        if dtypes[key] == "bfloat16":  # so that NumPy knows it
             library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file")
         with safetensors.safe_open(path, framework="np") as file:
             array: Array = file.get_tensor(key)
@@ -119,7 +119,7 @@ def _in_8_bits(integers: Array, scales: Array, file: str, key: str) -> Array:
     if scales.shape != rows or scales.dtype != np.float32:
         found = f"{scales.shape}, {scales.dtype}"
         refuse(file, f"key {key + _SCALE!r}", f"shape {rows}, float32", found)
-    with np.errstate(all="ignore"):  # what is not finite is refused
+    with np.errstate(all="ignore"):  # values that are not finite are refused
         matrix = restored(integers, scales)
         again = rounded(matrix)
     if not (np.array_equal(integers, again[0]) and np.array_equal(scales, again[1])):

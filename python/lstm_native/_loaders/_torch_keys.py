@@ -53,7 +53,7 @@ class _Group:
         return 1 + max(direction for _, _, direction in self.keys)
 
     def expected_key(self, role: str, layer: int, direction: int) -> str:
-        """Return what the file must call an array: as it calls the first one."""
+        """Return the key that the file must have for an array, spelt as its other keys are."""
         numbered = any("_l" in key[len(self.prefix) :] for key in self.keys.values())
         ending = f"_l{layer}" + "_reverse" * direction if numbered else ""
         return f"{self.prefix}{role}{ending}"
@@ -69,7 +69,7 @@ def find(tensors: Tensors) -> list[Found]:
 
 
 def choose_prefix(tensors: Tensors, prefix: str) -> Found:
-    """Return the LSTM whose keys begin with the prefix: with it alone, or as the only such one."""
+    """Return the LSTM with exactly this prefix, or else the only one whose keys begin with it."""
     found = find(tensors)
     if not found:
         others = ", ".join(repr(group.prefix) for group in _groups(tensors))
@@ -125,7 +125,7 @@ def _first_hidden(tensors: Tensors, group: _Group) -> tuple[str, tuple[int, ...]
 
 
 def _is_lstm(tensors: Tensors, group: _Group) -> bool:
-    """Whether it is none of PyTorch's other recurrent cells, with as many or 3 times the rows."""
+    """Whether it is an LSTM: PyTorch's RNN has as many rows as columns, its GRU 3 times as many."""
     _, shape = _first_hidden(tensors, group)
     return len(shape) != 2 or shape[0] not in (shape[1], 3 * shape[1])
 

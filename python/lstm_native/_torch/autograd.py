@@ -1,4 +1,4 @@
-"""A call's part in PyTorch's autograd: forward with a tape, backward from it, and again."""
+"""A call's part in PyTorch's autograd: forward with a tape, backward from it, its derivatives."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ class LSTMFunction(torch.autograd.Function):
         given = OutputGradients(*gradients[:3])
         tensors = Tensors(x, h_0, c_0, weights)
         present = [gradient for gradient in given if gradient is not None]
-        # What runs operators or keeps a graph of its own sees the operator.
+        # Plain calls run the kernels; tracers and graphs of gradients see the operator.
         by_kernels = (
             ctx.checked is not None
             and not torch.is_grad_enabled()
@@ -62,7 +62,7 @@ class LSTMFunction(torch.autograd.Function):
 def operator_backward(
     tensors: Tensors, options: Options, tape: Any, given: OutputGradients, needs: Needs
 ) -> tuple[Any, Any, Any, Sequence[Any]]:
-    """Call the operator for what `kernels.backward` does."""
+    """Call the operator that does what `kernels.backward` does."""
     x, h_0, c_0, weights = tensors
     if h_0 is None:
         h_0, c_0 = kernels.zero_states(x, weights, options)
@@ -71,7 +71,7 @@ def operator_backward(
 
 
 def named(found: Sequence[Any], needs: Needs) -> tuple[Any, Any, Any, Sequence[Any]]:
-    """Return d_input, d_h_0, d_c_0 and those of the weights, from a list of those needed."""
+    """Return d_input, d_h_0, d_c_0 and the weights' gradients, from a list of those needed."""
     rest: Iterator[Any] = iter(found)
     d_x = next(rest) if needs.input else None
     d_h, d_c = (next(rest), next(rest)) if needs.states else (None, None)

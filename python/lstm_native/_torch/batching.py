@@ -11,7 +11,7 @@ _COUNT = len(Tensors._fields)
 
 
 def batched_forward(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Any, Any]:
-    """Run the calls of a vmap: as one call on more sequences if they share all but those."""
+    """Run the calls of a vmap; as one call on more sequences, if they share everything else."""
     tensors, options = Tensors(*arguments[:_COUNT]), Options(*arguments[_COUNT:-1])
     keep_tape = arguments[-1]
     input_dim, h_dim, c_dim, weight_dims, sizes_dim, seed_dim = in_dims[: _COUNT + 2]
@@ -36,7 +36,7 @@ def batched_forward(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple
 
 
 def _merged(tensor: Any, dim: int | None, axis: int, count: int) -> Any:
-    """Put the vmapped axis behind the sequences' axis, and make one axis of both."""
+    """Put the vmapped axis after the sequences' axis, and make one axis of both."""
     if dim is None:
         sizes = [*tensor.shape[: axis + 1], count, *tensor.shape[axis + 1 :]]
         return tensor.unsqueeze(axis + 1).expand(sizes).flatten(axis, axis + 1)
@@ -68,8 +68,8 @@ def _slice(value: Any, dim: Any, index: int) -> Any:
 def backward_of_batched_gradients(*arguments: Any) -> Any:
     """Compute the gradients of a batch in turn.
 
-    `is_grads_batched`, and `vectorize=True` of torch.autograd.functional, use a vmap of their own,
-    older than torch.func's: its tensors say nothing of their batch but within its nesting.
+    `is_grads_batched`, and `vectorize=True` of torch.autograd.functional, use a vmap that is older
+    than torch.func's. Its tensors tell their batch only within its nesting.
     """
     level = torch._C._vmapmode_decrement_nesting() + 1
     try:

@@ -7,12 +7,12 @@ import torch
 import torch.fx
 from torch.autograd import forward_ad
 
-# A subclass has operations of its own, so it takes the operators.
+# A subclass may replace operations, so its calls go through the operators.
 _TYPES = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
 def are_plain(tensors: Iterable[Any], dtype: Any) -> bool:
-    """Whether tensors are no more than memory on the CPU, of this dtype."""
+    """Whether tensors are plain memory on the CPU, of this dtype."""
     return all(
         type(tensor) in _TYPES
         and tensor.dtype is dtype

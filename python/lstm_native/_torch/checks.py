@@ -59,8 +59,8 @@ def kind_of_input(value: Any) -> None:
 
 
 def dtypes_in_autocast(dtype: Any) -> tuple[Any, Any]:
-    """Return in which dtype a call computes, and which its results have, of the weights' dtype."""
-    if dtype == torch.float64:  # which PyTorch leaves as it is
+    """Return the dtypes of a call's computation and of its results, from the weights' dtype."""
+    if dtype == torch.float64:  # PyTorch leaves it as it is
         return dtype, dtype
     return torch.float32, torch.get_autocast_dtype("cpu")
 
@@ -68,7 +68,7 @@ def dtypes_in_autocast(dtype: Any) -> tuple[Any, Any]:
 def tensors(names: Sequence[str], given: Sequence[Any], like: Any, any_dtype: bool) -> None:
     """Refuse a tensor of another dtype, device or layout than the first weight.
 
-    any_dtype: whether what has 32 bits or fewer is converted, as by autocast.
+    any_dtype: whether tensors of 32 bits or fewer are converted, as by autocast.
     """
     dtype_of_parameters(like.dtype, "weight_ih_l0")
     for name, tensor in zip(names, given, strict=False):
@@ -90,7 +90,7 @@ def input_shape(x: Any, axes: tuple[str, ...], input_size: int) -> None:
 def state_shapes(
     states: Sequence[Any], cells: int, batch: tuple[int | None, ...], sizes: tuple[int, int]
 ) -> None:
-    """batch: () where there is no axis of it, None where it may be any. sizes: of h and c."""
+    """Check states. batch: () where they have no such axis, None: any. sizes: of h and c."""
     axes = _STATE if batch else _STATE[::2]
     for name, state, size in zip(STATES, states, sizes, strict=True):
         _shape(state, name, (cells, *batch, size), axes)

@@ -1,6 +1,6 @@
-"""The same results by PyTorch's own operations, which have derivatives of any order.
+"""The core's results by PyTorch's own operations, which have derivatives of any order.
 
-The core computes results and first derivatives. These are for what is asked for beyond them.
+The core computes results and first derivatives. This module is for higher ones.
 """
 
 from collections.abc import Sequence

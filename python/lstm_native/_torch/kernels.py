@@ -19,7 +19,7 @@ from lstm_native._weights import Present, grouped
 
 
 class Options(NamedTuple):
-    """What a call is told besides its tensors. The operators take the fields in this order."""
+    """The options of a call. The operators take the fields in this order."""
 
     batch_sizes: Any
     """Of a packed sequence: a tensor of integers."""
@@ -74,11 +74,11 @@ def forward(tensors: Tensors, options: Options, keep_tape: bool) -> Results:
 
 
 class Checked(NamedTuple):
-    """A call that was found right, without its memory: one alike need not be checked again."""
+    """A call that was checked, without its memory. A call like it need not be checked again."""
 
     problem: Problem
     fixed: tuple[Any, ...]
-    """The options but for tensors."""
+    """The options that are not tensors."""
     kinds: list[Any]
     """Shapes and dtypes of the arrays."""
 
@@ -133,8 +133,8 @@ def backward(
     needs: Needs,
     checked: Checked | None = None,
 ) -> tuple[Any, Any, Any, Sequence[Any]]:
-    """Return the gradients of input, h_0, c_0 and the weights; None, or none, where not needed."""
-    # What autograd saved may come back as something else: users can convert it.
+    """Return the gradients of input, h_0, c_0 and the weights; None or [] where not needed."""
+    # Users can convert what autograd saved, so it may come back as something else.
     arrays = _arrays(tensors)
     if checked is not None and checked.is_alike(arrays, options):
         call = _call_again(arrays, options, checked.problem)
@@ -229,7 +229,7 @@ def cell_of(proj_size: int) -> Cell | None:
 
 
 def _threads() -> int:
-    """As both settings are when a call runs."""
+    """Return the threads of a call, from both settings as they are now."""
     theirs: int = torch.get_num_threads()
     return min(theirs, get_num_threads())
 

@@ -86,7 +86,7 @@ def _fake_forward(*arguments: Any) -> kernels.Results:
     rows, cells = math.prod(x.shape[:-1]), c_0.shape[0]
     width, size = c_0.shape[-1], h_0.shape[-1]
     output = x.new_empty((*x.shape[:-1], directions * size))
-    # Gates and cell states, and what a projection makes of them.
+    # Gates and cell states, and the hidden states where they are a projection.
     kept = 5 * width + (size if size != width else 0)
     elements = HEADER_ELEMENTS + cells * rows * kept if keep_tape else 0
     return output, h_0.new_empty(h_0.shape), c_0.new_empty(c_0.shape), x.new_empty((elements, 1))
@@ -145,7 +145,7 @@ def _recorded(function: Any, run: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _below(operator: Any, keyset: Any, *arguments: Any) -> Any:
-    """Call what runs where this level of autograd has been seen to."""
+    """Call the operator below this level of autograd."""
     with torch._C._AutoDispatchBelowAutograd():
         return operator.redispatch(keyset & torch._C._after_autograd_keyset, *arguments)
 

@@ -1,4 +1,4 @@
-"""A module's weights, packed for inference for as long as they stay what they were."""
+"""A module's weights, packed for inference until they change."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Form(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Parameters at one call: which they were, and by what a change of them is noticed."""
+    """The parameters of one call, and what shows that they have changed."""
 
     references: tuple[Any, ...]
     places: tuple[tuple[int, int], ...]
     """Version and address."""
     samples: tuple[tuple[Any, int, int], ...]
-    """Of each, its memory as integers, and the position and the value of one of them."""
+    """For each parameter: its memory as integers, and the position and value of one of these."""
     form: Form
     packed: PackedWeights | None
 
@@ -51,9 +51,9 @@ class _Seen(NamedTuple):
 class InferenceWeights:
     """Packs parameters at the first call with them, so that all calls have the same bits.
 
-    Tensors in the place of parameters, as of `functional_call`, may be others at each call. Safe
-    under threads: what is kept is replaced as a whole, and parameters that change while they are
-    packed have another version afterwards.
+    Tensors in the place of parameters, as `functional_call` puts them there, may differ from call
+    to call. Safe under threads: what is kept is replaced as a whole, and parameters that change
+    while they are packed have another version afterwards.
     """
 
     __slots__ = ("_seen",)
@@ -72,7 +72,7 @@ class InferenceWeights:
         known = seen is not None and len(seen.references) == len(weights)
         if seen is None or not known or not seen.holds(weights, form):
             self._seen = seen = _seen(weights, form)
-        if seen is None:  # packed weights could not be known to be stale
+        if seen is None:  # nothing would show that packed weights are stale
             return None if form.weight_dtype is None else _pack(weights, form)
         if seen.packed is None:
             self._seen = seen = seen._replace(packed=_pack(weights, form))
@@ -80,7 +80,7 @@ class InferenceWeights:
 
 
 def _seen(weights: Sequence[Any], form: Form) -> _Seen | None:
-    """Return what tells whether they change, or None where nothing does."""
+    """Return what shows that the weights have changed, or None where nothing does."""
     if not all(
         type(weight) is torch.nn.Parameter and weight.is_contiguous() and not weight.is_inference()
         for weight in weights
