@@ -33,9 +33,6 @@ from lstm_native.cuda import DeviceLike
 Dtype: TypeAlias = Literal["float32", "float64"]
 Path: TypeAlias = Literal["packed", "widened", "packed_per_call", "in_place", "blas"]
 
-# Elements from one row to the next.
-_MOST_FOR_BLAS = 2**31 - 1
-
 _DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 _PATHS: dict[Path, str] = {
     "packed": "packed beforehand",
