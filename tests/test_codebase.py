@@ -177,6 +177,10 @@ def test_stubs_match_the_module():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_package_lists_what_it_imports_when_asked():
+    assert set(lstm_native.__all__) <= set(dir(lstm_native))
+
+
 def test_every_public_name_has_a_docstring():
     for name in {*lstm_native.__all__} - {"__version__", "ArrayLike", "Weights"}:
         assert getattr(lstm_native, name).__doc__, name

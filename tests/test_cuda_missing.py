@@ -26,6 +26,11 @@ def case():
     return make_case(shapes_by_name()["two_layers"], np.float32)
 
 
+def test_what_is_no_device():
+    with pytest.raises(ValueError, match=r"device: expected 'cuda' or a .*Device, got 'cpu'"):
+        lstm_native.cuda.to_device(np.zeros(3, np.float32), "cpu")
+
+
 @without_target
 def test_every_interface_says_that_there_is_no_target(case):
     net = operator_for(case, device="cuda")

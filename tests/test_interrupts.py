@@ -152,7 +152,10 @@ ENOUGH = {
         {"begin_cells": 128, "run_steps": 30, "finish_hidden": 128},
     ),
     "wavefront": (lambda: forward(LAYERS, num_threads=2), {"walk": 100}),
-    "masks": (lambda: forward(LAYERS, dropout=0.5, train=True), {"run_between_polls": 3 * 1500 // 256}),
+    "masks": (
+        lambda: forward(LAYERS, dropout=0.5, train=True),
+        {"run_between_polls": 3 * 1500 // 256},
+    ),
     "one step": (lambda: forward(ONE_STEP), {"run_in_parts": 2}),
     "few rows of plain weights": (forward_few_rows, {"run_in_parts": 2}),
     "by BLAS": (forward_by_blas, {"project_with_blas": 6}),

@@ -279,6 +279,7 @@ NEED = "expected an array of shape"
         (put("bias_hh_l0", np.zeros(28)), "expected dtype float32, as of 'weight_hh_l0'"),
         (put("bias_hh_l0", np.zeros(28, np.int8)), "expected dtype float32, float64"),
         (put("weight_hr_l0", np.zeros((7, 7), F32)), "key 'weight_hr_l0_reverse': expected"),
+        (put("weight_ih", np.zeros((28, 5), F32)), "one array beside 'weight_ih_l0', found two"),
     ],
 )  # fmt: skip
 def test_wrong_state_dicts(change, message):
@@ -333,6 +334,11 @@ def test_what_is_no_module(value):
         lstm_native.Model.from_torch(value)
 
 
+class BytesPath:
+    def __fspath__(self):
+        return b"a.safetensors"
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(ValueError, match=r"expected a name that ends in \.safetensors, .*'a\.txt'"):
         lstm_native.load(tmp_path / "a.txt")
@@ -342,6 +348,8 @@ def test_files_that_are_none(tmp_path):
         lstm_native.load(tmp_path.rename(tmp_path.with_suffix(".pt")))
     with pytest.raises(TypeError, match="path: expected a str or a path, got int 3"):
         lstm_native.load(3)
+    with pytest.raises(TypeError, match="path: expected a str or a path, got bytes"):
+        lstm_native.load(BytesPath())
     with pytest.raises(ValueError, match=r"path: expected a name that ends in \.safetensors"):
         model_of(make_case(STACK)).save("a.txt")
 

@@ -318,6 +318,7 @@ def test_models():
     assert small.astype("int8") is small
     assert "int8 weights" in repr(small)
     assert "int8 products" in repr(fast)
+    assert "weight_dtype='int8', compute='int8'" in repr(fast.packed)
     assert_same_bits(
         [small(case.x)[0]], [lstm_native.Model(case.all_weights, weight_dtype="int8")(case.x)[0]]
     )

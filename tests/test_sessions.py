@@ -31,6 +31,10 @@ def small():
     return make_case(SMALL, np.float32)
 
 
+def test_the_capacity_is_a_property(small):
+    assert sessions_of(small, capacity=3).capacity == 3
+
+
 def whole_state(sessions):
     return [sessions.state(id) for id in sessions.open_ids]
 

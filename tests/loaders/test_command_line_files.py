@@ -36,6 +36,14 @@ def test_inspect(path, capsys):
     assert "key 'p.weight_hr_l0': expected an array of shape (3, 7), found none" in lines[6]
 
 
+def test_inspect_onnx(tmp_path, capsys):
+    MODEL.save(tmp_path / "m.onnx")
+    assert main(["inspect", str(tmp_path / "m.onnx")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{tmp_path / 'm.onnx'}: 1 LSTM"
+    assert lines[1].endswith(": 1 layer, 5 inputs, 7 units")
+
+
 @pytest.mark.parametrize("ending", [".safetensors", ".onnx"])
 @pytest.mark.parametrize("dtype", [None, "bfloat16", "float16"])
 def test_convert(path, ending, dtype, capsys):

@@ -138,6 +138,13 @@ def test_wrong_parameters(params, message):
         Model.from_jax(params)
 
 
+def test_layers_that_are_no_mapping():
+    with pytest.raises(
+        TypeError, match=r"params\[1\]: expected a mapping of parameters, got int 3"
+    ):
+        Model.from_jax([cell(), 3])
+
+
 def test_arguments_that_do_not_fit():
     with pytest.raises(ValueError, match="hidden_size: expected None for parameters of cells"):
         Model.from_jax(cell(), hidden_size=H)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_native import Model, load
+from lstm_native._command_line import main
 
 os.environ["KERAS_BACKEND"] = "torch"
 import keras
@@ -72,6 +73,14 @@ def test_one_layer(ending, use_bias, tmp_path):
         assert (model.batch_first, model.has_ih_bias, model.has_hh_bias) == (True, use_bias, False)
         assert model.source == f"{path}: 'rnn'"
         assert_close(model(x)[0], predicted(theirs, x))
+
+
+@both_files
+def test_inspect(ending, tmp_path, capsys):
+    path = saved(sequential(lstm("rnn")), tmp_path / f"a{ending}")
+    assert main(["inspect", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"{path}: 1 LSTM", f"  layer 'rnn': 1 layer, {I} inputs, {H} units"]
 
 
 @both_files
@@ -230,6 +239,12 @@ def test_a_layer_that_goes_backwards_to_one_step(ending, tmp_path):
 
 
 REFUSED = [
+    (
+        lambda: layers.Bidirectional(
+            lstm(), backward_layer=lstm(units=H + 1, go_backwards=True), name="rnn"
+        ),
+        f"layer 'rnn', units of its backward_layer: expected {H}, as of its layer, found {H + 1}",
+    ),
     (lambda: lstm("rnn", go_backwards=True), "go_backwards of layer 'rnn': not supported yet"),
     (
         lambda: lstm("rnn", activation="gelu"),

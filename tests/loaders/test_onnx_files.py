@@ -296,6 +296,12 @@ def test_attributes_that_no_cell_has(options, message):
         Model.from_onnx(proto)
 
 
+def test_activations_for_fewer_directions_than_the_node_has():
+    proto = model_of([lstm_node(activations=["Relu", "Tanh"])], constants())
+    with pytest.raises(ValueError, match="activations of node 'lstm': expected 3 functions, found"):
+        Model.from_onnx(proto)
+
+
 def test_cells_that_differ_from_layer_to_layer():
     for attribute, value in (("clip", 0.5), ("activations", ["Relu", "Tanh", "Tanh"])):
         proto = two_layers("squeeze")

@@ -281,6 +281,7 @@ def says(old, new):
         (lambda a, m: m.update(lstm_native="[]"), "expected an object of version 1, found '[]'"),
         (says('"version": 1', '"version": 2'), "expected an object of version 1"),
         (says('"batch_first": false', '"batch_first": 0'), "'batch_first': expected a bool"),
+        (says('"version": 1', '"reverse": 0, "version": 1'), "'reverse': expected a bool, found 0"),
         (says('"ifgo"', '"ifg"'), "gate_order: expected the letters"),
         (says('"weight_dtype": null', '"weight_dtype": 8'), "'weight_dtype': expected 'float16'"),
         (says('"weight_dtype": null', '"weight_dtype": "float16"'), "expected dtype float16"),
