@@ -20,7 +20,7 @@ def shim(tmp_path_factory):
     "public",
     [
         ["lstm", "pack_weights", "PackedWeights", "Stream", "MemoryPool", "explain"],
-        ["lstm_vjp", "Pullback", "LSTM", "LSTMGrad"],
+        pytest.param(["lstm_vjp", "Pullback", "LSTM", "LSTMGrad"], marks=pytest.mark.thorough),
     ],
     ids=" ".join,
 )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from few_and_all import few_of
 from fresh_interpreter import HAS_GIL, ask
 from native_libraries import compiled
 
@@ -11,7 +12,7 @@ def team(tmp_path_factory):
     return compiled("team", tmp_path_factory.mktemp("native"), "-fopenmp")
 
 
-@pytest.mark.parametrize(
+@few_of(
     "situation",
     [
         *("after a call", "before any call", "of a child", "inside a thread"),
@@ -20,6 +21,7 @@ def team(tmp_path_factory):
         # On the same OpenMP runtime, where the core was not linked with one of its own.
         *("after leading another's region", "inside another's region"),
     ],
+    ["after a call", "inside a thread", "while others compute", "inside another's region"],
 )
 def test_fork(situation, team):
     code, _, error = ask("forks.py", situation, team, 5)
@@ -40,7 +42,7 @@ def test_a_fork_where_openmp_believes_in_threads_that_an_earlier_fork_left_behin
     assert (code, output) == (0, "True"), error
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@few_of("method", ["fork", "forkserver", "spawn"], ["fork", "spawn"])
 def test_multiprocessing(method):
     code, output, error = ask("worker_pool.py", method)
     assert (code, output) == (0, "True"), error

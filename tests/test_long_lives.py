@@ -2,11 +2,12 @@
 
 import pytest
 
+from few_and_all import few_of
 from fresh_interpreter import ask
 from native_libraries import compiled
 
 
-@pytest.mark.parametrize("kind", ["random", "new"])
+@few_of("kind", ["random", "new"], ["new"])
 @pytest.mark.parametrize("count", [100, pytest.param(5000, marks=pytest.mark.slow)])
 def test_many_calls_leave_nothing(kind, count, tmp_path):
     shim = str(compiled("allocations", tmp_path))

@@ -27,6 +27,7 @@ from calls import (
     transposed_weights,
 )
 from drawn_shapes import drawn_shapes
+from few_and_all import few_of
 from fresh_interpreter import ask
 from reference_dropout import drop_with
 from shapes import FEW_NAMES, FEW_SHAPES, Shape, make_case, shapes_by_name
@@ -529,7 +530,7 @@ def narrow_specials(weight_dtype):
 
 
 @every_half
-@pytest.mark.parametrize("isa", ISAS)
+@few_of("isa", ISAS, [lstm_native.get_config()["isa"]["in_use"], "baseline"])
 def test_every_instruction_set_widens_every_number(isa, weight_dtype, tmp_path):
     # By hardware where there is an instruction for it, by integers elsewhere. One input, so large
     # that a subnormal weight counts: taken for zero, it would change the result.

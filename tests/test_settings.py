@@ -107,7 +107,7 @@ def test_whatever_the_caller_rounds_to():
 # --- other pools in the process -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@few_of("threads", [1, 2], [2])
 def test_no_more_threads_than_told_beside_numpys_blas(threads):
     case = make_case(Shape("wide", 100, 8, 300, 264), np.float32)
     by_blas = make_case(PROJECTED_BY_BLAS, np.float32)

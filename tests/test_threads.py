@@ -22,6 +22,7 @@ from calls import (
     transposed_weights,
 )
 from drawn_shapes import drawn_shapes
+from few_and_all import few_of
 from fresh_interpreter import ask
 from lstm_native import _config
 from lstm_native._core import forward
@@ -252,7 +253,7 @@ def call_on_path(name, dtype, threads, seen=None):
 
 
 @every_dtype
-@pytest.mark.parametrize("name", PATHS)
+@few_of("name", PATHS, [name for name in PATHS if "wide" not in name])
 def test_same_bits_however_weights_are_read(name, dtype):
     expected = call_on_path(name, dtype, 1)
     for threads in THREADS[1:]:

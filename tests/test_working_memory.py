@@ -96,6 +96,7 @@ def backward_bytes(lanes, call, T, N, I, H, L, D):  # noqa: E741
     return total
 
 
+@pytest.mark.thorough
 def test_what_calls_take_is_what_is_said(tmp_path):
     shim = str(compiled("allocations", tmp_path))
     code, output, error = ask("working_memory.py", LD_PRELOAD=shim)
