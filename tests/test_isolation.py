@@ -5,11 +5,9 @@ import pytest
 
 import lstm_native
 from calls import call_lstm, call_vjp, flat_weight, operator_for, pack, transposed_weights
+from few_and_all import few_dtypes
 from shapes import Shape, make_case
 
-every_dtype = pytest.mark.parametrize(
-    "dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.thorough)]
-)
 POISONS = (np.nan, np.inf, -np.inf)
 WHERE = ("x", "h0", "c0")
 
@@ -57,7 +55,7 @@ def assert_others_same(got, expected, row):
         assert others[0].tobytes() == others[1].tobytes()
 
 
-@every_dtype
+@few_dtypes
 @pytest.mark.parametrize("name", PATHS)
 def test_forward(name, dtype):
     shape, kind, options = PATHS[name]
@@ -139,7 +137,7 @@ BACKWARD = {
 }
 
 
-@every_dtype
+@few_dtypes
 @pytest.mark.parametrize("name", BACKWARD)
 def test_backward(name, dtype):
     shape, options = BACKWARD[name]

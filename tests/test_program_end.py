@@ -2,10 +2,11 @@
 
 import pytest
 
+from few_and_all import few_of
 from fresh_interpreter import ask
 
 
-@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.thorough), 2])
+@few_of("threads", [1, 2], [2])
 @pytest.mark.parametrize("work", ["short", "long", "by BLAS", "gradients"])
 def test_a_program_ends_while_daemon_threads_compute(work, threads):
     assert ask("daemons.py", work, threads) == (0, "", "")

@@ -22,7 +22,7 @@ from calls import (
     transposed_weights,
 )
 from drawn_shapes import drawn_shapes
-from few_and_all import few_of
+from few_and_all import few_dtypes, few_of
 from fresh_interpreter import ask
 from lstm_native import _config
 from lstm_native._core import forward
@@ -31,9 +31,6 @@ from lstm_native._sizes import Sizes
 from shapes import Shape, make_case, shapes_by_name
 
 THREADS = (1, 2, 3, 8)
-every_dtype = pytest.mark.parametrize(
-    "dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.thorough)]
-)
 SHAPES = [
     *(
         shapes_by_name()[n]
@@ -44,7 +41,7 @@ SHAPES = [
 ]
 
 
-@every_dtype
+@few_dtypes
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_same_bits(shape, dtype):
     case = make_case(shape, dtype, seed=1)
@@ -103,7 +100,7 @@ def explained(case, weights, **options):
     return lstm_native.explain(*arguments, shape.bidirectional, **options)
 
 
-@every_dtype
+@few_dtypes
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
 @pytest.mark.parametrize(("shape", "threads", "split"), SPLITS, ids=name_of)
 def test_same_bits_for_each_split_that_is_chosen(shape, threads, split, packed, dtype):
@@ -126,7 +123,7 @@ WAVEFRONTS = [
 ]
 
 
-@every_dtype
+@few_dtypes
 @pytest.mark.parametrize("threads", [2, 3, 4])
 @pytest.mark.parametrize("shape", WAVEFRONTS, ids=lambda shape: shape.name)
 def test_same_bits_with_layers_in_a_wavefront(shape, threads, dtype):
@@ -252,7 +249,7 @@ def call_on_path(name, dtype, threads, seen=None):
     return call_lstm(case, input=x, all_weights=weights, num_threads=threads, **options)
 
 
-@every_dtype
+@few_dtypes
 @few_of("name", PATHS, [name for name in PATHS if "wide" not in name])
 def test_same_bits_however_weights_are_read(name, dtype):
     expected = call_on_path(name, dtype, 1)

@@ -65,7 +65,7 @@ class CancellationPoll {
 
  private:
   static constexpr index_t work_between_clock_reads = 1'000'000;
-  static constexpr index_t no_work = -1;  // the next check asks, whatever it reports
+  static constexpr index_t no_work = -1;  // negative: the next check is due
 
   index_t work_before_next_clock_read() const {
     return interruption_->asked() == Interruption::Asked::at_every_check ? no_work : work_between_clock_reads;
