@@ -131,13 +131,14 @@ def detect(audio: Path, recording: Recording, out: Path, threads: int) -> int:
         f"threads: {threads}, best of {TIMED_REPETITIONS} interleaved runs"
     )
     detectors = {"onnxruntime": theirs, "onnxruntime's encoder + lstm_native + NumPy": ours}
-    print_times("whole detector", times_per_frame(detectors, timed))
+    print_times("whole detector", times_per_frame(detectors, timed, threads))
     lstms = {
         "onnxruntime": partial(run_stream, onnxruntime_step(lstm_graph, threads)),
         "lstm_native": partial(run_stream, lstm_step(threads)),
         "lstm_native, weights in int8": partial(run_stream, lstm_step(threads, "int8")),
     }
-    print_times("LSTM alone, same features in", times_per_frame(lstms, encode(timed)))
+    alone = times_per_frame(lstms, encode(timed), threads)
+    print_times("LSTM alone, same features in", alone)
     draw(out, f"Voice activity in {audio.name}", recording.samples, probabilities, segments)
     print(f"\nPicture: {out}")
     return 0

@@ -13,7 +13,7 @@ os.environ["LSTM_NATIVE_ADAPTIVE_THREADS"] = "0"
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]  # bench, and the tests' own helpers
 
 # Machines under test are shared and slow at times: a deadline would fail by chance.
-settings.register_profile("default", deadline=None, max_examples=40)
+settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile(
     "thorough", deadline=None, max_examples=300, suppress_health_check=list(HealthCheck)
 )

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstm_native
 from calls import DTYPES
+from shapes import TEST_SHAPES
 
 
 def few_of(
@@ -36,3 +38,14 @@ every_tape_and_dtype = few_of(
     [(False, np.float32), (True, np.float64)],
 )
 few_dtypes = few_of("dtype", DTYPES, [np.float32])
+
+_ISA = lstm_native.get_config()["isa"]
+few_isas = few_of("isa", _ISA["supported"], [_ISA["in_use"], "baseline"])
+
+# The shape that is left out takes longer than all others together.
+most_shapes = few_of(
+    "shape",
+    TEST_SHAPES,
+    [shape for shape in TEST_SHAPES if shape.name != "large_input_matrix"],
+    ids=lambda shape: shape.name,
+)

@@ -1,17 +1,21 @@
-"""The oracle for dropout masks: Philox4x32-10 and the documented positions, in plain Python ints.
+"""The oracle for dropout masks: Philox4x32-10 and the documented positions.
 
 It shares no code with the package.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 MASK = 0xFFFFFFFF
+Word = Any  # 32 bits: an int, or an array of np.uint64
 
 
-def philox4x32_10(counter: list[int], key: list[int]) -> list[int]:
+def philox4x32_10(counter: Sequence[Word], key: Sequence[int]) -> list[Word]:
     c, k = list(counter), list(key)
     for _ in range(10):
         p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
@@ -22,16 +26,12 @@ def philox4x32_10(counter: list[int], key: list[int]) -> list[int]:
 
 def kept_from(first: int, count: int, rate: float, key: int, counter: int) -> NDArray[np.bool_]:
     """Which elements are kept, of `count` positions from the first one on."""
-    threshold = round(rate * 2**32)
-    words: list[int] = []
-    quad = first // 4
-    while len(words) < first % 4 + count:
-        words += philox4x32_10(
-            [quad & MASK, quad >> 32, counter & MASK, counter >> 32], [key & MASK, key >> 32]
-        )
-        quad += 1
-    chosen = words[first % 4 : first % 4 + count]
-    return np.array([word >= threshold for word in chosen])
+    quads = np.arange(first // 4, (first + count + 3) // 4, dtype=np.uint64)
+    words = philox4x32_10(
+        [quads & MASK, quads >> 32, counter & MASK, counter >> 32], [key & MASK, key >> 32]
+    )
+    chosen = np.stack(words, axis=1).ravel()[first % 4 :][:count]
+    return np.asarray(chosen >= round(rate * 2**32))
 
 
 def keep_mask(

@@ -1,4 +1,4 @@
-"""The oracle: an LSTM in float64 NumPy, one sequence at a time, written to be read.
+"""The oracle: an LSTM in float64 NumPy, step by step, written to be read.
 
 It shares no code with the package.
 """
@@ -17,16 +17,36 @@ DropBetweenLayers = Callable[[int, Array], Array]
 
 
 @dataclass(frozen=True)
+class Steps:
+    """The values inside one layer and direction, in packed rows (R)."""
+
+    hidden: Array  # (R, H), or (R, P) with a projection
+    cells: Array  # (R, H)
+    gates: Array  # (4, R, H): activated i, f, g, o
+    sums: Array  # (4, R, H): the gates' pre-activations with peepholes, before a bound
+    previous_hidden: Array  # as hidden: what the step began with
+    previous_cells: Array
+
+    @classmethod
+    def of(cls, rows: int, output_size: int, hidden_size: int) -> Steps:
+        states, cells = (rows, output_size), (rows, hidden_size)
+        return cls(*map(np.zeros, (states, cells, (4, *cells), (4, *cells), states, cells)))
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What an LSTM returns; and the values inside, one array per layer and direction."""
+    """What an LSTM returns; and the values inside, of each layer and direction."""
 
     output: Array
     h_n: Array
     c_n: Array
-    gates: list[Array]  # (rows, 4, H): activated i, f, g, o
-    cells: list[Array]  # (rows, H)
-    hidden: list[Array]  # (rows, H), or (rows, P) with a projection
-    sums: list[Array]  # (rows, 4, H): the gates' pre-activations with peepholes, before a bound
+    inside: list[Steps]
+
+
+def rows_of_steps(batch_sizes: Sequence[int]) -> list[slice]:
+    """The packed rows of each step: one of each sequence that is as long, in the batch's order."""
+    ends = np.cumsum(batch_sizes)
+    return [slice(end - size, end) for end, size in zip(ends, batch_sizes, strict=True)]
 
 
 def run_direction(
@@ -34,53 +54,44 @@ def run_direction(
     h: Array,
     c: Array,
     weights: Sequence[Array | None],
+    batch_sizes: Sequence[int],
     reverse: bool,
     cell: ReferenceCell = STANDARD,
     direction: int = 0,
     factors: Array | float = 1.0,
-) -> tuple[Array, Array, Array, Array]:
-    """One sequence (T, I) through one direction. factors: of h_(t-1), on its way to the gates.
+) -> tuple[Array, Array, Steps]:
+    """Packed rows (R, I) through one direction, from h (N, H) or (N, P) and c (N, H).
 
-    Returns hidden (T, H) or (T, P), cells (T, H), gates and their pre-activations (T, 4, H).
+    factors: of h_(t-1), on its way to the gates. Returns h and c of each sequence's last step.
     """
     w_ih, w_hh, b_ih, b_hh, peephole, w_hr = weights
-    p_i, p_f, p_o = np.split(np.zeros(3 * len(c)) if peephole is None else peephole, 3)
+    hidden_size = c.shape[1]
+    p_i, p_f, p_o = np.zeros((3, hidden_size)) if peephole is None else peephole.reshape(3, -1)
     f_of_gates, f_of_g, f_of_h = cell.functions(direction)
-    steps, hidden_size = len(x), len(c)
-    hidden = np.zeros((steps, len(h)))
-    cells = np.zeros((steps, hidden_size))
-    gates = np.zeros((steps, 4, hidden_size))
-    sums = np.zeros((steps, 4, hidden_size))
+    h, c = np.array(h), np.array(c)
     of_input = x @ w_ih.T
     for bias in (b_ih, b_hh):
         of_input = of_input if bias is None else of_input + bias
-    for t in reversed(range(steps)) if reverse else range(steps):
-        pre = of_input[t] + w_hh @ (h * factors)
-        s_i, s_f, s_g, s_o = np.split(pre, 4)
-        s_i, s_f = s_i + p_i * c, s_f + p_f * c
+    done = Steps.of(len(x), h.shape[1], hidden_size)
+    steps = rows_of_steps(batch_sizes)
+    for rows in reversed(steps) if reverse else steps:
+        there = slice(rows.stop - rows.start)
+        done.previous_hidden[rows], done.previous_cells[rows] = h[there], c[there]
+        pre = of_input[rows] + (h * factors)[there] @ w_hh.T
+        s_i, s_f, s_g, s_o = np.split(pre, 4, axis=1)
+        s_i, s_f = s_i + p_i * c[there], s_f + p_f * c[there]
         i, f = f_of_gates(cell.bounded(s_i)), f_of_gates(cell.bounded(s_f))
         g = f_of_g(cell.bounded(s_g))
         if cell.input_forget:
             f = 1.0 - i
-        c = f * c + i * g
-        s_o = s_o + p_o * c
+        c[there] = f * c[there] + i * g
+        s_o = s_o + p_o * c[there]
         o = f_of_gates(cell.bounded(s_o))
-        h = o * f_of_h(c)
-        if w_hr is not None:
-            h = w_hr @ h
-        hidden[t], cells[t], gates[t], sums[t] = h, c, (i, f, g, o), (s_i, s_f, s_g, s_o)
-    return hidden, cells, gates, sums
-
-
-def rows_of_sequences(batch_sizes: Sequence[int]) -> list[list[int]]:
-    """Which packed rows belong to each sequence, in time order."""
-    rows: list[list[int]] = [[] for _ in range(max(batch_sizes, default=0))]
-    start = 0
-    for size in batch_sizes:
-        for sequence in range(size):
-            rows[sequence].append(start + sequence)
-        start += size
-    return rows
+        new = o * f_of_h(c[there])
+        h[there] = new if w_hr is None else new @ w_hr.T
+        done.hidden[rows], done.cells[rows] = h[there], c[there]
+        done.gates[:, rows], done.sums[:, rows] = (i, f, g, o), (s_i, s_f, s_g, s_o)
+    return h, c, done
 
 
 def by_cell(
@@ -123,42 +134,29 @@ def reference_packed(
     output_size, hidden_size = h0.shape[2], c0.shape[2]
     cells_weights = by_cell(all_weights, biases, cell.peepholes, output_size != hidden_size)
     num_layers = len(cells_weights) // directions
-    sequences = rows_of_sequences(batch_sizes)
     layer_input = np.asarray(x, np.float64)
     h_n = np.array(h0, np.float64)
     c_n = np.array(c0, np.float64)
-    all_gates, all_cells, all_hidden, all_sums = [], [], [], []
+    inside: list[Steps] = []
     for layer in range(num_layers):
-        outputs = []
         for direction in range(directions):
             state = layer * directions + direction
-            output = np.zeros((len(layer_input), output_size))
-            cells = np.zeros((len(layer_input), hidden_size))
-            gates = np.zeros((len(layer_input), 4, hidden_size))
-            sums = np.zeros((len(layer_input), 4, hidden_size))
-            backwards = reverse or direction == 1
-            for n, rows in enumerate(sequences):
-                output[rows], cells[rows], gates[rows], sums[rows] = run_direction(
-                    layer_input[rows],
-                    h_n[state, n],
-                    c_n[state, n],
-                    cells_weights[state],
-                    backwards,
-                    cell,
-                    direction,
-                    1.0 if factors is None else factors[state, n],
-                )
-                last = rows[0] if backwards else rows[-1]
-                h_n[state, n], c_n[state, n] = output[last], cells[last]
-            outputs.append(output)
-            all_gates.append(gates)
-            all_cells.append(cells)
-            all_hidden.append(output)
-            all_sums.append(sums)
-        layer_input = np.concatenate(outputs, axis=1)
+            h_n[state], c_n[state], steps = run_direction(
+                layer_input,
+                h_n[state],
+                c_n[state],
+                cells_weights[state],
+                batch_sizes,
+                reverse or direction == 1,
+                cell,
+                direction,
+                1.0 if factors is None else factors[state],
+            )
+            inside.append(steps)
+        layer_input = np.concatenate([steps.hidden for steps in inside[-directions:]], axis=1)
         if drop is not None and layer + 1 < num_layers:
             layer_input = drop(layer, layer_input)
-    return Answer(layer_input, h_n, c_n, all_gates, all_cells, all_hidden, all_sums)
+    return Answer(layer_input, h_n, c_n, inside)
 
 
 def reference(

@@ -32,16 +32,14 @@ def reference_masked(
         for backward in directions:
             place, weights = next(cells)
             output = np.zeros((steps, batch, h_n.shape[2]))
-            for row in range(batch):
-                last = np.zeros(h_n.shape[2])
-                for t in reversed(range(steps)) if backward else range(steps):
-                    if mask[t, row]:
-                        state = (h_n[place, row], c_n[place, row])
-                        h, c, *_ = run_direction(below[t : t + 1, row], *state, weights, False)
-                        h_n[place, row], c_n[place, row], last = h[0], c[0], h[0]
-                        output[t, row] = last
-                    elif repeats_last:
-                        output[t, row] = last
+            last = np.zeros((batch, h_n.shape[2]))
+            for t in reversed(range(steps)) if backward else range(steps):
+                there = mask[t][:, np.newaxis]
+                state = (h_n[place], c_n[place])
+                h, c, _ = run_direction(below[t], *state, weights, [batch], False)
+                h_n[place], c_n[place] = np.where(there, (h, c), state)
+                last = np.where(there, h, last)
+                output[t] = last if repeats_last else np.where(there, h, 0.0)
             outputs.append(output)
         below = np.concatenate(outputs, axis=2)
     return below, h_n, c_n

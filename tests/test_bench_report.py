@@ -303,6 +303,7 @@ class TestRun:
     @pytest.fixture(autouse=True)
     def _circumstances(self, monkeypatch):
         monkeypatch.setattr(run, "describe_run", lambda *args: context())
+        monkeypatch.setattr("bench.report.output._draw", lambda report, path: "no matplotlib")
 
     def test_exit_status_tells_that_ours_failed(self, monkeypatch, tmp_path):
         result = result_of(lstm_native=Outcome(Status.WRONG_ANSWER, "h_n is off"))

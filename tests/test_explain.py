@@ -14,12 +14,12 @@ import lstm_native
 from calls import assert_same_bits, call_lstm, pack, transposed_weights
 from cell_cases import CELLS, arguments_of, with_peepholes
 from drawn_shapes import drawn_shapes
+from few_and_all import few_isas
 from fresh_interpreter import ask
 from projected_cases import projected_case
 from shapes import BENCH_SHAPES, FEW_SHAPES, Shape, make_case
 
 DTYPES = ("float32", "float64")
-ISAS = lstm_native.get_config()["isa"]["supported"]
 PATHS = {"packed", "widened", "packed_per_call", "in_place", "blas"}
 
 # Of the bench shapes are those that threads split, and that a wavefront runs.
@@ -389,7 +389,7 @@ def test_idle_lanes_are_named(dtype):
         )
 
 
-@pytest.mark.parametrize("isa", ISAS)
+@few_isas
 def test_narrow_vectors_are_named(isa):
     code, output, error = ask("narrow_vectors.py", LSTM_NATIVE_ISA=isa)
     assert code == 0, error

@@ -24,7 +24,7 @@ def team(tmp_path_factory):
     ["after a call", "inside a thread", "while others compute", "inside another's region"],
 )
 def test_fork(situation, team):
-    code, _, error = ask("forks.py", situation, team, 5)
+    code, _, error = ask("forks.py", situation, team, 3)
     assert code == 0, error
 
 

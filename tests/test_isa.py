@@ -6,6 +6,7 @@ import os
 import pytest
 
 import lstm_native
+from few_and_all import few_isas
 from fresh_interpreter import ask
 
 ISA = lstm_native.get_config()["isa"]
@@ -39,7 +40,7 @@ def test_the_widest_supported_one_is_in_use_unless_forced():
     assert isa_in_use("") == ISA["supported"][0]
 
 
-@pytest.mark.parametrize("isa", ISA["supported"])
+@few_isas
 def test_each_supported_one_can_be_forced(isa):
     assert isa_in_use(isa) == isa
 

@@ -116,7 +116,7 @@ class Huge:
     [
         # products of two sizes beyond 2^63
         ((2**32, 2**28, 1, 64), (*COMPUTING, *COUNTING)),
-        ((2**40, 2**20, 1, 64), (*COMPUTING, *COUNTING, "reserve")),
+        ((2**44, 2**16, 1, 64), (*COMPUTING, *COUNTING, "reserve")),
         ((2**20, 2**40, 1, 64), (*COMPUTING, *COUNTING, "reserve")),
         ((1, 2**58, 1, 4), (*COMPUTING, *COUNTING, "stream")),
         ((1, 2**60, 1, 1), (*COMPUTING, *COUNTING, "stream")),
@@ -126,7 +126,7 @@ class Huge:
         # sizes that an index counts, in bytes, too
         ((2**30, 2**30, 1, 1), COMPUTING),
         ((2**30 - 1, 2**30 - 1, 1, 1), COMPUTING),
-        ((2**24, 2**24, 1, 4), COMPUTING),
+        ((2**30, 2**18, 1, 4), COMPUTING),
         ((1, 1, 1, 2**24), ("pack",)),
     ],
     ids=str,

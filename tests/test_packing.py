@@ -27,7 +27,7 @@ from calls import (
     transposed_weights,
 )
 from drawn_shapes import drawn_shapes
-from few_and_all import few_of
+from few_and_all import few_isas
 from fresh_interpreter import ask
 from reference_dropout import drop_with
 from shapes import FEW_NAMES, FEW_SHAPES, Shape, make_case, shapes_by_name
@@ -36,7 +36,6 @@ from tolerances import assert_all_close
 HALVES = ("float16", "bfloat16")
 # What calls compute in, and what matrices are stored in where that is not the same.
 KINDS = ((np.float32, None), (np.float32, "float16"), (np.float32, "bfloat16"), (np.float64, None))
-ISAS = lstm_native.get_config()["isa"]["supported"]
 
 few_shapes = pytest.mark.parametrize("shape", FEW_SHAPES, ids=lambda shape: shape.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -343,7 +342,7 @@ def test_a_pickle_keeps_special_values(dtype):
     assert_same_bits(twin.unpack(), case.all_weights)
 
 
-@pytest.mark.parametrize("isa", ISAS)
+@few_isas
 def test_a_pickle_is_for_any_instruction_set(isa, tmp_path):
     # Vectors are of other lengths there, so the packed form differs; the pickle must not.
     case = make("bi_two_layers")
@@ -530,7 +529,7 @@ def narrow_specials(weight_dtype):
 
 
 @every_half
-@few_of("isa", ISAS, [lstm_native.get_config()["isa"]["in_use"], "baseline"])
+@few_isas
 def test_every_instruction_set_widens_every_number(isa, weight_dtype, tmp_path):
     # By hardware where there is an instruction for it, by integers elsewhere. One input, so large
     # that a subnormal weight counts: taken for zero, it would change the result.

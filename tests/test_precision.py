@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import lstm_native
 from calls import THREADS, assert_same_bits, call_lstm, operator_for, pack, turned
+from few_and_all import most_shapes
 from lstm_native._extension import core
 from reference_rounded import (
     INPUT_IN_INTEGERS,
@@ -21,7 +22,7 @@ from reference_rounded import (
     states_in_integers,
     weights_in_8_bits,
 )
-from shapes import FEW_SHAPES, TEST_SHAPES, Case, Shape, make_case
+from shapes import FEW_SHAPES, Case, Shape, make_case
 from tolerances import TOLERANCES, assert_all_close, assert_rounded_close
 
 ISAS = lstm_native.get_config()["isa"]["supported"]
@@ -141,7 +142,7 @@ def test_values_are_those_of_the_rounded_reference(shape, format):
 
 
 @every_format
-@pytest.mark.parametrize("shape", TEST_SHAPES, ids=lambda shape: shape.name)
+@most_shapes
 def test_values_are_close_to_those_of_whole_numbers(shape, format):
     case = make_case(shape, np.float32, seed=1)
     got = call_lstm(case, all_weights=packed_as(case, format))

@@ -1,9 +1,11 @@
 """The oracle itself, against numbers that others computed."""
 
 import numpy as np
+import pytest
 
+from reference_backward import backward_packed
 from reference_dropout import philox4x32_10
-from reference_lstm import reference, rows_of_sequences
+from reference_lstm import reference, reference_packed, rows_of_steps
 
 # mindspore.ops.LSTM's documented example
 DOCUMENTED_OUTPUT = np.array([0.9640267, 0.9950539, 0.99932843, 0.9999084, 0.9999869])
@@ -47,8 +49,39 @@ def test_reverse_is_forward_over_the_reversed_sequence():
     np.testing.assert_array_equal(both.h_n[1], turned.h_n[0])
 
 
-def test_rows_of_sequences():
-    assert rows_of_sequences([3, 2, 2, 1]) == [[0, 3, 5, 7], [1, 4, 6], [2]]
+def test_rows_of_steps():
+    assert rows_of_steps([3, 2, 1]) == [slice(0, 3), slice(3, 5), slice(5, 6)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_ragged_batch_is_its_sequences_alone(reverse):
+    rng = np.random.default_rng(0)
+    x, d_output = (rng.standard_normal((6, width)) for width in (3, 4))
+    h_0, c_0, d_h_n, d_c_n = rng.standard_normal((4, 1, 3, 4))
+    weights = [rng.standard_normal(size) for size in ((16, 3), (16, 4), (16,), (16,))]
+
+    def of(rows, sequences, batch_sizes):
+        given = (x[rows], h_0[:, sequences], c_0[:, sequences], weights, False, batch_sizes)
+        derived = (d_output[rows], d_h_n[:, sequences], d_c_n[:, sequences])
+        answer = reference_packed(*given, reverse=reverse)
+        return answer, backward_packed(*given, *derived, reverse=reverse)
+
+    answer, gradients = of(list(range(6)), [0, 1, 2], [3, 2, 1])
+    total = [np.zeros(w.shape) for w in weights]
+    for sequence, rows in enumerate([[0, 3, 5], [1, 4], [2]]):
+        alone, back = of(rows, [sequence], [1] * len(rows))
+        total = [sum_ + own for sum_, own in zip(total, back.weights, strict=True)]
+        for whole, own in [
+            (answer.output[rows], alone.output),
+            (answer.h_n[:, [sequence]], alone.h_n),
+            (answer.c_n[:, [sequence]], alone.c_n),
+            (gradients.input[rows], back.input),
+            (gradients.h_0[:, [sequence]], back.h_0),
+            (gradients.c_0[:, [sequence]], back.c_0),
+        ]:
+            np.testing.assert_allclose(whole, own, rtol=0, atol=1e-14)
+    for whole, own in zip(gradients.weights, total, strict=True):
+        np.testing.assert_allclose(whole, own, rtol=0, atol=1e-13)
 
 
 def test_philox_known_answers():

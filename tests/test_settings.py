@@ -55,7 +55,11 @@ def test_no_call_changes_a_setting(threads, where):
     assert where(changed) == {}
 
 
-@pytest.mark.parametrize("name", ["lstm", "lstm, packed", "Pullback", "LSTM, called", "Stream"])
+@few_of(
+    "name",
+    ["lstm", "lstm, packed", "Pullback", "LSTM, called", "Stream"],
+    ["lstm, packed", "Pullback"],
+)
 def test_the_first_call_of_a_process_changes_none(name):
     code, output, error = ask("first_call.py", name)
     assert (code, output) == (0, "[]"), error

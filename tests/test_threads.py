@@ -378,9 +378,10 @@ def test_importing_starts_no_threads_and_leaves_the_environment(environment):
     assert imported(**environment)["nothing else"]
 
 
-@pytest.mark.parametrize(
-    ("call", "threads"),
+@few_of(
+    "call, threads",
     [("lstm", 1), ("lstm", 3), ("operator", 3), ("lstm, default", 3), ("operator, default", 3)],
+    [("lstm", 3), ("operator, default", 3)],
 )
 def test_as_many_threads_as_told(call, threads):
     code, output, error = ask("thread_count.py", call, threads, LSTM_NATIVE_NUM_THREADS="1")

@@ -25,6 +25,6 @@ def work(weights: Any) -> list[bytes]:
 if __name__ == "__main__":
     packed = pack(CASE)  # pickled, and packed again for the CPU that reads it
     expected = [work(None), work(packed)]
-    with multiprocessing.get_context(sys.argv[1]).Pool(3) as pool:
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
         got = pool.map(work, [None, packed] * 6, chunksize=1)
     print(got == expected * 6)
