@@ -28,7 +28,7 @@ def test_fork(situation, team):
     assert code == 0, error
 
 
-@few_of("count", [100, 1000], [100])
+@few_of("count", [100, 500], [100])
 @pytest.mark.skipif(not HAS_GIL, reason="CPython 3.13 forks while others have objects' locks")
 def test_forks_while_other_threads_are_in_blas(team, count):
     # OpenBLAS's kernels for old CPUs lock most often.

@@ -7,6 +7,7 @@ import pytest
 
 from calls import assert_same_bits, call_lstm, call_vjp, pack
 from cancellation import CancelledError, cancel_at, checks
+from few_and_all import few_of
 from fresh_interpreter import ask
 from own_threads import threads_that_run
 from process_settings import settings
@@ -18,7 +19,7 @@ import lstm_native.torch  # noqa: E402 -- which needs it
 pytestmark = pytest.mark.parity
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@few_of("method", ["fork", "forkserver", "spawn"], ["fork", "spawn"])
 def test_a_data_loader(method):
     code, output, error = ask("data_loader.py", method)
     assert (code, output) == (0, "12 True"), error
