@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lstm_native
+from array_kinds import ArrayOnly
 from calls import THREADS, assert_same_bits, call_lstm, operator_for, pack, turned
 from few_and_all import most_shapes
 from lstm_native._extension import core
@@ -336,6 +337,10 @@ def test_inputs_and_states_in_float16(weight_dtype):
     packed = pack(case, weight_dtype=weight_dtype)
     expected = call_lstm(replace(case, **whole), all_weights=packed)
     assert_same_bits(call_lstm(replace(case, **halves), all_weights=packed), expected)
+    offered = ArrayOnly(halves["x"])  # as JAX's arrays are: a dtype, and no method float()
+    offered.dtype = np.dtype(np.float16)
+    got = call_lstm(replace(case, **halves), input=offered, all_weights=packed)
+    assert_same_bits(got, expected)
     mixed = replace(case, **{**halves, "c0": whole["c0"]})
     assert_same_bits(call_lstm(mixed, all_weights=packed), expected)
 

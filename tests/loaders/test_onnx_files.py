@@ -425,6 +425,13 @@ def test_models_without_an_lstm():
         Model.from_onnx(3)
 
 
+def test_a_direction_that_there_is_not():
+    proto = model_of([lstm_node(direction="sideways")], constants())
+    message = "attribute direction of node 'lstm': expected 'forward' or 'reverse' or "
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Model.from_onnx(proto)
+
+
 def test_metadata_that_contradict_the_graph():
     case = make_case(Shape("one", T, N, I, H), bias=(True, False))
     proto = Model(pack(case)).to_onnx()
