@@ -22,6 +22,8 @@ from calls import (
 )
 from few_and_all import few_of
 from gradient_checks import assert_central_differences
+from lstm_native._backward import GradientNeeds, OutputGradients, backward
+from lstm_native._run import CellWeights
 from reference_backward import backward_packed
 from shapes import Shape, make_case
 from tolerances import assert_gradients_close
@@ -157,15 +159,20 @@ def test_bytes_of_the_tape():
     st.booleans(),
     st.sampled_from([np.float32, np.float64]),
     st.sampled_from(["even", "packed", "lengths", "batch_first"]),
+    st.sampled_from(["rows", "columns", "transposed"]),
     st.integers(0, 1000),
 )
 def test_recomputed_gates_give_the_same_bits(
-    lengths, features, hidden, layers, bi, dtype, way, seed
+    lengths, features, hidden, layers, bi, dtype, way, order, seed
 ):
     lengths = sorted(lengths, reverse=True)
     shape = Shape("again", lengths[0], len(lengths), features, hidden, layers, bi)
     case = make_case(shape, dtype, seed)
     options = {"dropout": 0.3 if layers > 1 else 0.0, "seed": seed}
+    if order == "columns":
+        options["all_weights"] = [np.asfortranarray(w) for w in case.all_weights]
+    elif order == "transposed":
+        options |= {"all_weights": transposed_weights(case), "weights_transposed": True}
     if way == "packed":
         options["batch_sizes"] = [sum(n > t for n in lengths) for t in range(lengths[0])]
         pieces = [case.x[t, :size] for t, size in enumerate(options["batch_sizes"])]
@@ -182,6 +189,23 @@ def test_recomputed_gates_give_the_same_bits(
     rows = sum(lengths) if way in ("packed", "lengths") else lengths[0] * len(lengths)
     cells = layers * (2 if bi else 1)
     assert short.nbytes == np.dtype(dtype).itemsize * (32 + cells * rows * 2 * hidden)
+
+
+def test_gradients_of_two_directions_in_different_orders_are_refused():
+    """The products of both are cut alike; no public call has such arrays."""
+    case = make_case(Shape("both", 3, 2, 5, 6, 1, True), np.float32)
+    outputs, pullback = call_vjp(case)
+    buffers = [
+        CellWeights(*(np.empty(w.shape, w.dtype, order) for w in case.all_weights[:4]))
+        for order in "CF"
+    ]
+    with pytest.raises(ValueError, match="d_weights: expected both directions"):
+        backward(
+            pullback._call,
+            pullback._tape,
+            OutputGradients(*outputs),
+            GradientNeeds(False, False, buffers),
+        )
 
 
 @pytest.mark.parametrize("needs", [["input"], ["states"], ["weights"]])

@@ -49,6 +49,11 @@ VectorView<Real> written_vector(const py::object& object, index_t count, const c
   return {require_output<Real>(array, {count}, /*contiguous=*/true, name), 1};
 }
 
+template <class Real>
+bool by_rows(const MatrixView<Real>& matrix) {
+  return matrix.column_stride == 1;
+}
+
 // Gradients of each cell's weights, in the caller's arrays or in new ones, which `created` lists.
 template <class Real>
 class GradientsOfWeights {
@@ -74,6 +79,13 @@ class GradientsOfWeights {
                                                problem_.cell_size, "d_w_hr");
       }
       views.push_back(view);
+    }
+    for (std::size_t k = 0; k < views.size(); ++k) {  // the products of both directions are cut alike
+      const driver::WeightGradients<Real>& first = views[k - k % static_cast<std::size_t>(problem_.num_directions)];
+      if (by_rows(views[k].input) != by_rows(first.input) || by_rows(views[k].hidden) != by_rows(first.hidden) ||
+          by_rows(views[k].projection) != by_rows(first.projection)) {
+        throw std::invalid_argument("d_weights: expected both directions of a layer in the same order");
+      }
     }
   }
   // Makes a new array for each weight that is present.
@@ -169,20 +181,22 @@ py::tuple run(Call& call, py::handle tape, py::handle given, const GradientNeeds
   stack.hidden_initial = states_of<Real>(plan, call.hidden_initial, problem.output_size, "h_0");
   stack.cell_initial = states_of<Real>(plan, call.cell_initial, problem.cell_size, "c_0");
   give_gradients(stack, plan, call.batch_first, given);
+  // Whatever the tape holds, the products read the arrays that were given: BLAS would round the product of a copy in
+  // another order differently. CellViews replaces arrays by their copies.
+  std::vector<CellArrays> arrays = call.weights.cells;
+  std::vector<driver::CellWeights<Real>> weights = views_of<Real>(problem, arrays);
   std::optional<CellViews<Real>> forward_weights;
-  // First, because the products below can read each matrix that CellViews copies.
   if (stack.forward.tape_form == plan::TapeForm::hidden) {
     forward_weights.emplace(plan, call.weights);
     stack.forward_weights = forward_weights->data();
   }
-  std::vector<driver::CellWeights<Real>> weights;
-  if (forward_weights.has_value()) {
-    weights.assign(stack.forward_weights, stack.forward_weights + problem.states());
-  } else {
-    weights = views_of<Real>(problem, call.weights.cells);
-  }
   for (std::size_t k = 0; k < weights.size(); ++k) {  // a backward pass has no weight paths
-    if (!blas::readable(weights[k].input)) copy_matrix<Real>(call.weights.cells[k].input, weights[k].input);
+    if (blas::readable(weights[k].input)) continue;
+    if (forward_weights.has_value() && blas::readable(stack.forward_weights[k].input)) {
+      weights[k].input = stack.forward_weights[k].input;  // such a copy has the order that copy_matrix gives
+    } else {
+      copy_matrix<Real>(arrays[k].input, weights[k].input);
+    }
   }
   stack.weights = weights.data();
   if (!wanted.workspace.is_none()) {
