@@ -1,6 +1,7 @@
 """Cells other than the standard one: values, gradients, and the same bits by every way to call."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,31 @@ def test_packed_sequences_and_their_gradients(name, dtype):
     gradients = backward_packed(*arguments, *given, cell=of_reference)
     expected = [gradients.input, gradients.h_0, gradients.c_0, *gradients.weights]
     assert_gradients_close(flat_gradients(pullback(*given)), expected)
+
+
+@pytest.mark.parametrize("alpha", [1e-22, 1e30])
+def test_a_scaled_tanh_of_any_size_in_float32(alpha):
+    """Neither its square nor that of its values is a number in float32."""
+    arguments = {"activations": ["sigmoid", "scaledtanh", "tanh"], "alphas": [alpha]}
+    cell, of_reference = Cell(**arguments), ReferenceCell(**arguments)
+    case = case_for(cell, replace(SMALL, num_layers=1, bidirectional=False), np.float32, seed=3)
+    case = replace(case, c0=np.zeros_like(case.c0))
+    outputs, pullback = call_vjp(case, cell=cell)
+    given = [array / np.float32(max(alpha, 1.0)) for array in draw_like(outputs)]
+    got = flat_gradients(pullback(*given))
+    for pair in zip(got, expected_gradients(case, given, of_reference), strict=True):
+        assert_gradients_close(*([array] for array in pair))  # each beside its own size
+
+
+def test_a_scaled_tanh_whose_alpha_is_zero_in_float32():
+    case = case_for(Cell(), SMALL, np.float32)
+    got = []
+    for alpha in (0.0, 1e-46):
+        activations = ["scaledtanh", "tanh", "tanh"]
+        outputs, pullback = call_vjp(case, cell=Cell(activations=activations, alphas=[alpha]))
+        got.append([*outputs, *flat_gradients(pullback(*draw_like(outputs)))])
+    assert_same_bits(*got)
+    assert all(np.isfinite(array).all() for array in got[0])
 
 
 def case_of_activation(cell, dtype=np.float64):

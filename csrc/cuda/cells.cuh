@@ -21,6 +21,7 @@ struct UnitArithmetic {
   template <int count>
   using Values = UnitValues<Real, count>;
   __device__ static Value of(double value) { return static_cast<Real>(value); }
+  __device__ static bool rounds_to_zero(double value) { return static_cast<Real>(value) == Real{0}; }
 };
 
 template <class Real>

@@ -6,6 +6,7 @@ struct VectorArithmetic {
   template <int count>
   using Values = Vectors<Real, count>;
   static Value of(double value) { return broadcast(static_cast<Real>(value)); }
+  static bool rounds_to_zero(double value) { return static_cast<Real>(value) == Real{0}; }
 };
 
 template <class Real, Activation kind, int count>

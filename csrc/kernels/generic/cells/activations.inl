@@ -67,8 +67,11 @@ LSTM_NATIVE_CELL_BRANCHES Value derivative(const ActivationSpec& spec, Value x, 
       return x > zero ? one : alpha;
     case Activation::thresholded_relu:
       return x > alpha ? one : zero;
-    case Activation::scaled_tanh:
-      return spec.alpha == 0.0 ? zero : beta * (alpha - y * y / alpha);
+    case Activation::scaled_tanh: {
+      if (Arithmetic::rounds_to_zero(spec.alpha)) return zero;
+      const Value of_tanh = y / alpha;  // not y * y, which over- and underflows
+      return alpha * beta * (one - of_tanh * of_tanh);
+    }
     case Activation::hard_sigmoid: {
       const Value line = multiply_add(alpha, x, beta);
       return line < zero ? zero : (line > one ? zero : alpha);
