@@ -58,17 +58,21 @@ Field::Field(const char* name) : name_(PyUnicode_InternFromString(name)) {
 }
 
 py::object Field::of(py::handle object) const {
-  if (Py_TYPE(object.ptr()) != type_) find_in(Py_TYPE(object.ptr()));
-  if (place_ >= 0) {
-    if (place_ >= PyTuple_GET_SIZE(object.ptr())) throw std::invalid_argument("expected a whole named tuple");
-    return py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(object.ptr(), place_));
+  const Py_ssize_t place = found_in(Py_TYPE(object.ptr()))->place;
+  if (place >= 0) {
+    if (place >= PyTuple_GET_SIZE(object.ptr())) throw std::invalid_argument("expected a whole named tuple");
+    return py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(object.ptr(), place));
   }
   PyObject* value = PyObject_GetAttr(object.ptr(), name_);
   if (value == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(value);
 }
 
-void Field::find_in(PyTypeObject* type) const {
+const Field::Found* Field::found_in(PyTypeObject* type) const {
+  const Found* last = found_.load(std::memory_order_acquire);
+  for (const Found* found = last; found != nullptr; found = found->before) {
+    if (found->type == type) return found;
+  }
   const py::handle owner(reinterpret_cast<PyObject*>(type));
   Py_ssize_t place = -1;
   if (PyType_IsSubtype(type, &PyTuple_Type) && py::hasattr(owner, "_fields")) {
@@ -78,8 +82,10 @@ void Field::find_in(PyTypeObject* type) const {
     }
   }
   Py_INCREF(type);
-  type_ = type;
-  place_ = place;
+  auto* const found = new Found{type, place, last};
+  while (!found_.compare_exchange_weak(found->before, found, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  return found;
 }
 
 std::vector<index_t> integers_of(py::handle listed) {

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <array>
+#include <atomic>
 #include <optional>
 #include <vector>
 
@@ -29,11 +30,17 @@ class Field {
   }
 
  private:
-  void find_in(PyTypeObject* type) const;
+  struct Found {
+    PyTypeObject* type;
+    Py_ssize_t place;  // in tuples of this type; negative: they have none
+    const Found* before;
+  };
+  const Found* found_in(PyTypeObject* type) const;
 
-  PyObject* name_;  // never released, like type_: a call may outlive the interpreter
-  mutable PyTypeObject* type_ = nullptr;
-  mutable Py_ssize_t place_ = 0;  // in tuples of this type; negative: they have none
+  // Never released, like a Found and its type: a call may outlive the interpreter.
+  PyObject* name_;
+  // The types that were met, the last one first. Threads without a GIL share it.
+  mutable std::atomic<const Found*> found_{nullptr};
 };
 
 // Converts a list, a tuple or an array of integers. Throws std::invalid_argument for anything else.
