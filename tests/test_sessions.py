@@ -301,7 +301,7 @@ def test_a_fork_while_another_thread_computes(small):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_call(small):
-    """As of a signal's handler: the call ends in both processes."""
+    """As of a signal's handler: a call on one thread ends in both processes."""
     sessions = sessions_of(small, num_threads=1)
     ids = [sessions.open() for _ in range(3)]
     x = np.ascontiguousarray(small.x[:, :3])
