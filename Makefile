@@ -97,8 +97,9 @@ lint: $(VENV)/.lint ## ruff, mypy, pyright, clang-format
 tidy: $(VENV)/.tidy ## clang-tidy
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --preset release -Dpybind11_DIR="$$($(VENV)/bin/python -m pybind11 --cmakedir)" \
 	  -DPython_EXECUTABLE="$(CURDIR)/$(VENV)/bin/python"
-	$(VENV)/bin/clang-tidy -p build/release --quiet --extra-arg=-fno-openmp --extra-arg=-Wno-unknown-warning-option \
-	  $(shell find csrc -name '*.cpp' -not -path 'csrc/cuda/*')
+	$(VENV)/bin/clang-tidy -p build/release --quiet $(patsubst %,--extra-arg=-%,fno-openmp Wno-unknown-warning-option \
+	  Wno-deprecated-declarations Wno-unused-const-variable) \
+	  $$($(VENV)/bin/python -c 'import json; print(*{unit["file"] for unit in json.load(open("build/release/compile_commands.json"))})')
 
 clean: ## remove what the other targets made
 	rm -rf build dist voice_activity.png forecast.png .hypothesis .*_cache $(VENV) $(VENV)-*

@@ -64,7 +64,8 @@ Interruption::Asked SignalWatch::asked() {
   return hook != nullptr ? Interruption::Asked::at_every_check : Interruption::Asked::at_intervals;
 }
 
-bool SignalWatch::raised(void* signal_watch, const Check& check) noexcept {
+// What could throw is inside runs_python, which catches it.
+bool SignalWatch::raised(void* signal_watch, const Check& check) noexcept {  // NOLINT(bugprone-exception-escape)
   auto& self = *static_cast<SignalWatch*>(signal_watch);
   if (self.gil_.lost()) return true;  // so that the call's other threads leave
   if (hook == nullptr && !is_main_thread()) return false;

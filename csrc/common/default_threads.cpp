@@ -27,10 +27,11 @@ int default_threads() {
 }
 
 void find_openmp_threads() {
-  int found = openmp_threads();
+  int found = 0;
   try {  // in a new thread no limit has been set
     std::thread([&found] { found = openmp_threads(); }).join();
   } catch (const std::system_error&) {  // the system starts no thread
+    found = openmp_threads();
   }
   openmp_threads_at_first = found;
 }

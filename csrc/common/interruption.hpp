@@ -54,7 +54,10 @@ class CancellationPoll {
   // Whether the call is cancelled. work: done since the last check, in multiply-adds or what takes as long. Reading a
   // clock costs as much as a small step, so it is read once per work_between_clock_reads.
   bool cancelled(index_t work, const char* place = __builtin_FUNCTION()) {
-    if (asks_ && (left_ -= work) < 0) ask_if_due(place);
+    if (asks_) {
+      left_ -= work;
+      if (left_ < 0) ask_if_due(place);
+    }
     return interruption_->requested();
   }
   // The same after a pause of any length: it always reads the clock.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "blas/blas.hpp"
+#include "common/ceil_div.hpp"
 #include "driver/panels.hpp"
 #include "driver/peephole_gradient.hpp"
 
@@ -20,7 +21,7 @@ constexpr index_t gates_per_task = 64;
 constexpr int fewest_tasks = 4;  // if each has at least gates_per_task gates
 constexpr index_t large_task = 512;
 
-int tasks_of_rows(index_t rows) { return static_cast<int>((rows + rows_per_task - 1) / rows_per_task); }
+int tasks_of_rows(index_t rows) { return static_cast<int>(ceil_div(rows, rows_per_task)); }
 
 Span rows_of_task(index_t rows, index_t task) {
   return {task * rows_per_task, std::min((task + 1) * rows_per_task, rows)};
@@ -104,7 +105,7 @@ void pack_factor(const Block<Real>& block, Span mine, const Factor<Real>& from, 
 template <class Real>
 void pack_factors(const Block<Real>& block, const Team& team, CancellationPoll& poll) {
   const index_t lanes = block.plan.forward.lanes;
-  const Span vectors = plan::part_of((block.rows.size() + lanes - 1) / lanes, team.size, team.index);
+  const Span vectors = plan::part_of(ceil_div(block.rows.size(), lanes), team.size, team.index);
   const Span mine{vectors.begin * lanes, std::min(vectors.end * lanes, block.rows.size())};
   for (index_t d = 0; d < block.plan.problem().num_directions; ++d) {
     const DirectionProducts<Real>& direction = block.direction(d);

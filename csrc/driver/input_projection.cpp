@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "blas/blas.hpp"
+#include "common/ceil_div.hpp"
 #include "plan/packed_layout.hpp"
 
 namespace lstm_native::driver {
@@ -22,7 +23,7 @@ void project_with_blas(const Share<Real>& share, Span chunk) {
   const index_t outputs = gate_count * plan.problem.cell_size;
   const Rows<const Real>& input = share.layer.input;
   const index_t stride = input.storage.data != nullptr ? input.storage.width : plan.rows.even_stride(input.view);
-  const index_t tasks = (outputs + blas_block_columns - 1) / blas_block_columns;
+  const index_t tasks = ceil_div(outputs, blas_block_columns);
   const index_t work_per_row = blas_block_columns * share.direction.weights.input.columns;
   const index_t most_rows = rows_at_once(work_per_row);
   // until all threads have read the last chunk's pre-activations

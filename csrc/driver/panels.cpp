@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "common/ceil_div.hpp"
+
 namespace lstm_native::driver {
 
 template <class Real>
 void pack_panels(const MatrixView<const Real>& matrix, plan::Span rows, index_t group_columns, Real* to,
                  CancellationPoll& poll) {
-  const index_t groups = (matrix.columns + group_columns - 1) / group_columns;
+  const index_t groups = ceil_div(matrix.columns, group_columns);
   for (index_t k = rows.begin; k < rows.end; ++k) {
     if (poll.cancelled(matrix.columns)) return;
     for (index_t group = 0; group < groups; ++group) {

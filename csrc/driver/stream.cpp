@@ -36,14 +36,17 @@ Stream<Real>::Stream(const plan::Problem& problem, const PackedWeights& weights)
 }
 
 template <class Real>
+typename Stream<Real>::Runner& Stream<Real>::for_steps(index_t steps) {
+  if (several_steps_.has_value() && several_steps_->plan.problem.seq_len == steps) return *several_steps_;
+  plan::Problem longer = problem();
+  longer.seq_len = steps;
+  several_steps_.reset();
+  return several_steps_.emplace(longer, format_);
+}
+
+template <class Real>
 void Stream<Real>::run(index_t steps, const Real* input, Real* output, int most_threads, Interruption& interruption) {
-  if (steps > 1 && (!several_steps_.has_value() || several_steps_->plan.problem.seq_len != steps)) {
-    plan::Problem longer = problem();
-    longer.seq_len = steps;
-    several_steps_.reset();
-    several_steps_.emplace(longer, format_);
-  }
-  Runner& runner = steps == 1 ? one_step_ : *several_steps_;
+  Runner& runner = steps == 1 ? one_step_ : for_steps(steps);
   const plan::Problem& sizes = runner.plan.problem;
   StackForward<Real> stack{};
   stack.input = contiguous(sizes, input);

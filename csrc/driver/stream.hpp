@@ -38,6 +38,7 @@ class Stream {
     OwnedBarriers place;
   };
 
+  Runner& for_steps(index_t steps);
   static Real* memory_of(const AlignedBuffer& buffer) { return reinterpret_cast<Real*>(buffer.data()); }
 
   const CellWeights<Real>* weights_;

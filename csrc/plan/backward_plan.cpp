@@ -4,6 +4,8 @@
 #include <climits>
 #include <stdexcept>
 
+#include "common/ceil_div.hpp"
+
 namespace lstm_native::plan {
 namespace {
 
@@ -30,8 +32,8 @@ BackwardPlan::BackwardPlan(const Plan& forward_plan, const BackwardWants& backwa
     : forward(forward_plan),
       wants(backward_wants),
       group_units(kernels::backward_group_vectors * forward.lanes),
-      groups((problem().cell_size + group_units - 1) / group_units),
-      output_groups((problem().output_size + group_units - 1) / group_units),
+      groups(ceil_div(problem().cell_size, group_units)),
+      output_groups(ceil_div(problem().output_size, group_units)),
       hidden_in_place(problem().batch <= few_rows && problem().output_size % group_units == 0),
       projection_in_place(problem().batch <= few_rows && problem().cell_size % group_units == 0),
       threads(1),
@@ -52,7 +54,7 @@ index_t BackwardPlan::product_rows() const { return std::min(forward.rows.total(
 
 index_t BackwardPlan::product_blocks() const {
   // A call without rows still overwrites the gradients, in one block.
-  return std::max(index_t{1}, (forward.rows.total() + most_product_rows - 1) / most_product_rows);
+  return std::max(index_t{1}, ceil_div(forward.rows.total(), most_product_rows));
 }
 
 bool BackwardPlan::packs_input_weights() const { return forward.rows.total() >= rows_worth_packing_weights; }
@@ -75,7 +77,7 @@ Split BackwardPlan::chosen_split(int team) const {
 
 int slices_of(index_t total, index_t least) {
   int slices = 1;
-  while (slices < most_slices && total / (2 * slices) >= least) slices *= 2;
+  while (slices < most_slices && total / (index_t{2} * slices) >= least) slices *= 2;
   return slices;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/aligned_buffer.hpp"
+#include "common/ceil_div.hpp"
 #include "common/types.hpp"
 #include "plan/plan.hpp"
 
@@ -41,7 +42,7 @@ struct BackwardPlan {
   index_t transposed_stride() const {
     constexpr auto line = static_cast<index_t>(cache_line_bytes / sizeof(Real));
     // An odd number of cache lines: with an even number, many columns would share few sets of the cache.
-    return ((product_rows() + line - 1) / line | 1) * line;
+    return (ceil_div(product_rows(), line) | 1) * line;
   }
 
   const Problem& problem() const { return forward.problem; }

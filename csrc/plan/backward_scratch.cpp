@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/ceil_div.hpp"
 #include "common/checked_size.hpp"
 #include "plan/scratch_places.hpp"
 
@@ -21,7 +22,7 @@ BackwardScratchLayout<Real>::BackwardScratchLayout(const BackwardPlan& plan, con
   index_t widest_input = problem.input_size;
   if (problem.num_layers > 1) widest_input = std::max(widest_input, problem.layer_output_size());
   const auto panels = [&](index_t rows_of_panel, index_t columns) {
-    return checked_product({(columns + plan.group_units - 1) / plan.group_units, plan.group_units, rows_of_panel});
+    return checked_product({ceil_div(columns, plan.group_units), plan.group_units, rows_of_panel});
   };
   if (needs.steps && plan.packs_input_weights() && (plan.wants.input || problem.num_layers > 1)) {
     packed_input_weights_size =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/aligned_buffer.hpp"
+#include "common/ceil_div.hpp"
 #include "common/checked_size.hpp"
 
 namespace lstm_native::plan {
@@ -10,7 +11,7 @@ namespace {
 
 constexpr index_t whole_lines(index_t bytes) {
   constexpr auto line = static_cast<index_t>(cache_line_bytes);
-  return (bytes + line - 1) / line * line;
+  return ceil_div(bytes, line) * line;
 }
 
 // A lane of a block.
@@ -29,7 +30,7 @@ Lane lane_of(const kernels::WeightFormat& format, const PackedMatrix& matrix, in
 }  // namespace
 
 index_t blocks_of(const kernels::WeightFormat& format, index_t rows) {
-  return (rows + gate_count * format.lanes - 1) / (gate_count * format.lanes);
+  return ceil_div(rows, gate_count * format.lanes);
 }
 
 index_t block_bytes(const kernels::WeightFormat& format, index_t columns) {

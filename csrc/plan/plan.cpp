@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/ceil_div.hpp"
 #include "common/checked_size.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -57,8 +58,8 @@ Plan::Plan(Problem unchecked_problem, const Storage& arrays, bool to_run)
       kernels(kernels::in_use()),
       storage(arrays),
       lanes(kernels.vector_bytes / static_cast<index_t>(arrays.dtype)),
-      blocks((problem.cell_size + lanes - 1) / lanes),
-      output_blocks(problem.projects() ? (problem.output_size + gate_count * lanes - 1) / (gate_count * lanes) : 0),
+      blocks(ceil_div(problem.cell_size, lanes)),
+      output_blocks(problem.projects() ? ceil_div(problem.output_size, gate_count * lanes) : 0),
       chunk_steps(std::max(problem.ragged() ? fewest_ragged_steps : index_t{1},
                            (projected_rows + problem.batch - 1) / std::max<index_t>(problem.batch, 1))),
       wavefront(false),
@@ -148,7 +149,7 @@ bool Plan::calls_blas() const {
 double Plan::estimated_wavefront_seconds(int team) const {
   // The time of the thread with the most layers, plus the time until the last thread begins.
   const double chunks = static_cast<double>(problem.seq_len) / static_cast<double>(wavefront_steps);
-  const auto turns = static_cast<double>((problem.num_layers + team - 1) / team);
+  const auto turns = static_cast<double>(ceil_div(problem.num_layers, team));
   const double longer = std::max(estimated_seconds(layer(0).work, Split{}), estimated_seconds(layer(1).work, Split{}));
   return longer * (turns + (team - 1) / chunks) + parallel_region_seconds;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/ceil_div.hpp"
 #include "common/types.hpp"
 #include "kernels/kernel_table.hpp"
 #include "plan/active_rows.hpp"
@@ -77,7 +78,7 @@ struct Plan {
   index_t row_elements() const { return blocks * block_elements(); }
   index_t projected_elements() const { return output_blocks * block_elements(); }  // of one row's projection
   index_t chunk_rows() const { return chunk_steps * problem.batch; }               // at most
-  index_t chunks() const { return (problem.seq_len + chunk_steps - 1) / chunk_steps; }
+  index_t chunks() const { return ceil_div(problem.seq_len, chunk_steps); }
   Span chunk(index_t k) const { return {k * chunk_steps, k + 1 < chunks() ? (k + 1) * chunk_steps : problem.seq_len}; }
   // The k-th of `parts` ranges of batch rows. The ranges have about the same number of steps.
   Span batch_rows(int parts, int k) const;

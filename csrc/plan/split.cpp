@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/ceil_div.hpp"
+
 namespace lstm_native::plan {
 namespace {
 
@@ -48,7 +50,7 @@ struct Step {
 
 Step step_of(const LayerWork& work, const Split& split) {
   const double rows = std::max(1.0, std::ceil(work.active_rows / split.rows));
-  const auto blocks = static_cast<double>((work.blocks + split.units - 1) / split.units);
+  const auto blocks = static_cast<double>(ceil_div(work.blocks, split.units));
   const auto lanes = static_cast<double>(work.lanes);
   const double vectors = lanes * static_cast<double>(work.element_bytes) / 32.0;
   const auto input = static_cast<double>(work.input_size * work.input_terms);
@@ -56,7 +58,7 @@ Step step_of(const LayerWork& work, const Split& split) {
   const double excess = rows == 1.0 ? one_row_excess : 1.0;
   const auto recurrent_columns = static_cast<double>(work.step_columns());
   double share = 4.0 * blocks * lanes * recurrent_columns * static_cast<double>(work.weight_bytes);
-  const auto output_blocks = static_cast<double>((work.output_blocks + split.units - 1) / split.units);
+  const auto output_blocks = static_cast<double>(ceil_div(work.output_blocks, split.units));
   const double projected = static_cast<double>(work.blocks) * lanes;
   share += 4.0 * output_blocks * lanes * projected * static_cast<double>(work.weight_bytes);
   const double all = share * split.units * static_cast<double>(work.directions);
@@ -83,7 +85,7 @@ double step_seconds(const Step& step, const Split& split) {
 
 double estimated_seconds(const LayerWork& work, const Split& split) {
   const Step step = step_of(work, split);
-  const auto turns = static_cast<double>((work.directions + split.directions - 1) / split.directions);
+  const auto turns = static_cast<double>(ceil_div(work.directions, split.directions));
   return static_cast<double>(work.steps) * turns * step_seconds(step, split) +
          (split.threads() > 1 ? parallel_region_seconds : 0.0);
 }
@@ -97,7 +99,8 @@ Split choose_split(const LayerWork& work, int threads) {
   Split best;
   double least = estimated_seconds(work, best);
   for (int directions = 1; directions <= std::min<index_t>(threads, work.directions); ++directions) {
-    const int most_rows = static_cast<int>(std::min(static_cast<double>(threads / directions), work.active_rows));
+    const double threads_of_each = threads / directions;  // NOLINT(bugprone-integer-division): whole threads
+    const int most_rows = static_cast<int>(std::min(threads_of_each, work.active_rows));
     for (int rows = 1; rows <= std::max(1, most_rows); rows = rows < 8 ? rows + 1 : rows * 2) {
       const int most_units = static_cast<int>(std::min<index_t>(threads / directions / rows, work.blocks));
       for (const int units : {1, most_units}) {

@@ -163,7 +163,7 @@ struct IntegerBlock {
   static constexpr index_t rows = gate_count * format_of<Weight>.lanes;
 
   IntegerBlock(index_t columns, const void* block)
-      : integers(static_cast<std::int8_t*>(const_cast<void*>(block))),
+      : integers(const_cast<std::int8_t*>(static_cast<const std::int8_t*>(block))),
         scales(reinterpret_cast<float*>(integers + rows * GatePlace<Weight>(columns, 0).stored)),
         sums(reinterpret_cast<std::int32_t*>(scales + rows)) {}
 

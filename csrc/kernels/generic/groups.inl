@@ -155,7 +155,7 @@ template <class Weight>
 inline Ahead ahead_of_panel(const StepForward<float>& step, const Panel<Weight>& panel, index_t block,
                             index_t first_row, index_t first_gate, int rows) {
   const index_t next = step.blocks_descending ? block - 1 : block + 1;
-  if (next < step.first_block || next >= step.end_block || 2 * rows > step.row_count) {
+  if (next < step.first_block || next >= step.end_block || index_t{2} * rows > step.row_count) {
     return {reinterpret_cast<const char*>(panel.begin), 0};
   }
   constexpr index_t bytes_of_group = gate_count * vector_bytes;

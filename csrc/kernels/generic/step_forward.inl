@@ -6,9 +6,9 @@ struct StepTile {
   template <int rows, int blocks>
   static void run(const StepForward<Real>& step, const StepRow<Real>* row, index_t block) {
     constexpr index_t block_elements = gate_count * lanes<Real>;
-    alignas(64) Real products[rows * blocks * block_elements];
+    alignas(64) Real products[index_t{rows} * blocks * block_elements];
     Real* to[rows];
-    for (int r = 0; r < rows; ++r) to[r] = products + r * blocks * block_elements;
+    for (int r = 0; r < rows; ++r) to[r] = products + index_t{r} * blocks * block_elements;
     tile_products<Real, Weight, rows, blocks, start, with_input, with_hidden>(step, row, block, to);
     if (step.cell.kind != CellKind::standard || row->next_hidden == nullptr) {
       CellUnit<Real>::finish(step, {row, rows, blocks, block, products});
