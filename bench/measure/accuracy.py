@@ -5,6 +5,8 @@ python -m bench.measure.accuracy
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -66,6 +68,7 @@ def largest_ulp(name: str, isa: str) -> int:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     print(f"Largest difference from the float64 reference, N = 4, I = H, {SEEDS} seeds")
     print(f"{'T':>5}{'H':>6}{'float32':>12}{'float64':>12}")
     for seq_len in SEQ_LENS:

@@ -8,7 +8,6 @@ python -m bench.measure.call_overhead [--threads N]
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 
@@ -103,10 +102,10 @@ def overhead_us(call: Callable[[], object], work: Callable[[int], object]) -> tu
     return least[0] / _CALLS * 1e6, least[1] / _CALLS * 1e6
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
-    threads = parser.parse_args(arguments).threads
+    threads = parser.parse_args().threads
     missed = 0
     print(f"{threads} thread(s); us of the call, of the driver's work in it, and beyond it")
     for shape in SHAPES:
@@ -119,4 +118,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

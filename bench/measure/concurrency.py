@@ -5,6 +5,7 @@ python -m bench.measure.concurrency
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import threading
 import time
@@ -118,6 +119,7 @@ def seconds_to_wake() -> float:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     ours = pairs_of_calls()
     theirs = {
         (f"{size} numbers", "np.tanh"): Pair(numpy_call(size), numpy_call(size))

@@ -2,12 +2,12 @@
 
 The rule stands in csrc/plan/split.hpp.
 
-python -m bench.measure.splits [threads] [shape ...]
+python -m bench.measure.splits [--threads N] [--shapes NAME ...]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable, Iterator
 
@@ -78,12 +78,19 @@ def chosen(shape: Shape, threads: int) -> str:
     return "wavefront" if about.wavefront else split
 
 
-def main(arguments: list[str]) -> None:
-    threads = int(arguments[0]) if arguments else 2
-    names = arguments[1:]
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [shape.name for shape in SHAPES]
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="default: 2")
+    parser.add_argument(
+        "--shapes", nargs="+", choices=names, default=names, metavar="NAME",
+        help=f"default: all of {', '.join(names)}",
+    )  # fmt: skip
+    given = parser.parse_args()
+    threads = given.threads
     print(f"{threads} threads; groups of directions x rows x units, then what the rule chooses; us")
     for shape in SHAPES:
-        if names and shape.name not in names:
+        if shape.name not in given.shapes:
             continue
         case = make_case(shape, np.float32, 0)
         choices: list[Choice] = [*splits(shape, threads), None]
@@ -102,4 +109,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
