@@ -59,7 +59,7 @@ dev: $(DEV_VENV)/.installed ## an editable install: `.venv-dev/bin/python -m pyt
 	@echo "try: $(DEV_VENV)/bin/python -m pytest tests/test_values.py"
 
 demo: $(VENV)/.demo ## find the speech in a recording (AUDIO=file.wav for your own)
-	$(VENV)/bin/python examples/voice_activity.py $(AUDIO)
+	$(VENV)/bin/python examples/voice_activity.py $(if $(AUDIO),'$(subst ','\'',$(AUDIO))')
 
 forecast: $(VENV)/.forecast ## train an LSTM to forecast sunspot numbers, beside naive forecasts
 	$(VENV)/bin/python examples/forecast.py

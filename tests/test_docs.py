@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -94,6 +96,43 @@ def test_shell_commands(page):
                 assert (
                     option.removeprefix("--config-settings=cmake.define.").split("=")[0] in defined
                 )
+
+
+def commands_of_pytest():
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    return [
+        shlex.split(line, comments=True)[3:]
+        for line in re.findall(r"^\.venv-dev/bin/python -m pytest .*$", text, re.MULTILINE)
+    ]
+
+
+def test_recipes_for_pytest_select_tests():
+    """In one process, which imports pytest once. A recipe without tests ends with status 5."""
+    recipes = commands_of_pytest()
+    assert len(recipes) >= 3
+    program = """
+import json, sys, pytest
+codes = [pytest.main([*r, "--collect-only", "-qq", "-p", "no:cacheprovider"])
+         for r in json.loads(sys.argv[1])]
+sys.exit(str(codes) if any(codes) else 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(recipes)],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (recipes, done.stderr)
+
+
+def test_a_recording_may_have_any_name():
+    """The shell gets one word, whatever is in it."""
+    # Without what a make that runs these tests passes on to others.
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        ["make", "--dry-run", "demo", "AUDIO=my cat's.wav"],
+        cwd=PROJECT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (line,) = (line for line in done.stdout.splitlines() if "voice_activity.py" in line)
+    assert shlex.split(line)[2:] == ["my cat's.wav"]
 
 
 def test_the_readme_shows_both_commands():
