@@ -1,6 +1,7 @@
 """What the benchmark makes of its measurements: ratios, limits, verdicts, pages."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -27,6 +28,7 @@ from bench.peers.variants import (
     isa_variant,
 )
 from bench.report.contract import judge
+from bench.report.label_placement import Box, place_labels
 from bench.report.output import write
 from bench.report.page import render
 from bench.report.ratios import beside_ideal, share_of_limit, speedup
@@ -78,6 +80,22 @@ class TestKeptResults:
         assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
         assert "](x.png)" in text
 
+    @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+    def test_no_label_of_the_roofline_covers_another_text(self, path):
+        figures = pytest.importorskip("matplotlib.figure")
+        from bench.report.roofline_plot import draw_roofline  # noqa: PLC0415
+
+        report = from_record(json.loads(path.read_text("utf-8")))
+        limits = report.limits_with(max(result.threads for result in report.results))
+        figure = figures.Figure(figsize=(9, 5.2), layout="constrained")
+        axes = figure.subplots()
+        draw_roofline(figure, axes, report, limits)
+        figure.draw_without_rendering()
+        boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+        assert len(boxes) == 1 + len({result.shape for result in report.results})
+        for one, other in itertools.combinations(boxes, 2):
+            assert not one.overlaps(other)
+
     def test_page_needs_no_picture(self, tmp_path, monkeypatch):
         monkeypatch.setattr("bench.report.output._draw", lambda report, path: "no matplotlib")
         text, why_no_picture = write(complete_report(), tmp_path / "x.json")
@@ -99,6 +117,16 @@ class TestKeptResults:
         where = "      last words\n- ncnn, not installed: No module named 'ncnn'\n"
         named = "- torch, crashed: exit status -11; shapes (threads): single_step_h64 (1)\n"
         assert named + where in text
+
+
+class TestLabels:
+    def test_take_the_nearest_place_that_is_free(self):
+        (free,) = place_labels([(0.0, 0.0)], [20.0], 10.0)
+        assert free == Box(7.0, -5.0, 20.0, 10.0)
+        (left,) = place_labels([(0.0, 0.0)], [20.0], 10.0, [free])
+        assert left == Box(-27.0, -5.0, 20.0, 10.0)
+        (above,) = place_labels([(0.0, 0.0)], [20.0], 10.0, [Box(-50.0, -9.0, 100.0, 9.0)])
+        assert above == Box(7.0, 0.0, 20.0, 10.0)
 
 
 class TestRatios:

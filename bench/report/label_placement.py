@@ -31,13 +31,17 @@ class Box:
 
 
 def place_labels(
-    points: Sequence[tuple[float, float]], widths: Sequence[float], height: float
+    points: Sequence[tuple[float, float]],
+    widths: Sequence[float],
+    height: float,
+    reserved: Sequence[Box] = (),
 ) -> list[Box]:
-    """The nearest boxes that cover neither points nor each other, where there are any."""
+    """The nearest boxes that cover no point, no reserved place and no other label, if any do."""
     taken = [
         Box(x - _POINT_RADIUS, y - _POINT_RADIUS, 2 * _POINT_RADIUS, 2 * _POINT_RADIUS)
         for x, y in points
     ]
+    taken += reserved
     placed = []
     for point, width in zip(points, widths, strict=True):
         candidates = list(_candidates(point, width, height))

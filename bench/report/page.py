@@ -64,8 +64,9 @@ def _circumstances(report: Report, picture: str) -> str:
         "",
         f"Times are minima over all rounds; **bold** is the best peer. The column best peer / ours "
         f"is its time divided by that of {OURS} with packed weights: above 1 we are faster. The "
-        "last one is the time that the machine's limits allow (`bench/report/roofline.py`) over "
-        "ours.",
+        "last one is the least time over ours, as the roofline estimates it from the machine's "
+        "measured limits (`bench/report/roofline.py`). The estimate is rough with weights beyond "
+        "L2, and where other work slowed the measuring of the limits: above 100 % is possible.",
     ]
     if picture:
         lines += ["", f"![Speed relative to the best peer, and beside the limits]({picture})"]

@@ -1,6 +1,7 @@
 """Draws our speed on each shape beside the machine's limits.
 
-A point's own limit also depends on where its weights fit, see ``bench/report/roofline.py``.
+A point's own limit also depends on where its weights fit. Beyond L2 it is an estimate, which a call
+may exceed: see ``bench/report/roofline.py``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from bench.measure.results import Limits, Report
 from bench.peers import OURS
@@ -34,7 +37,7 @@ class _Point:
     intensity: float
     gflops: float
     share: float
-    """Of what the machine's limits allow on this shape."""
+    """Of the speed that the roofline estimates for this shape."""
 
 
 def draw_roofline(figure: Figure, axes: Axes, report: Report, limits: Limits) -> None:
@@ -54,12 +57,12 @@ def draw_roofline(figure: Figure, axes: Axes, report: Report, limits: Limits) ->
     axes.set_ylim(min(speeds) / 2, max(limits.peak_gflops, *speeds) * 1.7)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
-    _draw_limits(axes, limits, left, right)
+    peak_text = _draw_limits(axes, limits, left, right)
     for point in points:
         axes.plot(point.intensity, point.gflops, "o", color=COLOURS[OURS], markersize=6, zorder=3)
     # Free places for labels are found on the page, which needs the final layout.
     figure.draw_without_rendering()
-    _write_labels(axes, points, pixels_per_point=figure.dpi / 72)
+    _write_labels(axes, points, peak_text, pixels_per_point=figure.dpi / 72)
 
 
 def _points(report: Report, limits: Limits) -> list[_Point]:
@@ -75,10 +78,19 @@ def _points(report: Report, limits: Limits) -> list[_Point]:
     ]
 
 
-def _draw_limits(axes: Axes, limits: Limits, left: float, right: float) -> None:
+def _draw_limits(axes: Axes, limits: Limits, left: float, right: float) -> Annotation:
+    """Draw the lines; return the text at the peak."""
     peak = limits.peak_gflops
     axes.plot([left, right], [peak, peak], color=INK, linewidth=1.2)
-    _write(axes, f"FMA peak, {limits.isa}: {peak:.0f} GFLOP/s", (right, peak), (0, 4), ha="right")
+    peak_text = axes.annotate(
+        f"FMA peak, {limits.isa}: {peak:.0f} GFLOP/s",
+        (right, peak),
+        (0, 4),
+        textcoords="offset points",
+        ha="right",
+        color=INK,
+        fontsize=9.5,
+    )
     for bandwidth in limits.bandwidths:
         if bandwidth.level not in _LEVELS:
             continue
@@ -95,15 +107,19 @@ def _draw_limits(axes: Axes, limits: Limits, left: float, right: float) -> None:
         )
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
+    return peak_text
 
 
-def _write_labels(axes: Axes, points: Sequence[_Point], pixels_per_point: float) -> None:
+def _write_labels(
+    axes: Axes, points: Sequence[_Point], peak_text: Annotation, pixels_per_point: float
+) -> None:
     places = [
         tuple(axes.transData.transform((point.intensity, point.gflops)) / pixels_per_point)
         for point in points
     ]
     widths = [_CHARACTER_WIDTH * len(point.label) for point in points]
-    boxes = place_labels(places, widths, _LABEL_HEIGHT)
+    left, bottom, width, height = np.divide(peak_text.get_window_extent().bounds, pixels_per_point)
+    boxes = place_labels(places, widths, _LABEL_HEIGHT, [Box(left, bottom, width, height)])
     for point, (x, y), box in zip(points, places, boxes, strict=True):
         middle = box.bottom + box.height / 2
         axes.annotate(
@@ -139,17 +155,11 @@ def _draw_leader(axes: Axes, point: _Point, place: tuple[float, float], box: Box
     )
 
 
-def _write(
-    axes: Axes, text: str, at: tuple[float, float], offset: tuple[int, int], ha: str
-) -> None:
-    axes.annotate(text, at, offset, textcoords="offset points", ha=ha, color=INK, fontsize=9.5)
-
-
 def _title(points: Sequence[_Point], limits: Limits) -> str:
     if not points:
         return "Nothing to place beside the limits"
     shares = sorted(point.share for point in points)
     return (
         f"{threads_heading(limits.threads)}: {100 * shares[0]:.0f} to {100 * shares[-1]:.0f} % of "
-        f"what the machine allows, {100 * statistics.median(shares):.0f} % in the median"
+        f"the roofline's estimate, {100 * statistics.median(shares):.0f} % in the median"
     )
