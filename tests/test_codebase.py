@@ -1,6 +1,8 @@
 """Rules of the sources: what may include what, versions that agree, stubs that match the module."""
 
 import ast
+import dataclasses
+import inspect
 import os
 import re
 import subprocess
@@ -184,6 +186,40 @@ def test_the_package_lists_what_it_imports_when_asked():
 def test_every_public_name_has_a_docstring():
     for name in {*lstm_native.__all__} - {"__version__", "ArrayLike", "Weights"}:
         assert getattr(lstm_native, name).__doc__, name
+
+
+def public_classes():
+    values = [getattr(lstm_native, name) for name in lstm_native.__all__]
+    return [value for value in values if isinstance(value, type)]
+
+
+# The letters I and H, which every docstring explains by these names.
+SIZES = {"input_size", "hidden_size"}
+
+
+def members(cls):
+    """Of a class, and of the core's class that it extends; no field that its repr() hides."""
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    names = {*dir(cls)} | {field.name for field in fields if field.repr}
+    names -= {field.name for field in fields if not field.repr} | {*dir(BaseException)} | SIZES
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)
+def test_help_describes_every_member(cls):
+    """In the class's docstring, or in the member's own: pybind11 by itself gives the signature."""
+    sections = inspect.getdoc(cls).partition("-----")[2]
+    for name in members(cls):
+        own = getattr(getattr(cls, name, None), "__doc__", None) or ""
+        described = len(own.splitlines()) > 1 if own.startswith(f"{name}(") else own
+        listed = re.search(rf"^(\w+, )*{name}(, \w+)*( : |,?$)", sections, re.MULTILINE)
+        assert described or listed, name
+
+
+def test_help_of_get_config_lists_its_keys():
+    config, text = lstm_native.get_config(), inspect.getdoc(lstm_native.get_config)
+    keys = [*config, *config["blas"], *config["isa"]]
+    assert not [key for key in keys if not re.search(rf"\b{key}\b", text.partition("----")[2])]
 
 
 def test_no_source_is_forgotten_by_the_build():

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 import lstm_native
+import lstm_native._explanation
 import lstm_native._functional
 import lstm_native._grad
 import lstm_native._op
 import lstm_native._random
+import lstm_native._sessions
+import lstm_native._stream
 import lstm_native._vjp
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -62,7 +65,17 @@ def test_docstring_example_with_pytorch():
 
 
 @pytest.mark.parametrize(
-    "module", [lstm_native._functional, lstm_native._op, lstm_native._vjp, lstm_native._grad]
+    "module",
+    [
+        lstm_native._explanation,
+        lstm_native._functional,
+        lstm_native._grad,
+        lstm_native._op,
+        lstm_native._sessions,
+        lstm_native._stream,
+        lstm_native._vjp,
+    ],
+    ids=lambda module: module.__name__,
 )
 def test_docstring_examples(module):
     result = doctest.testmod(module)

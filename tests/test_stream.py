@@ -196,6 +196,31 @@ def test_state_can_be_taken_and_given_back(before):
     assert_same_bits([twin.run(case.x)], [first])
 
 
+def test_one_sequence_begins_anew_and_the_others_go_on():
+    case, stream = make()
+    expected = stream.run(case.x)
+    stream.reset()
+    stream.run(case.x[:2])
+    h, c = stream.state
+    h[:, 1] = c[:, 1] = 0
+    stream.state = h, c
+    again = np.concatenate([case.x[2:3, :1], case.x[:1, 1:2], case.x[2:3, 2:]], axis=1)
+    (got,) = stream.run(again)
+    assert_same_bits([got[[0, 2]], got[1]], [expected[2, [0, 2]], expected[0, 1]])
+
+
+def test_goes_on_with_new_weights_from_the_old_state():
+    case, stream = make()
+    stream.run(case.x[:2])
+    state = stream.state
+    weights = [weight * np.float32(0.9) for weight in case.all_weights]
+    packed = lstm_native.pack_weights(weights, 2, False)
+    stream = lstm_native.Stream(packed, 3, initial_states=stream.state)
+    output, h_n, c_n = lstm_native.lstm(case.x[2:], state, packed)
+    assert_same_bits([stream.run(case.x[2:])], [output])
+    assert_same_bits(stream.state, (h_n, c_n))
+
+
 def test_initial_states():
     case, stream = make()
     given = (case.h0.copy(), case.c0.copy())

@@ -56,12 +56,15 @@ void register_results(py::module_& module) {
       throw std::runtime_error("MemoryPool: left by a thread that had not entered it");
     }
   };
-  const auto type = py::class_<Pool>(module, "MemoryPool", "Blocks of memory that calls borrow.")
-                        .def(Construction::factory<>())
-                        .def_property_readonly("nbytes", [](const Pool& pool) { return pool.blocks->bytes(); })
-                        .def("clear", [](const Pool& pool) { pool.blocks->clear(); })
-                        .def("__enter__", enter)
-                        .def("__exit__", exit);
+  const auto type =
+      py::class_<Pool>(module, "MemoryPool", "Blocks of memory that calls borrow.")
+          .def(Construction::factory<>())
+          .def_property_readonly(
+              "nbytes", [](const Pool& pool) { return pool.blocks->bytes(); }, "Memory of the idle blocks, in bytes.")
+          .def(
+              "clear", [](const Pool& pool) { pool.blocks->clear(); }, "Frees the idle blocks.")
+          .def("__enter__", enter, "Lends its blocks to the calling thread's calls, up to __exit__.")
+          .def("__exit__", exit, "Ends that; RuntimeError if the thread had not entered.");
   Construction::apply(type);
   module.def("in_pool", [] { return current_pool() != nullptr; }, "Whether the calling thread has entered a pool.");
   module.def("new_array", &new_array, "shape"_a, "dtype"_a,

@@ -107,7 +107,33 @@ def get_flush_subnormals() -> bool:
 
 
 def get_config() -> Config:
-    """Return what `show_config` prints, as a dictionary."""
+    """Return what `show_config` prints, as a dictionary.
+
+    Returns
+    -------
+    dict
+        version : str
+            Of this package.
+        compiler : str
+            The name and version of the compiler that built the core.
+        numpy : str
+            NumPy's version.
+        blas : dict
+            name, version, kernel : str; bundled : bool, whether it came with this package;
+            threads : int, those of its own pool, 0 if not known.
+        openmp : int
+            The year and month of the OpenMP standard, as 201511; 0: none.
+        isa : dict
+            built, supported : list of str, the widest instruction set first; in_use : str;
+            vector_bytes : int, of the one in use; variants : dict of str to str, the instruction
+            set that a variant belongs to, by the variant's name.
+        threads : int
+            As `get_num_threads`.
+        adaptive_threads : bool
+            As `get_adaptive_threads`.
+        flush_subnormals : bool
+            As `get_flush_subnormals`.
+    """
     return {
         "version": core.version(),
         "compiler": core.compiler(),

@@ -45,68 +45,109 @@ _PATHS: dict[Path, str] = {
 
 @dataclass(frozen=True)
 class LayerExplanation:
-    """What happens in one layer, in all its directions."""
+    """What happens in one layer, in all its directions.
+
+    Attributes
+    ----------
+    layer : int
+        Its index, from 0.
+    input_size : int
+        The features that it reads: I in the first layer, those of the layer below in others.
+    input_weights : {"packed", "widened", "packed_per_call", "in_place", "blas"}
+        How W_ih is read.
+    recurrent_weights : {"packed", "widened", "packed_per_call", "in_place", "blas"}
+        How W_hh is read.
+    projection_weights : {"packed", "widened", "packed_per_call", "in_place", "blas"} or None
+        How W_hr is read; None: there is no projection.
+    direction_groups : int
+        Groups of threads that the directions are split into.
+    row_groups : int
+        Groups of threads that the batch rows of each such group are split into.
+    unit_groups : int
+        Groups of threads that the hidden units of each of those are split into. Above 1, each step
+        has a barrier.
+    bound : {"multiply-adds", "reading weights"}
+        What a step waits for.
+    seconds : float
+        The least time of the layer, in seconds: that of its multiply-adds, or of reading its
+        recurrent weights at each step, whichever is longer. The best speed of this machine is
+        measured once per process.
+    """
 
     layer: int
     input_size: int
     input_weights: Path
-    """How W_ih is read: "packed", "widened", "packed_per_call", "in_place" or "blas"."""
     recurrent_weights: Path
-    """How W_hh is read."""
     projection_weights: Path | None
-    """How W_hr is read; None: there is no projection."""
     direction_groups: int
-    """Groups of threads that the directions are split into."""
     row_groups: int
-    """Groups of threads that the batch rows of each such group are split into."""
     unit_groups: int
-    """Groups of threads that the hidden units of each of those are split into. Above 1, each step
-    has a barrier."""
     bound: Literal["multiply-adds", "reading weights"]
-    """What a step waits for: "multiply-adds" or "reading weights"."""
     seconds: float
-    """The least time of the layer: that of its multiply-adds, or of reading its recurrent weights
-    at each step, whichever is longer. The best speed of this machine is measured once per process.
-    """
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a call of `lstm` does. str() of it is a short report."""
+    """What a call of `lstm` does. str() of it is a short report.
+
+    Attributes
+    ----------
+    isa : str
+        The kernels in use.
+    dtype : {"float32", "float64"}
+        What states are computed in.
+    weight_dtype : {"float32", "float64", "float16", "bfloat16", "int8"}
+        What the matrices are stored in.
+    compute : {"float32", "float64", "bfloat16", "int8"}
+        What products multiply. Their sums are float32 (float64 in float64, integers in int8).
+    instructions : str
+        Which instructions multiply.
+    expected_error : float
+        The largest absolute error of any result, over 1 to 100 steps of 32 to 512 units with
+        weights drawn from +-1 / sqrt(hidden_size), as `make accuracy` found it. See
+        docs/precision.md.
+    lanes : int
+        Hidden units per vector.
+    tile_rows : int
+        Batch rows that the step kernel holds in registers at once.
+    threads : int
+        The threads that the call uses, of those that it may use.
+    wavefront : bool
+        Whether each thread runs whole layers, some steps behind the thread of the layer below.
+    layers : tuple of LayerExplanation
+        Each layer, the first one at index 0.
+    rows : int
+        Steps of all sequences together.
+    operations : int
+        Floating-point operations of all matrix products, two per multiply-add.
+    weight_bytes : int
+        Bytes of all matrices. A step reads the recurrent ones of its layer.
+    workspace_bytes : int
+        Bytes of working memory that the call allocates beside its results, and frees.
+    seconds : float
+        The least time of the call, in seconds: the sum over its layers, in a wavefront over the
+        threads.
+    slow_paths : tuple of str
+        What makes the call slower than it could be, and what would help.
+    """
 
     isa: str
-    """The kernels in use."""
     dtype: Dtype
     weight_dtype: Dtype | WeightDtype
-    """What the matrices are stored in."""
     compute: Dtype | Compute
-    """What products multiply. Their sums are float32 (float64 in float64, integers in int8)."""
     instructions: str
-    """Which instructions multiply."""
     expected_error: float
-    """The largest error of any result, over 1 to 100 steps of 32 to 512 units with weights drawn
-    from +-1 / sqrt(hidden_size), as `make accuracy` found it. See docs/precision.md."""
     lanes: int
-    """Hidden units per vector."""
     tile_rows: int
-    """Batch rows that the step kernel holds in registers at once."""
     threads: int
-    """The threads that the call uses, of those that it may use."""
     wavefront: bool
-    """Whether each thread runs whole layers, some steps behind the thread of the layer below."""
     layers: tuple[LayerExplanation, ...]
     rows: int
-    """Steps of all sequences together."""
     operations: int
-    """Floating-point operations of all matrix products, two per multiply-add."""
     weight_bytes: int
-    """Bytes of all matrices. A step reads the recurrent ones of its layer."""
     workspace_bytes: int
-    """Working memory that the call allocates beside its results, and frees."""
     seconds: float
-    """The least time of the call: the sum over its layers, in a wavefront over the threads."""
     slow_paths: tuple[str, ...]
-    """What makes the call slower than it could be, and what would help."""
 
     def __str__(self) -> str:
         lines = [

@@ -231,6 +231,11 @@ class LSTMGrad(Operator):
     ) -> tuple[Any, Any, Any, Any]:
         """Compute the gradients of x, hx and cx, and what `weights` needs.
 
+        Parameters
+        ----------
+        x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve, state, num_threads, device
+            As for a call of the object itself.
+
         Returns
         -------
         dx, dhx, dcx : numpy.ndarray
@@ -238,6 +243,11 @@ class LSTMGrad(Operator):
             Shape (r, 1), laid out as `reserve`: for each layer and direction the gradients of the
             pre-activations in place of the gates, and h_(t-1) in place of the cell states; with a
             projection also the gradients of h_t in place of the hidden states.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As a call of the object itself.
         """
         arrays = _Arguments(x, hx, cx, w, y, hy, cy, dy, dhy, dcy, reserve)
         given = self._check(arrays, state, num_threads, device)
@@ -312,11 +322,23 @@ class LSTMGrad(Operator):
             overlapping the other arrays.
         accumulate : bool, default False
             Whether to add to `out` instead of overwriting it.
+        num_threads, device
+            As for a call of the object itself.
 
         Returns
         -------
         numpy.ndarray
             `out`, or a new array of shape (weight_size,).
+
+        Raises
+        ------
+        TypeError
+            If an argument has the wrong type, or an array is not of x's dtype.
+        ValueError
+            If a shape is wrong, `reserve`, `workspace` or `state` is of another call, `out` shares
+            memory with another array or is not writable in C order, or `accumulate` has no `out`.
+        MemoryError
+            If the result or the working memory can't be allocated.
         """
         accumulate = _validate.boolean(accumulate, "accumulate")
         threads = _config.threads_for_call(num_threads)

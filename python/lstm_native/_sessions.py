@@ -146,8 +146,8 @@ class Sessions:
 
         Raises
         ------
-        ValueError
-            If it is not open.
+        TypeError, ValueError
+            If `id` is not an int, or not that of an open session.
         """
         with self._lock:
             self._core.close(_validate.integer(id, "id", 0))
@@ -200,7 +200,13 @@ class Sessions:
         return self._run(ids, x, ("seq_len",))
 
     def state(self, id: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Return copies of a session's hidden and cell state, each (L, H)."""
+        """Return copies of a session's hidden and cell state, each (L, H).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `id` is not an int, or not that of an open session.
+        """
         with self._lock:
             return self._core.state(_validate.integer(id, "id", 0))
 
@@ -232,12 +238,24 @@ class Sessions:
             self._core.set_state(_validate.integer(id, "id", 0), h, c)
 
     def reset(self, id: int) -> None:
-        """Set a session's state to zeros."""
+        """Set a session's state to zeros.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `id` is not an int, or not that of an open session.
+        """
         with self._lock:
             self._core.reset(_validate.integer(id, "id", 0))
 
     def dump(self, id: int) -> bytes:
-        """Return a session's state as bytes, for `load` in any other process."""
+        """Return a session's state as bytes, for `load` in any other process.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `id` is not an int, or not that of an open session.
+        """
         h, c = self.state(id)
         dtype = h.dtype.str[1:].encode()
         header = _HEADER.pack(_MAGIC, dtype, h.shape[0], h.shape[1], c.shape[1])

@@ -57,6 +57,12 @@ class Stream:
     The working memory (`nbytes`) is allocated when the stream is made, and once more for each
     seq_len that `run` did not have in the call before. A step with `out=` allocates nothing.
 
+    `reset` is for all N sequences. To begin one of them anew, set its row of the state to zeros, as
+    below. Where sequences come and go, use `Sessions`, whose `reset` takes an id.
+
+    The weights of a stream never change. After a training step pack the new ones, and go on in a
+    new stream from the old one's state, as below.
+
     Examples
     --------
     >>> import numpy as np
@@ -67,6 +73,21 @@ class Stream:
     ...     hidden = stream.step(frame)
     >>> hidden.shape
     (1, 2)
+
+    One of two sequences begins anew:
+
+    >>> stream = lstm_native.Stream(lstm_native.pack_weights(weights, 1, False), batch=2)
+    >>> hidden = stream.step(np.ones((2, 10), np.float32))
+    >>> h, c = stream.state
+    >>> h[:, 0] = c[:, 0] = 0
+    >>> stream.state = h, c
+
+    Both go on with new weights:
+
+    >>> new_packed = lstm_native.pack_weights([0.9 * weight for weight in weights], 1, False)
+    >>> stream = lstm_native.Stream(new_packed, batch=2, initial_states=stream.state)
+    >>> np.array_equal(stream.state[0], h)
+    True
     """
 
     __slots__ = ("_batch", "_core", "_packed")
@@ -172,7 +193,16 @@ class Stream:
 
     @property
     def state(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Copies of the hidden and the cell state, each (L, N, H); can be set."""
+        """Copies of the hidden and the cell state, each (L, N, H); can be set.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is set to anything but a tuple of two arrays of these shapes and the weights'
+            dtype. Then the state has not changed.
+        RuntimeError
+            If another thread is using this stream.
+        """
         return self._core.state()
 
     @state.setter
@@ -180,7 +210,13 @@ class Stream:
         self._set_state(value, "state", ("h", "c"))
 
     def reset(self) -> None:
-        """Set the state to zeros."""
+        """Set the state to zeros, that of all sequences.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread is using this stream.
+        """
         self._core.reset()
 
     def __repr__(self) -> str:

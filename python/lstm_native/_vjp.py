@@ -44,7 +44,7 @@ class Pullback(Generic[Array]):
     Attributes
     ----------
     nbytes : int
-        Memory of the tape.
+        Memory of the tape, in bytes.
     """
 
     __slots__ = ("_call", "_tape", "_transposed")
@@ -98,6 +98,15 @@ class Pullback(Generic[Array]):
             As initial_states.
         d_all_weights : tuple of numpy.ndarray
             As all_weights.
+
+        Raises
+        ------
+        TypeError
+            If a gradient is no array of input's dtype, or `needs` no collection.
+        ValueError
+            If a gradient has the wrong shape, or `needs` has another name.
+        MemoryError
+            If the results or the working memory can't be allocated.
         """
         call, tape = self._call, self._tape
         wanted = _ALL[self._transposed] if needs is _NEEDS else _wanted(needs, self._transposed)
