@@ -21,6 +21,7 @@ import lstm_native._random
 import lstm_native._sessions
 import lstm_native._stream
 import lstm_native._vjp
+from fresh_interpreter import ask
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
@@ -120,20 +121,10 @@ def commands_of_pytest():
 
 
 def test_recipes_for_pytest_select_tests():
-    """In one process, which imports pytest once. A recipe without tests ends with status 5."""
     recipes = commands_of_pytest()
     assert len(recipes) >= 3
-    program = """
-import json, sys, pytest
-codes = [pytest.main([*r, "--collect-only", "-qq", "-p", "no:cacheprovider"])
-         for r in json.loads(sys.argv[1])]
-sys.exit(str(codes) if any(codes) else 0)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(recipes)],
-        cwd=PROJECT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, (recipes, done.stderr)
+    code, output, error = ask("collect_tests.py", json.dumps(recipes))
+    assert (code, json.loads(output)) == (0, [0] * len(recipes)), error
 
 
 def test_a_recording_may_have_any_name():
