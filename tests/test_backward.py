@@ -1,6 +1,8 @@
 """Gradients: finite differences, threads, recomputed gates, needs, and the operator's tapes."""
 
+import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -127,6 +129,13 @@ def test_no_rows_cost_nothing(steps, recompute):
     assert [d.shape for d in d_states] == [case.h0.shape] * 2
     assert not any(d.any() for d in d_weights)
     assert [d.shape for d in d_weights] == [w.shape for w in case.all_weights]
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_pullback_is_neither_pickled_nor_copied(duplicate):
+    _, pullback = call_vjp(make_case(Shape("small", 3, 2, 3, 4), np.float32))
+    with pytest.raises(TypeError, match="can't be pickled or copied; keep the arguments of lstm_"):
+        duplicate(pullback)
 
 
 def test_packed_weights_are_unpacked():

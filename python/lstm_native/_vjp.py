@@ -57,6 +57,12 @@ class Pullback(Generic[Array]):
     def nbytes(self) -> int:
         return self._tape.nbytes
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(
+            "a Pullback can't be pickled or copied; keep the arguments of lstm_vjp, and call it "
+            "again (dropout: with the same seed=)"
+        )
+
     @overload
     def __call__(
         self,
