@@ -80,7 +80,7 @@ def lengths_fit(call: dict[str, Any], steps: int, batch: int) -> bool:
 def mask_fits(call: dict[str, Any], steps: int, batch: int) -> bool:
     """Whether `mask`, if there is one, is of such a batch without `lengths`."""
     if call.get("mask") is None:
-        return True
+        return call.get("masked_output") != "last"
     try:
         array = np.asarray(call["mask"])
     except (TypeError, ValueError):

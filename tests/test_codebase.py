@@ -53,7 +53,7 @@ PYTHON_LAYERS = [
     {"_memory", "_limits", "_cuda_run"},
     {"_sizes", "_arrays", "_extension", "_types"},
     {"_core", "_device", "_cell"},
-    {"_cuda_extension"},
+    {"_cuda_extension", "_messages"},
 ]
 
 

@@ -338,4 +338,6 @@ def test_sizes_of_a_large_operator_are_computed_at_once():
 def test_the_page_of_errors_is_up_to_date():
     tool = runpy.run_path(str(PROJECT / "tools" / "make_error_table.py"))
     written = tool["PAGE"].read_text(encoding="utf-8")
+    headings = re.findall(r"^## .+$", written, re.MULTILINE)
+    assert len(set(headings)) == len(headings) == len(tool["TITLES"])
     assert written == tool["page"](), "python tools/make_error_table.py writes it anew"

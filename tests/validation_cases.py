@@ -244,6 +244,7 @@ WEIGHTS = (zeros(8, 10), zeros(8, 2), zeros(8), zeros(8))
 STATE = zeros(1, 3, 2)
 PACKED = {"input": zeros(7, 10), "batch_sizes": [3, 2, 1, 1]}
 PACKED_WEIGHTS = lstm_native.pack_weights(WEIGHTS, 1, False)
+MODEL = lstm_native.Model(PACKED_WEIGHTS)
 NARROW_WEIGHTS = lstm_native.pack_weights(WEIGHTS, 1, False, weight_dtype="float16")
 OF_TWO_DIRECTIONS = lstm_native.Cell(activations=("relu", *["tanh"] * 5))
 PEEPHOLES = lstm_native.Cell(peepholes=True)
@@ -508,8 +509,16 @@ def lengths_of(interface: str) -> list[Mistake]:
              {"lengths": [True, True, False]}),
             ("dtype", "strings", TypeError, "lengths: expected ints, got dtype <U1",
              {"lengths": ["5", "2", "1"]}),
-            ("dtype", "an int that no array's element holds", TypeError,
-             "lengths: expected ints, got dtype object", {"lengths": [2**64, 2, 1]}),
+            ("dtype", "a bool among ints", TypeError,
+             "lengths: expected ints, got a list with bools", {"lengths": [True, 5, 2]}),
+            ("dtype", "a NumPy bool among ints", TypeError,
+             "lengths: expected ints, got a tuple with bools", {"lengths": (5, np.False_, 2)}),
+            ("value", "2 ** 63", ValueError,
+             "lengths: expected lengths from 0 to 5, the seq_len of input, "
+             "got 9223372036854775808 for row 0", {"lengths": [2**63, 2, 1]}),
+            ("value", "2 ** 200", ValueError,
+             "lengths: expected lengths from 0 to 5, the seq_len of input, "
+             "got 2**200 or more for row 1", {"lengths": [2, 2**200, 1]}),
         ),
     ]  # fmt: skip
 
@@ -564,6 +573,9 @@ COMPUTE = "'bfloat16' or 'int8' or None"
 OUT_DTYPES = "'float32' or 'float16' or 'bfloat16' or None"
 NOT_PACKEDS = "expected dtype float32, the same as packed, got"
 AS_PACKED = "as all_weights were packed, got"
+ARRAYS_OR_PACKED = "all_weights: expected a tuple or list of arrays, or PackedWeights"
+OF_MODEL = "packed weights are the Model's attribute `packed`"
+OF_PACKED_ONLY = "got None; it may be left out with PackedWeights only"
 COMPLEX_RECORD = np.dtype([("re", "<f4"), ("im", "<f4")])
 
 # One mistake per entry reads like a table; the formatter would give each part its own line.
@@ -672,18 +684,24 @@ LSTM_ARRAYS = [
     ),
     *other("lstm", "all_weights",
         ("type", "None", TypeError,
-         "all_weights: expected a tuple or list of arrays, got None", {"all_weights": None}),
+         f"{ARRAYS_OR_PACKED}, got None", {"all_weights": None}),
+        ("type", "None, with `num_layers` and `bidirectional` left out", TypeError,
+         f"{ARRAYS_OR_PACKED}, got None",
+         {"all_weights": None, "num_layers": None, "bidirectional": None}),
+        ("type", "a Model", TypeError,
+         f"{ARRAYS_OR_PACKED}, got Model; {OF_MODEL}",
+         {"all_weights": MODEL, "num_layers": None, "bidirectional": None}),
         ("type", "one flat array, as the operator takes it", TypeError,
-         "all_weights: expected a tuple or list of arrays, got ndarray of shape (112,)",
+         f"{ARRAYS_OR_PACKED}, got ndarray of shape (112,)",
          {"all_weights": zeros(112)}),
         ("type", "a dict by name", TypeError,
-         "all_weights: expected a tuple or list of arrays, got dict",
+         f"{ARRAYS_OR_PACKED}, got dict",
          {"all_weights": {"weight_ih_l0": WEIGHTS[0]}}),
         ("type", "a generator", TypeError,
-         "all_weights: expected a tuple or list of arrays, got generator",
+         f"{ARRAYS_OR_PACKED}, got generator",
          {"all_weights": (w for w in WEIGHTS)}),
         ("type", "a file's content", TypeError,
-         "all_weights: expected a tuple or list of arrays, got bytes b'LSTM'",
+         f"{ARRAYS_OR_PACKED}, got bytes b'LSTM'",
          {"all_weights": b"LSTM"}),
         ("type", "None for a bias that there is not", TypeError, f"{B_IH} {NO_ARRAY} None",
          weights(2, None)),
@@ -764,7 +782,6 @@ LSTM_OPTIONS = [
         ("type", "a float", TypeError, "float 1.0", 1.0),
         ("type", "a string", TypeError, "str '1'", "1"),
         ("type", "a bool", TypeError, "bool True", True),
-        ("type", "None", TypeError, "None", None),
         ("type", "an array", TypeError, "ndarray of shape (1, 3, 2)", STATE),
         ("value", "0", ValueError, "0", 0),
         ("value", "-1", ValueError, "-1", -1),
@@ -773,6 +790,8 @@ LSTM_OPTIONS = [
         ("value", "10 ** 5000", ValueError, "2**16609 or more", 10**5000),
     ),
     *other("lstm", "num_layers",
+        ("type", "None", TypeError, f"num_layers: expected {LAYERS}, {OF_PACKED_ONLY}",
+         {"num_layers": None}),
         ("value", "more than there are weights for", ValueError,
          FOUR_ARRAYS.replace("4 arrays", "8 arrays").replace("layers=1", "layers=2") + " 4",
          {"num_layers": 2}),
@@ -797,9 +816,10 @@ LSTM_OPTIONS = [
     *scalar("lstm", "bidirectional", "a bool",
         ("type", "a number of directions", TypeError, "int 2", 2),
         ("type", "a string", TypeError, "str 'reverse'", "reverse"),
-        ("type", "None", TypeError, "None", None),
     ),
     *other("lstm", "bidirectional",
+        ("type", "None", TypeError, f"bidirectional: expected a bool, {OF_PACKED_ONLY}",
+         {"bidirectional": None}),
         ("value", "True, with weights for one direction", ValueError,
          FOUR_ARRAYS.replace("4 arrays", "8 arrays").replace("al=False", "al=True") + " 4",
          {"bidirectional": True}),
@@ -896,6 +916,17 @@ LSTM_OPTIONS = [
         ("type", "a number", TypeError, "float 0.0", 0.0),
         ("value", "another name", ValueError, "'zeros'", "zeros"),
     ),
+    *scalar("lstm", "masked_output", "'zero' without mask",
+        ("value", "last, without `mask`", ValueError, "'last'", "last"),
+    ),
+    *other("lstm", "masked_output",
+        ("value", "last, with `lengths`", ValueError,
+         "masked_output: expected 'zero' without mask, got 'last'",
+         {"masked_output": "last", "lengths": [5, 2, 1]}),
+        ("value", "last, with `batch_sizes`", ValueError,
+         "masked_output: expected 'zero' without mask, got 'last'",
+         {**PACKED, "masked_output": "last"}),
+    ),
     *other("lstm", "batch_sizes",
         ("type", "a masked array", TypeError, f"batch_sizes: {UNMASKED}",
          {**PACKED, "batch_sizes": masked(4, dtype=np.int64)}),
@@ -925,8 +956,15 @@ LSTM_OPTIONS = [
          {**PACKED, "batch_sizes": [True, True]}),
         ("dtype", "strings", TypeError, "batch_sizes: expected ints, got dtype <U1",
          {**PACKED, "batch_sizes": ["3", "2", "1", "1"]}),
-        ("dtype", "an int that no array's element holds", TypeError,
-         "batch_sizes: expected ints, got dtype object", {**PACKED, "batch_sizes": [2**64]}),
+        ("dtype", "a bool among ints", TypeError,
+         "batch_sizes: expected ints, got a list with bools",
+         {**PACKED, "batch_sizes": [3, 2, True, True]}),
+        ("value", "10 ** 5000", ValueError,
+         f"batch_sizes: expected sizes up to {2**63 - 1}, got 2**16609 or more at step 0",
+         {**PACKED, "batch_sizes": [10**5000]}),
+        ("value", "-(2 ** 200)", ValueError,
+         "batch_sizes: expected positive sizes, got -2**200 or less at step 0",
+         {**PACKED, "batch_sizes": [-(2**200)]}),
     ),
     *scalar("lstm", "weights_transposed", "a bool",
         ("type", "an int", TypeError, "int 1", 1),
@@ -1114,6 +1152,8 @@ BUILDS = [
 
 W_SIZE = "w: expected {} elements (weight_layout={!r}; the layouts need {} for 'mindspore_gpu' or "
 W_SIZE += "{} for 'mindspore_cpu'), got {}"
+ONE_FLAT = "w: expected one flat array of weight_size elements, 112, got a"
+MANY = "4 arrays of several shapes"
 W_112 = W_SIZE.format(112, "mindspore_gpu", 112, 104, "{} in shape {}")
 
 CALL_ARRAYS = [
@@ -1191,8 +1231,13 @@ CALL_ARRAYS = [
         ("type", "a masked array", TypeError, f"w: {UNMASKED}", {"w": masked(112)}),
         ("type", "an object whose `__array__` raises", TypeError, f"w: {UNREADABLE}",
          {"w": Unreadable()}),
-        ("size", "a list of matrices, as `lstm` takes it", ValueError, f"w: {RAGGED}",
+        ("type", "a Model", TypeError,
+         f"w: expected an array or PackedWeights, got Model; {OF_MODEL}", {"w": MODEL}),
+        ("size", "a list of arrays, as `lstm` takes it", ValueError, f"{ONE_FLAT} list of {MANY}",
          {"w": list(WEIGHTS)}),
+        ("size", "a tuple of arrays, as `lstm` takes it", ValueError,
+         f"{ONE_FLAT} tuple of {MANY}", {"w": WEIGHTS}),
+        ("size", "lists of unequal lengths", ValueError, f"w: {RAGGED}", {"w": [[0.0], []]}),
         ("size", "the other layout's size", ValueError, W_112.format(104, (104,)),
          {"w": zeros(104)}),
         ("size", "one element short", ValueError, W_112.format(111, (3, 37)),
@@ -1351,6 +1396,9 @@ PACKING = [
         ("type", "PackedWeights", TypeError,
          "all_weights: expected a tuple or list of arrays, got PackedWeights",
          {"all_weights": PACKED_WEIGHTS}),
+        ("type", "a Model", TypeError,
+         f"all_weights: expected a tuple or list of arrays, got Model; {OF_MODEL}",
+         {"all_weights": MODEL}),
         ("type", "one flat array, as the operator takes it", TypeError,
          "all_weights: expected a tuple or list of arrays, got ndarray of shape (112,)",
          {"all_weights": zeros(112)}),
@@ -1537,6 +1585,9 @@ def values_of(interface: str, argument: str) -> list[Mistake]:
         *other(interface, argument,
             ("value", "NaN", ValueError, f"{argument}: expected finite floats, got nan",
              {argument: [float("nan")]}),
+            ("value", "-(10 ** 400)", ValueError,
+             f"{argument}: expected finite floats, got -2**1328 or less",
+             {argument: [-(10**400)]}),
             ("value", "one that no function takes", ValueError,
              f"{argument}: expected at most 0 values, no activation takes one, got 1",
              {argument: [0.2]}),
@@ -1573,6 +1624,7 @@ def bounds_of(interface: str) -> list[Mistake]:
         ("value", "0.0", ValueError, "0.0", 0.0),
         ("value", "a negative number", ValueError, "-1.5", -1.5),
         ("value", "infinity", ValueError, "inf", float("inf")),
+        ("value", "10 ** 400", ValueError, "2**1328 or more", 10**400),
         ("value", "NaN", ValueError, "nan", float("nan")),
     )
 
@@ -1598,12 +1650,14 @@ CELL = [
     *scalar("Cell", "proj_size", "an int from 0 to 9223372036854775807",
         ("value", "a negative size", ValueError, "-1", -1),
         ("value", "a size beyond an index", ValueError, "9223372036854775808", 2**63),
+        ("value", "10 ** 5000", ValueError, "2**16609 or more", 10**5000),
     ),
     *scalar("Cell", "recurrent_dropout", "a float from 0.0 to 1.0",
         ("type", "a string", TypeError, "str '0.2'", "0.2"),
         ("type", "a bool", TypeError, "bool True", True),
         ("type", "None", TypeError, "None", None),
         ("value", "above 1", ValueError, "1.5", 1.5),
+        ("value", "10 ** 400", ValueError, "2**1328 or more", 10**400),
         ("value", "NaN", ValueError, "nan", float("nan")),
     ),
 ]
@@ -1613,6 +1667,7 @@ STREAMS = [
     *scalar(STREAM, "packed", "PackedWeights from pack_weights()",
         ("type", "the arrays themselves", TypeError, "tuple", WEIGHTS),
         ("type", "one flat array", TypeError, "ndarray of shape (112,)", zeros(112)),
+        ("type", "a Model", TypeError, f"Model; {OF_MODEL}", MODEL),
         ("type", "None", TypeError, "None", None),
     ),
     *other(STREAM, "packed",
@@ -1759,6 +1814,9 @@ OF_SESSIONS = [
         ("type", "None", TypeError, "None", None),
         ("value", "0", ValueError, "0", 0),
     ),
+    *scalar(SESSIONS, "capacity", "sessions that some memory can hold",
+        ("value", "2 ** 60", MemoryError, "1152921504606846976", 2**60),
+    ),
     *scalar(SESSIONS_STEP, "ids", "a sequence of ints",
         ("type", "one id", TypeError, "int 0", 0),
     ),
@@ -1772,10 +1830,20 @@ OF_SESSIONS = [
         ("value", "of a session that is not open yet", ValueError, f"ids: {NOT_OPEN} 999",
          {"ids": [0, 1, 999]}),
         ("value", "a negative id", ValueError, f"ids: {NOT_OPEN} -1", {"ids": [0, 1, -1]}),
+        ("value", "2 ** 63, in a list", ValueError, f"ids: {NOT_OPEN} 9223372036854775808",
+         {"ids": [0, 1, 2**63]}),
+        ("value", "10 ** 5000, in a list", ValueError, f"ids: {NOT_OPEN} 2**16609 or more",
+         {"ids": [0, 1, 10**5000]}),
+        ("value", "2 ** 63, in an array of uint64", ValueError,
+         f"ids: {NOT_OPEN} 9223372036854775808", {"ids": np.array([0, 1, 2**63], np.uint64)}),
         ("value", "a session twice", ValueError, "ids: expected each session once, got 1 twice",
          {"ids": [1, 0, 1]}),
         ("dtype", "floats", TypeError, "ids: expected ints, got dtype float64",
          {"ids": [0.0, 1.0, 2.0]}),
+        ("dtype", "booleans", TypeError, "ids: expected ints, got dtype bool",
+         {"ids": np.ones(3, np.bool_)}),
+        ("dtype", "a bool among ints", TypeError, "ids: expected ints, got a list with bools",
+         {"ids": [True, 0, 2]}),
         ("dtype", "strings", TypeError, "ids: expected ints, got dtype <U4",
          {"ids": ["anna", "ben", "cleo"]}),
     ),
@@ -1945,6 +2013,8 @@ GRADIENTS = [
       for mistake in gradient_array(GRAD, argument, Y_GRAD, "x", (5, 3, 2))),
     *other(GRAD, "w",
         ("type", "None", TypeError, f"w: {NO_ARRAY} None", {"w": None}),
+        ("size", "a list of arrays, as `lstm` takes it", ValueError, f"{ONE_FLAT} list of {MANY}",
+         {"w": list(WEIGHTS)}),
         ("size", "one too few", ValueError,
          "w: expected 112 elements (weight_layout='mindspore_gpu'; the layouts need 112 for "
          "'mindspore_gpu' or 104 for 'mindspore_cpu'), got 111 in shape (111,)",

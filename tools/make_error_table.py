@@ -4,7 +4,6 @@ Run after a change of a message or of the table: python tools/make_error_table.p
 """
 
 import sys
-from itertools import groupby
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -65,7 +64,6 @@ TITLES = {
     "pack_weights": "`pack_weights`",
     "Cell": "`Cell`: the constructor",
     STREAM: "`Stream`: the constructor",
-    ONNX: "`lstm_native.onnx.lstm`",
     STEP: "`Stream.step`",
     RUN: "`Stream.run`",
     STATE_OF_STREAM: "`Stream.state`, when set",
@@ -75,6 +73,7 @@ TITLES = {
     CLOSE: "`Sessions.close`",
     SET_STATE: "`Sessions.set_state`",
     LOAD: "`Sessions.load`",
+    ONNX: "`lstm_native.onnx.lstm`",
     "explain": "`explain`, by sizes",
     PULLBACK: "What `lstm_vjp` returns: the pullback",
     GRAD: "`LSTMGrad`: the call, and `data`",
@@ -103,8 +102,11 @@ def row(mistake: Mistake) -> str:
 def page() -> str:
     """Return the whole page."""
     parts = [INTRODUCTION]
-    listed = [mistake for mistake in MISTAKES if mistake.interface not in LIKE_ANOTHER]
-    for interface, mistakes in groupby(listed, key=lambda mistake: mistake.interface):
+    listed: dict[str, list[Mistake]] = {interface: [] for interface in TITLES}
+    for mistake in MISTAKES:
+        if mistake.interface not in LIKE_ANOTHER:
+            listed[mistake.interface].append(mistake)
+    for interface, mistakes in listed.items():
         parts += [
             f"\n## {TITLES[interface]}\n",
             "| argument | mistake | exception | message |",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
+from lstm_native._messages import scalar
+
 
 class Function(NamedTuple):
     """An activation function that cells can have, as the operator of that name in ONNX."""
@@ -177,7 +179,7 @@ _COUPLED, _GENERAL = 1, 2
 
 
 def _described(value: object) -> str:
-    return "None" if value is None else f"{type(value).__name__} {value!r}"
+    return "None" if value is None else f"{type(value).__name__} {scalar(value)}"
 
 
 def _boolean(value: object, name: str) -> bool:
@@ -219,8 +221,8 @@ def _consumed(
                 f"{argument}: expected a sequence of finite floats, or None, "
                 f"got {_described(number)} among them"
             )
-        if not math.isfinite(number):
-            raise ValueError(f"{argument}: expected finite floats, got {number!r}")
+        if not math.isfinite(_float(number)):
+            raise ValueError(f"{argument}: expected finite floats, got {scalar(number)}")
     if len(given) > len(taking):
         takers = f"one for each of {', '.join(taking)}" if taking else "no activation takes one"
         raise ValueError(
@@ -236,9 +238,9 @@ def _bound(value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{what}, got {_described(value)}")
-    bound = float(value)
+    bound = _float(value)
     if not (math.isfinite(bound) and bound > 0):
-        raise ValueError(f"{what}, got {value!r}")
+        raise ValueError(f"{what}, got {scalar(value)}")
     return bound
 
 
@@ -247,17 +249,25 @@ def _size(value: object, name: str) -> int:
         raise TypeError(f"{name}: expected an int of at least 0, got {_described(value)}")
     size = value.__index__()
     if not 0 <= size < 2**63:
-        raise ValueError(f"{name}: expected an int from 0 to {2**63 - 1}, got {value}")
+        raise ValueError(f"{name}: expected an int from 0 to {2**63 - 1}, got {scalar(size)}")
     return size
 
 
 def _rate(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {_described(value)}")
-    rate = float(value)
+    rate = _float(value)
     if not 0.0 <= rate <= 1.0:  # NaN is refused, too
-        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {value!r}")
+        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {scalar(value)}")
     return rate
+
+
+def _float(value: Real) -> float:
+    """Return a number as a float: infinity for one beyond every float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 STANDARD = Cell()

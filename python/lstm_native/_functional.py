@@ -15,6 +15,7 @@ from lstm_native._packing import (
     Weights,
     cell_of_call,
     check_out_dtype,
+    check_sequence,
     from_packed,
     unpacked,
 )
@@ -193,7 +194,8 @@ def lstm(
         Not together with `lengths` or `batch_sizes`, and not on CUDA.
     masked_output : {"zero", "last"}
         What output holds at masked steps: zero, or what the direction returned for the computed
-        step before, in the order in which it takes them; zero where there is none.
+        step before, in the order in which it takes them; zero where there is none. "last" is for
+        calls with `mask` only.
     out_dtype : {"float32", "float16", "bfloat16"} or numpy.dtype, optional
         The dtype of the results, where weights are packed in a `weight_dtype`: float32 by default.
         "bfloat16" is that of the package `ml_dtypes`.
@@ -364,6 +366,9 @@ def prepare(
 ) -> ForwardCall:
     """Check the arguments of `lstm`; return the call, with dropout's key where `seed` gives one."""
     is_packed = isinstance(all_weights, PackedWeights)
+    if not is_packed:
+        check_sequence(all_weights, ", or PackedWeights")
+        _validate.not_left_out(num_layers, bidirectional)
     if not (is_packed and num_layers is None):
         num_layers = _validate.layer_count(num_layers)
     rate = _validate.dropout_rate(dropout, "dropout", integers=True)
@@ -376,7 +381,7 @@ def prepare(
         _validate.boolean(has_ih_bias, "has_ih_bias"),
         _validate.boolean(has_hh_bias, "has_hh_bias"),
     )
-    repeats_last = _validate.repeats_last(masked_output)
+    repeats_last = _validate.repeats_last(masked_output, mask)
     _validate.mask_alone(mask, batch_sizes, lengths)
     key = 0 if seed is None else _random.check_seed(seed)
     threads = _config.threads_for_call(num_threads)

@@ -401,7 +401,7 @@ class LSTMGrad(Operator):
             return array
 
         h_0, c_0 = hidden("hx"), cells("cx")
-        flat = self._checked_weight(as_real(given.w, "w", x, "x"))
+        flat = self._flat_weight(given.w, x, "x")
         sequence("y")
         hidden("hy")
         cells("cy")

@@ -11,7 +11,7 @@ from lstm_native import _config, _device, _random, _validate, cuda
 from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights, check_dtype, unpacked
+from lstm_native._packing import PackedWeights, check_dtype, packed_hint, unpacked
 from lstm_native._run import (
     NO_DROPOUT,
     CellWeights,
@@ -125,8 +125,16 @@ class Operator:
         batch = _validate.integer(batch, "batch", 0)
         return core.tape_elements(self._problem(seq_len, batch, NO_DROPOUT))
 
-    def _checked_weight(self, w: RealArray | _device.BorrowedArray) -> Any:
-        if w.size != self.weight_size:
+    def _flat_weight(self, w: Any, x: RealArray, x_name: str) -> Any:
+        """Return a flat weight as an array of x's dtype and of the right size."""
+        shapes = {getattr(item, "shape", ()) for item in w} if isinstance(w, list | tuple) else ()
+        if len(shapes) > 1:  # `lstm` takes it so
+            raise ValueError(
+                f"w: expected one flat array of weight_size elements, {self.weight_size}, got a "
+                f"{type(w).__name__} of {len(w)} arrays of several shapes"
+            )
+        flat: RealArray | _device.BorrowedArray = as_real(w, "w", x, x_name)
+        if flat.size != self.weight_size:
             sizes = " or ".join(
                 f"{flat_size(self._sizes, self.has_bias, layout, self._cell.peepholes)} "
                 f"for {layout!r}"
@@ -134,11 +142,11 @@ class Operator:
             )
             raise ValueError(
                 f"w: expected {self.weight_size} elements (weight_layout={self.weight_layout!r}; "
-                f"the layouts need {sizes}), got {w.size} in shape {w.shape}"
+                f"the layouts need {sizes}), got {flat.size} in shape {flat.shape}"
             )
-        if isinstance(w, _device.BorrowedArray) and not w.is_contiguous:
-            raise ValueError(f"w: expected an array in C order, got strides {w.strides}")
-        return w
+        if isinstance(flat, _device.BorrowedArray) and not flat.is_contiguous:
+            raise ValueError(f"w: expected an array in C order, got strides {flat.strides}")
+        return flat
 
     def _cells(self, w: RealArray) -> list[CellWeights]:
         """Return views of a flat weight, or of its gradient."""
@@ -433,7 +441,12 @@ class LSTM(Operator):
                     f"has_ih_bias={w.has_ih_bias}, has_hh_bias={w.has_hh_bias}"
                 )
             return w._core if target is None else unpacked(w)[1]
-        return self._cells(self._checked_weight(as_real(w, "w", x, "input")))
+        hint = packed_hint(w)
+        if hint:
+            raise TypeError(
+                f"w: expected an array or PackedWeights, got {_validate.described(w)}{hint}"
+            )
+        return self._cells(self._flat_weight(w, x, "input"))
 
 
 # Elements of a flat weight that an index counts, with room to spare.

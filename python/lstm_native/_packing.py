@@ -203,6 +203,7 @@ def pack_weights(
     >>> output.shape
     (5, 2, 2)
     """
+    check_sequence(all_weights)
     num_layers = _validate.layer_count(num_layers)
     bidirectional = _validate.boolean(bidirectional, "bidirectional")
     transposed = _validate.boolean(weights_transposed, "weights_transposed")
@@ -319,6 +320,22 @@ def cell_of_call(cell: Any, all_weights: Any, bidirectional: bool | None) -> Cel
     if bidirectional is not None:
         _validate.cell_of_directions(given, bidirectional)
     return given
+
+
+def check_sequence(all_weights: object, other: str = "") -> None:
+    """Refuse weights that are no sequence of arrays; other: what else the caller takes."""
+    buffers = str | bytes | bytearray | memoryview  # sequences, too, but not of arrays
+    if not isinstance(all_weights, Sequence) or isinstance(all_weights, buffers):
+        raise TypeError(
+            f"all_weights: expected a tuple or list of arrays{other}, "
+            f"got {_validate.described(all_weights)}{packed_hint(all_weights)}"
+        )
+
+
+def packed_hint(value: object) -> str:
+    """Return what to write instead of a Model or another holder of packed weights."""
+    held = isinstance(getattr(value, "packed", None), PackedWeights)
+    return f"; packed weights are the {type(value).__name__}'s attribute `packed`" if held else ""
 
 
 def check_dtype(packed: PackedWeights, name: str, like: RealArray) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # A state as bytes: this, then h and c in C order, both little-endian.
 _HEADER = struct.Struct("<8s4sqqq")  # magic, dtype, num_layers, widths of h and of c
 _MAGIC = b"LSTMSTAT"
+# More than any memory holds. The C++ library calls its limit of elements an error of the value.
+_LARGEST = 2**56
 
 
 class Sessions:
@@ -92,6 +94,10 @@ class Sessions:
     ) -> None:
         self._packed = one_direction(packed, direction)
         self._capacity = _validate.integer(capacity, "capacity", 1)
+        if self._capacity >= _LARGEST:
+            raise MemoryError(
+                f"capacity: expected sessions that some memory can hold, got {self._capacity}"
+            )
         threads = 0 if num_threads is None else _config.threads_for_call(num_threads)
         self._core = core.Sessions(
             packed._core, self._capacity, threads, cell_of_call(cell, packed, None)

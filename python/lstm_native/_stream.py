@@ -10,7 +10,7 @@ from lstm_native import _config, _validate
 from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import Cell
 from lstm_native._extension import core
-from lstm_native._packing import PackedWeights, cell_of_call
+from lstm_native._packing import PackedWeights, cell_of_call, packed_hint
 from lstm_native._sizes import Sizes
 from lstm_native._types import ArrayLike, HostArray, States
 
@@ -290,7 +290,8 @@ def one_direction(packed: object, direction: object) -> PackedWeights:
     """Check the weights and the direction of a Stream or of Sessions."""
     if not isinstance(packed, PackedWeights):
         raise TypeError(
-            f"packed: expected PackedWeights from pack_weights(), got {_validate.described(packed)}"
+            f"packed: expected PackedWeights from pack_weights(), got "
+            f"{_validate.described(packed)}{packed_hint(packed)}"
         )
     if packed.bidirectional:
         raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from lstm_native._arrays import RealArray, as_array
 from lstm_native._cell import STANDARD, Cell
+from lstm_native._messages import scalar
 from lstm_native._sizes import Sizes
 from lstm_native._types import Direction, MaskedOutput
 
@@ -42,7 +42,7 @@ def described(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{type_name} of shape {value.shape}"
     if isinstance(value, np.generic | int | float | complex | str | bytes):
-        return f"{type_name} {_scalar(value)}"
+        return f"{type_name} {scalar(value)}"
     return type_name
 
 
@@ -58,13 +58,25 @@ def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
         high = LARGEST_SIZE
         bounds = f"an int from {low} to {high}"
     if number < low or (high is not None and number > high):
-        raise ValueError(f"{name}: expected {bounds}, got {_scalar(number)}")
+        raise ValueError(f"{name}: expected {bounds}, got {scalar(number)}")
     return number
 
 
 def layer_count(value: Any) -> int:
     """Return `num_layers`."""
     return integer(value, "num_layers", 1, MOST_LAYERS)
+
+
+def not_left_out(num_layers: object, bidirectional: object) -> None:
+    """Refuse a call that leaves out what only packed weights know."""
+    for name, value, expected in (
+        ("num_layers", num_layers, f"an int from 1 to {MOST_LAYERS}"),
+        ("bidirectional", bidirectional, "a bool"),
+    ):
+        if value is None:
+            raise TypeError(
+                f"{name}: expected {expected}, got None; it may be left out with PackedWeights only"
+            )
 
 
 def boolean(value: Any, name: str) -> bool:
@@ -118,7 +130,7 @@ def dropout_rate(value: Any, name: str, integers: bool) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, accepted):
         raise TypeError(f"{name}: expected a float from 0.0 to 1.0, got {described(value)}")
     if not 0.0 <= value <= 1.0:  # NaN is refused, too
-        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {_scalar(value)}")
+        raise ValueError(f"{name}: expected a float from 0.0 to 1.0, got {scalar(value)}")
     return float(value)
 
 
@@ -129,7 +141,7 @@ def choice(value: object, name: str, choices: tuple[Choice, ...], other: str = "
             return one
     expected = " or ".join(map(repr, choices)) + other
     if isinstance(value, str):
-        raise ValueError(f"{name}: expected {expected}, got {_scalar(value)}")
+        raise ValueError(f"{name}: expected {expected}, got {scalar(value)}")
     raise TypeError(f"{name}: expected {expected}, got {described(value)}")
 
 
@@ -238,21 +250,23 @@ def batch_sizes(value: Any, x: RealArray) -> list[int]:
             f"{name}: expected a sequence of at least one int, one per time step, "
             f"got shape {array.shape}"
         )
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
     if x.ndim == 2 and array.size > len(x):  # before a long array becomes a list
         raise ValueError(
             f"{name}: expected at most as many steps as input has rows, {len(x)}, got {array.size}"
         )
-    sizes: list[int] = array.tolist()
+    sizes = _ints(value, array, name)
     previous = sizes[0]
+    if previous > LARGEST_SIZE:
+        raise ValueError(
+            f"{name}: expected sizes up to {LARGEST_SIZE}, got {scalar(previous)} at step 0"
+        )
     for step, size in enumerate(sizes):
         if size < 1:
-            raise ValueError(f"{name}: expected positive sizes, got {size} at step {step}")
+            raise ValueError(f"{name}: expected positive sizes, got {scalar(size)} at step {step}")
         if size > previous:
             raise ValueError(
-                f"{name}: expected sizes that do not increase, got {previous} and then {size} "
-                f"at step {step}"
+                f"{name}: expected sizes that do not increase, got {previous} and then "
+                f"{scalar(size)} at step {step}"
             )
         previous = size
     return sizes
@@ -268,14 +282,12 @@ def lengths(
             f"{name}: expected a sequence of ints, one per batch row, got {described(value)}"
         )
     shape(array, name, (batch,), ("batch",))
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
-    listed: list[int] = array.tolist()
+    listed = _ints(value, array, name)
     for row, length in enumerate(listed):
         if not 0 <= length <= seq_len:
             raise ValueError(
                 f"{name}: expected lengths from 0 to {seq_len}, the {source}, "
-                f"got {length} for row {row}"
+                f"got {scalar(length)} for row {row}"
             )
     return listed
 
@@ -304,9 +316,12 @@ def mask_alone(mask: object, batch_sizes: object, lengths: object) -> None:
             raise ValueError(f"mask: expected None together with {name}, got both")
 
 
-def repeats_last(masked_output: object) -> bool:
+def repeats_last(masked_output: object, mask: object) -> bool:
     """Return whether output at masked steps repeats the last one before."""
-    return choice(masked_output, "masked_output", _MASKED_OUTPUTS) == "last"
+    repeats = choice(masked_output, "masked_output", _MASKED_OUTPUTS) == "last"
+    if repeats and mask is None:
+        raise ValueError("masked_output: expected 'zero' without mask, got 'last'")
+    return repeats
 
 
 def session_ids(value: Any) -> list[int]:
@@ -314,20 +329,26 @@ def session_ids(value: Any) -> list[int]:
     array = as_array(value, "ids")
     if array.ndim != 1:
         raise TypeError(f"ids: expected a sequence of ints, got {described(value)}")
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"ids: expected ints, got dtype {array.dtype}")
-    ids: list[int] = array.tolist() if array.size else []
-    for id in ids:
-        if id < 0:
-            raise ValueError(f"ids: expected an open session, got {id}")
-    return ids
+    listed = _ints(value, array, "ids")
+    for id in listed:
+        if not 0 <= id <= LARGEST_SIZE:
+            raise ValueError(f"ids: expected an open session, got {scalar(id)}")
+    return listed
 
 
-def _scalar(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 128:  # str() refuses very long ones
-        power = f"2**{value.bit_length() - 1}"
-        return f"{power} or more" if value > 0 else f"-{power} or less"
-    return str(value) if isinstance(value, np.generic) else reprlib.repr(value)
+def _ints(value: object, array: npt.NDArray[Any], name: str) -> list[int]:
+    """Return the ints of a sequence; array: what NumPy made of it."""
+    items = tuple(value) if isinstance(value, list | tuple) else ()
+    types = set(map(type, items))
+    # Of large ints NumPy makes floats or objects. Another thread may have changed the list since.
+    if types == {int} and len(items) == array.size:
+        return list(items)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
+    if not types.isdisjoint((bool, np.bool_)):  # NumPy takes them for 0 and 1
+        raise TypeError(f"{name}: expected ints, got a {type(value).__name__} with bools")
+    listed: list[int] = array.tolist()
+    return listed
 
 
 def _tuple(items: Any) -> str:

@@ -40,14 +40,14 @@ _ROLES = {
 
 
 def from_sequence(
-    all_weights: Any,
+    all_weights: Sequence[Any],
     like: RealArray | None,
     num_layers: int,
     bidirectional: bool,
     transposed: bool,
     present: Present,
 ) -> tuple[Sizes, list[CellWeights]]:
-    """Check `lstm`'s flat sequence of weights; return the sizes that it has, and the weights.
+    """Check the arrays of `lstm`'s flat sequence; return the sizes that they have, and the weights.
 
     The first w_hh gives hidden_size, the first w_ih input_size. like: the input, whose dtype the
     weights must have; None: they must have the dtype of the first.
@@ -166,17 +166,11 @@ def from_flat(w: RealArray, sizes: Sizes, offsets: Sequence[Offsets]) -> list[Ce
 
 
 def _listed(
-    all_weights: Any,
+    all_weights: Sequence[Any],
     num_layers: int,
     bidirectional: bool,
     present: Present,
 ) -> list[Any]:
-    name = "all_weights"
-    buffers = str | bytes | bytearray | memoryview  # sequences, too, but not of arrays
-    if not isinstance(all_weights, Sequence) or isinstance(all_weights, buffers):
-        raise TypeError(
-            f"{name}: expected a tuple or list of arrays, got {_validate.described(all_weights)}"
-        )
     directions = 2 if bidirectional else 1
     cells, roles = num_layers * directions, present.roles
     expected = cells * len(roles)
@@ -184,7 +178,8 @@ def _listed(
         more, rest = divmod(len(all_weights) - expected, cells)
         hint = "" if rest else _hint(all_weights[: len(roles) + more], more, present)
         raise ValueError(
-            f"{name}: expected {expected} arrays ({', '.join(roles)} for each layer and direction; "
+            f"all_weights: expected {expected} arrays "
+            f"({', '.join(roles)} for each layer and direction; "
             f"num_layers={num_layers}, bidirectional={bidirectional}, "
             f"has_ih_bias={present.ih_bias}, has_hh_bias={present.hh_bias}), "
             f"got {len(all_weights)}{hint}"
