@@ -363,6 +363,37 @@ def test_copies_are_named(name):
     assert about.slow_paths == (copied, *ALWAYS)
 
 
+MASKED = (
+    "computed steps are copied from input and to output, because masked steps are before them or "
+    "masked_output is 'last'"
+)
+HOLES = np.array([1, 0, 1, 1, 0, 1], bool)[:, np.newaxis].repeat(3, axis=1)
+
+
+def test_a_mask_is_named():
+    x, states, weights = empty_case(SMALL)
+    packed = lstm_native.pack_weights(weights, 2, False)
+
+    def slow(mask, input=x, **options):
+        return lstm_native.explain(input, states, packed, mask=mask, **options).slow_paths
+
+    assert slow(HOLES) == (MASKED, *ALWAYS)
+    in_order = "input is copied, because mask takes steps of an array in C order"
+    assert slow(HOLES, np.asfortranarray(x)) == (MASKED, in_order, *ALWAYS)
+    padding = np.sort(HOLES, axis=0)[::-1]
+    assert slow(padding) == slow(np.ones_like(HOLES), masked_output="last") == ALWAYS
+    assert slow(padding, masked_output="last") == (MASKED, *ALWAYS)
+
+
+def test_rounded_results_are_named():
+    x, states, weights = empty_case(SMALL)
+    packed = lstm_native.pack_weights(weights, 2, False, weight_dtype="float16")
+    as_they_are = lstm_native.explain(x, states, packed)
+    assert lstm_native.explain(x, states, packed, out_dtype="float32") == as_they_are
+    about = lstm_native.explain(x, states, packed, out_dtype=np.float16)
+    assert about.slow_paths == ("results are rounded to float16, in copies", *ALWAYS)
+
+
 def test_what_is_not_copied_is_not_named():
     # Gaps between rows, or an axis of one element: its stride is never used.
     shape = Shape("thin", 6, 3, 1, 16)
@@ -406,13 +437,20 @@ def test_narrow_vectors_are_named(isa):
         ({"seq_len": 1, "batch": 1, "input_size": 1}, "hidden_size"),
         ({**sizes_of(SMALL), "has_ih_bias": False}, "has_ih_bias"),
         ({**sizes_of(SMALL), "units": 3}, "units"),
-        ({"input": np.zeros((1, 1, 1), np.float32)}, "all_weights"),
-        ({"input": np.zeros((1, 1, 1), np.float32), "seq_len": 3}, "seq_len"),
+        ({"input": None}, "initial_states"),
+        ({"input": None, "initial_states": None}, "all_weights"),
+        ({"all_weights": []}, "input"),
+        ({"input": None, "initial_states": None, "all_weights": [], "seq_len": 3}, "seq_len"),
     ],
 )
 def test_keywords_that_are_unknown_or_missing(keywords, named):
-    with pytest.raises(TypeError, match=f"'{named}'"):
+    with pytest.raises(TypeError, match=rf"^explain\(\) .*'{named}'"):
         lstm_native.explain(**keywords)
+
+
+def test_too_many_arguments():
+    with pytest.raises(TypeError, match=r"^explain\(\) too many positional arguments"):
+        lstm_native.explain(*range(13))
 
 
 def test_wrong_arguments_are_refused_as_by_lstm():
@@ -423,6 +461,10 @@ def test_wrong_arguments_are_refused_as_by_lstm():
         ((x, states, weights, 2, 2.0, False, False), {}),
         ((x, states, weights, 2, 0.0, False, False), {"lengths": [1, 2]}),
         ((x, states, weights, 2, 0.0, False, False), {"num_threads": 0}),
+        ((x, states, weights, 2, 0.0, False, False), {"masked_output": "last"}),
+        ((x, states, weights, 2, 0.0, False, False), {"out_dtype": "float16"}),
+        ((x, states, weights, 2, 0.0, False, False), {"out_dtype": 16}),
+        ((x, states, None), {}),
         ((x.astype(int), states, weights, 2, 0.0, False, False), {}),
     ]
     for arguments, options in wrong_calls:

@@ -1,6 +1,7 @@
 """The working memory of a call: what docs/reliability.md says, and explain() to the byte."""
 
 import json
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lstm_native
+from calls import call_lstm, pack
 from fresh_interpreter import ask
 from native_libraries import compiled
+from shapes import Shape, make_case
 
 LINE = 64  # bytes: each part begins on a cache line
 POINTERS = {"forward": 7, "backward": 11}  # per row of a step and thread, of 8 bytes each
@@ -115,6 +118,57 @@ def test_what_calls_take_is_what_is_said(tmp_path):
             assert said <= used <= said + bookkeeping, (call, shape)
         else:
             assert used <= backward_bytes(said, call, *shape) + bookkeeping, (call, shape)
+
+
+def most_traced_bytes(call):
+    """What a call takes at most of the memory that Python and NumPy count, and its results."""
+    call()
+    tracemalloc.start()
+    try:
+        results = call()
+        return tracemalloc.get_traced_memory()[1], sum(array.nbytes for array in results)
+    finally:
+        tracemalloc.stop()
+
+
+def assert_counted(case, weights, **options):
+    """What NumPy takes is at most what explain() says, and not much less.
+
+    The core's part is not traced.
+    """
+    options = {"input": case.x, **options}
+    taken, results = most_traced_bytes(lambda: call_lstm(case, all_weights=weights, **options))
+    arguments = (options.pop("input"), (case.h0, case.c0), weights)
+    said = lstm_native.explain(*arguments, **options).workspace_bytes
+    x, batch_first = np.ascontiguousarray(arguments[0]), options.get("batch_first", False)
+    of_core = lstm_native.explain(x, *arguments[1:], batch_first=batch_first).workspace_bytes
+    bookkeeping = 32 * 1024  # Python's objects
+    assert taken - results <= said + bookkeeping
+    assert said <= 1.05 * taken + of_core  # indices as if no step were masked
+
+
+@pytest.mark.parametrize("arranged", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("widths", [(64, 16), (8, 64), (1, 1)])
+@pytest.mark.parametrize(
+    ("bidirectional", "masked_output", "batch_first"),
+    [(False, "zero", False), (False, "last", True), (True, "last", False), (True, "zero", True)],
+)
+def test_copies_for_a_mask(bidirectional, masked_output, batch_first, widths, arranged):
+    case = make_case(Shape("masked", 400, 32, *widths, bidirectional=bidirectional), np.float32)
+    x, mask = case.x, np.random.default_rng(1).random((400, 32)) < 0.9
+    if batch_first:
+        x, mask = x.swapaxes(0, 1), np.ascontiguousarray(mask.T)
+    options = {"mask": mask, "masked_output": masked_output, "batch_first": batch_first}
+    assert_counted(case, pack(case), input=arranged(x), **options)
+
+
+def test_copies_of_gaps_and_for_narrow_results():
+    case = make_case(Shape("copied", 400, 32, 64, 64), np.float32)
+    assert_counted(case, pack(case), input=np.asfortranarray(case.x))
+    narrow = pack(case, weight_dtype="float16")
+    assert_counted(case, narrow, out_dtype="float16")
+    mask = np.random.default_rng(1).random((400, 32)) < 0.9
+    assert_counted(case, narrow, out_dtype="float16", mask=mask)
 
 
 @pytest.mark.parametrize("steps", [1, 100])

@@ -84,7 +84,7 @@ def widened(value: Any) -> Any:
 def narrowed(results: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """Return results rounded to another dtype; values beyond its range become infinite."""
     with np.errstate(over="ignore"):
-        return tuple(array.astype(dtype) for array in results)
+        return tuple(array.astype(dtype, copy=False) for array in results)
 
 
 def widened_pair(value: Any) -> Any:

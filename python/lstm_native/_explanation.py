@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args, overload
 
 import numpy as np
@@ -10,10 +12,11 @@ import numpy as np
 from lstm_native import _config, _limits, _validate
 from lstm_native._cell import Cell
 from lstm_native._extension import core
-from lstm_native._functional import prepare
+from lstm_native._functional import lstm, prepare
 from lstm_native._packing import (
     Weights,
     check_compute,
+    check_out_dtype,
     check_weight_dtype,
     dtypes_of_format,
     format_name,
@@ -22,9 +25,12 @@ from lstm_native._run import ForwardCall, Problem, has_gaps
 from lstm_native._sizes import Sizes
 from lstm_native._types import (
     ArrayLike,
+    BooleansLike,
     Compute,
     Direction,
     IntegersLike,
+    MaskedOutput,
+    OutDtypeLike,
     States,
     WeightDtype,
 )
@@ -216,6 +222,9 @@ def explain(
     device: DeviceLike = "cpu",
     cell: Cell | None = None,
     direction: Direction = "forward",
+    mask: BooleansLike | None = None,
+    masked_output: MaskedOutput = "zero",
+    out_dtype: OutDtypeLike | None = None,
 ) -> Explanation: ...
 @overload
 def explain(
@@ -280,9 +289,22 @@ def explain(*arguments: Any, **keywords: Any) -> Explanation:
     >>> about.threads, about.operations, about.layers[0].recurrent_weights
     (1, 65536, 'packed')
     """
-    if arguments or "input" in keywords:
-        return _of_call(prepare(*arguments, **keywords))
-    return _of_sizes(**keywords)
+    if not arguments and _ARRAYS.isdisjoint(keywords):
+        return _of_sizes(**keywords)
+    try:
+        given = signature(lstm).bind(*arguments, **keywords).arguments
+    except TypeError as error:
+        raise TypeError(f"explain() {error}") from None
+    out_dtype = given.pop("out_dtype", None)
+    narrow = None
+    if out_dtype is not None:
+        narrow = check_out_dtype(out_dtype, given["all_weights"], given.get("device", "cpu"))
+    if narrow == np.float32:  # as results are anyway
+        narrow = None
+    return _of_call(prepare(**given), given["input"], narrow)
+
+
+_ARRAYS = frozenset(("input", "initial_states", "all_weights"))
 
 
 def _of_sizes(
@@ -344,20 +366,46 @@ def _of_sizes(
 _of_sizes.__qualname__ = "explain"
 
 
-def _of_call(call: ForwardCall) -> Explanation:
-    slow = [
-        f"{name} is copied, because its last axis is not contiguous"
+def _of_call(call: ForwardCall, given: object, narrow: np.dtype[Any] | None) -> Explanation:
+    """Explain a call.
+
+    given: its input, before a mask left out steps. narrow: the dtype of its results, where it is
+    not that of input.
+    """
+    copied = [
+        (array, name)
         for array, name in ((call.input, "input"), (call.h_0, "h_0"), (call.c_0, "c_0"))
         if has_gaps(array)
     ]
+    slow = [f"{name} is copied, because its last axis is not contiguous" for _, name in copied]
+    plan = core.explain(call)
+    working = plan["workspace_bytes"] + plan["copied_bytes"]
+    working += sum(array.nbytes for array, _ in copied)
+    element_bytes = call.input.itemsize
+    if call.steps is not None:
+        slow.append(_MASK_ADVICE)
+        working = call.steps.working_bytes(call.problem.sizes, element_bytes, working)
+        if isinstance(given, np.ndarray) and not given.flags.c_contiguous:
+            slow.append("input is copied, because mask takes steps of an array in C order")
+            working = max(working, call.steps.nbytes + given.nbytes + call.input.nbytes)
+    if narrow is not None:
+        slow.append(f"results are rounded to {narrow}, in copies")
+        states = call.h_0.nbytes + call.c_0.nbytes
+        wide = math.prod(call.output_shape) * element_bytes + states
+        results = wide // element_bytes * narrow.itemsize
+        working = wide + max(0, working - results)
     if not isinstance(call.weights, core.PackedWeights):
         slow.append(_PLAIN_ADVICE)
-    plan = core.explain(call)
+    plan["workspace_bytes"] = working
     dtype: Dtype = "float32" if call.input.dtype == np.float32 else "float64"
     return _explanation(call.problem, plan, dtype, tuple(slow))
 
 
 _PLAIN_ADVICE = "weights are checked and read anew at every call; pack_weights() does it once"
+_MASK_ADVICE = (
+    "computed steps are copied from input and to output, because masked steps are before them or "
+    "masked_output is 'last'"
+)
 
 
 class _Work(NamedTuple):
@@ -462,7 +510,7 @@ def _explanation(
         rows=plan["rows"],
         operations=2 * weights * plan["rows"],
         weight_bytes=weights * plan["weight_bytes"],
-        workspace_bytes=plan["workspace_bytes"] + plan["copied_bytes"],
+        workspace_bytes=plan["workspace_bytes"],
         seconds=seconds / plan["threads"] if plan["wavefront"] else seconds,
         slow_paths=tuple(slow),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 
 from lstm_native._arrays import RealArray
 from lstm_native._memory import new_array
+from lstm_native._sizes import Sizes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,6 +49,29 @@ class ComputedSteps:
     _steps: _Sources
     _outputs: tuple[_Sources, ...]
     """The sources of equal shares of an output's columns."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the indices."""
+        sources = (self._steps, *(one for one in self._outputs if one is not self._steps))
+        return self._given.nbytes + sum(one.rows.nbytes + one.zero.nbytes for one in sources)
+
+    def working_bytes(self, sizes: Sizes, element_bytes: int, inside: int) -> int:
+        """Return the memory that a forward call takes at most beside its results.
+
+        inside: what the call of the computed batch takes.
+        """
+        given, computed = math.prod(self.shape), math.prod(self.computed_shape)
+        lists = 3 + (0 if self._outputs[0] is self._steps else len(self._outputs))
+        making = lists * given * self._given.itemsize
+        columns = sizes.directions * sizes.output_size
+        shares = len(self._outputs)
+        # NumPy gathers between copies of the columns that are not all.
+        gathering = (given + computed) * (columns // shares) if shares > 1 else 0
+        copies = computed * (sizes.input_size + columns)
+        return self.nbytes + max(
+            making, copies * element_bytes + max(inside, gathering * element_bytes)
+        )
 
     def of_input(self, array: RealArray) -> RealArray:
         """Return an input's computed steps: (S, N, F) of (T, N, F)."""
