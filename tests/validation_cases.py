@@ -1323,6 +1323,8 @@ CALL_OPTIONS = [
          {"state": zeros(2, 1)}),
         ("dtype", "int32", TypeError, "state: expected dtype int64, got int32",
          {"state": zeros(2, 1, dtype=np.int32)}),
+        ("dtype", "a bool among ints", TypeError, "state: expected ints, got a list with bools",
+         {"state": [[7], [True]]}),
     ),
     *scalar(CALL, "training", "a bool",
         ("type", "an int", TypeError, "int 1", 1),

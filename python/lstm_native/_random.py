@@ -121,5 +121,7 @@ def from_state(state: Any) -> tuple[int, int]:
     if array.dtype.kind not in "iu" or array.dtype.itemsize != 8:
         raise TypeError(f"state: expected dtype int64, got {array.dtype}")
     _validate.shape(array, "state", (2, 1), ("2", "1"))
+    for row in state if isinstance(state, list | tuple) else ():
+        _validate.no_bools(row, "state")
     key, counter = (int(word) % _WORD for word in array[:, 0])
     return key, counter

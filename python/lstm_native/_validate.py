@@ -345,10 +345,15 @@ def _ints(value: object, array: npt.NDArray[Any], name: str) -> list[int]:
         return list(items)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name}: expected ints, got dtype {array.dtype}")
-    if not types.isdisjoint((bool, np.bool_)):  # NumPy takes them for 0 and 1
-        raise TypeError(f"{name}: expected ints, got a {type(value).__name__} with bools")
+    no_bools(value, name)
     listed: list[int] = array.tolist()
     return listed
+
+
+def no_bools(value: object, name: str) -> None:
+    """Refuse bools among the ints of a list, which NumPy takes for 0 and 1."""
+    if isinstance(value, list | tuple) and not {bool, np.bool_}.isdisjoint(map(type, value)):
+        raise TypeError(f"{name}: expected ints, got a {type(value).__name__} with bools")
 
 
 def _tuple(items: Any) -> str:
