@@ -123,7 +123,7 @@ class TestCases:
             assert gradient[:length, row].all()
             assert not again[length:, row].any()
             assert not gradient[length:, row].any()
-        assert filled_fraction(shape) == again.mean()
+        assert filled_fraction(shape) == again.mean(dtype=np.float64)
 
     def test_fading_gradient_is_subnormal_for_most_steps(self):
         shape = shapes_by_name()["stream_h128"]
