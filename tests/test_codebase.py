@@ -52,7 +52,7 @@ PYTHON_LAYERS = [
     {"_mask"},
     {"_memory", "_limits", "_cuda_run"},
     {"_sizes", "_arrays", "_extension", "_types"},
-    {"_core", "_device", "_cell"},
+    {"_core", "_device", "_cell", "_argument_names"},
     {"_cuda_extension", "_messages"},
 ]
 

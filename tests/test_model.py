@@ -151,8 +151,64 @@ def test_a_model_in_other_precisions(shape):
     double = model.astype(np.float64)
     assert double.dtype == np.float64
     assert_same_bits(double.astype(np.dtype("float32")).packed.unpack(), case.all_weights)
-    with pytest.raises(ValueError, match="or 'int8' or None, got 'int4'"):
-        model.astype("int4")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "got"),
+    [
+        ("int4", ValueError, "'int4'"),
+        (np.int32, ValueError, "'int32'"),
+        (5, TypeError, "int 5"),
+        (None, TypeError, "None"),
+    ],
+)
+def test_wrong_precisions(wrong, error, got):
+    names = "'float32' or 'float64' or 'float16' or 'bfloat16' or 'int8'"
+    message = f"dtype: expected {names} or a numpy.dtype of one, got {got}"
+    with pytest.raises(error, match=re.escape(message)):
+        model_of(make_case(STACK)).astype(wrong)
+    with pytest.raises(ValueError, match="compute: expected None or the same as dtype, 'int8'"):
+        model_of(make_case(STACK)).astype("int8", compute="bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "own", "hint"),
+    [
+        ("num_layers", 3, "2", ""),
+        ("bidirectional", True, "False", ""),
+        ("has_ih_bias", False, "True", ""),
+        ("has_hh_bias", False, "True", ""),
+        ("weight_dtype", "int8", "'bfloat16'", "; use Model(packed).astype('int8')"),
+        ("compute", "bfloat16", "None", "; use Model(packed).astype('bfloat16', compute='bf"),
+        ("gate_order", "iofg", "'ifgo'", ""),
+        ("cell", lstm_native.Cell(peepholes=True), "Cell()", ""),
+    ],
+)
+def test_arguments_that_contradict_packed_weights(argument, value, own, hint):
+    packed = pack(make_case(STACK), weight_dtype="bfloat16")
+    message = f"{argument}: expected {own}, as weights were packed, got {value!r}{hint}"
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        lstm_native.Model(packed, **{argument: value})
+    for same in ({}, {"num_layers": 2, "weight_dtype": "bfloat16", "gate_order": "ifco"}):
+        assert lstm_native.Model(packed, **same).packed is packed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"num_layers": "2"}, "num_layers: "), ({"gate_order": 3}, "gate_order: "),
+     ({"compute": 8}, "compute: "), ({"has_ih_bias": 1}, "has_ih_bias: ")],
+)  # fmt: skip
+def test_wrong_types_beside_packed_weights(wrong, message):
+    with pytest.raises(TypeError, match=message):
+        lstm_native.Model(pack(make_case(STACK)), **wrong)
+
+
+def test_wrong_weights_are_named():
+    weights = make_case(STACK).all_weights
+    with pytest.raises(ValueError, match=r"^weights\[0\] \(w_ih of layer 0, forward\): expected"):
+        lstm_native.Model([weights[0][:, 0], *weights[1:]], 2)
+    with pytest.raises(TypeError, match=r"^weights: expected"):
+        lstm_native.Model(None)
 
 
 def test_a_model_tells_its_properties():
@@ -199,13 +255,36 @@ def test_a_model_is_immutable_and_can_be_pickled():
     [
         (np.zeros((6, 3, 5)), TypeError, r"x: expected dtype float32, the model's, got float64; "),
         (np.zeros((6, 3, 5), int), TypeError, r"x: expected dtype float32 or float64, got int64"),
-        (np.zeros((6, 3, 4), np.float32), ValueError, r"expected shape .* got \(6, 3, 4\)"),
-        (np.zeros((6, 5), np.float32), ValueError, r"expected shape .* got \(6, 5\)"),
+        (np.zeros((6, 3, 4), np.float32), ValueError, r"^x: expected shape .* got \(6, 3, 4\)"),
+        (np.zeros((6, 5), np.float32), ValueError, r"^x: expected shape .* got \(6, 5\)"),
     ],
 )
 def test_wrong_inputs(wrong, error, message):
     with pytest.raises(error, match=message):
         model_of(make_case(STACK))(wrong)
+
+
+H0 = np.zeros((2, 3, 7), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"state": 3}, TypeError, "state: expected "),
+        ({"state": (H0, H0[:1])}, ValueError, r"state\[1\] \(c_0\): expected shape "),
+        (
+            {"state": (H0, H0.astype(float))},
+            TypeError,
+            r"state\[1\] .*, the same as x, got",
+        ),
+        ({"lengths": [9, 1, 1]}, ValueError, "lengths: expected .*, the seq_len of x, got 9"),
+        ({"batch_sizes": [3]}, ValueError, r"x: expected shape \(sum\(batch_sizes\), input_size\)"),
+    ],
+)
+def test_wrong_arguments_of_calls(options, error, message):
+    case = make_case(STACK)
+    with pytest.raises(error, match="^" + message):
+        model_of(case)(case.x, **options)
 
 
 @both_shapes
@@ -361,6 +440,17 @@ def test_another_formats_argument(tmp_path):
         lstm_native.load(path, node="lstm")
     with pytest.raises(TypeError, match="prefix: expected a str, got int 3"):
         lstm_native.load(path, prefix=3)
+
+
+def test_names_that_are_none():
+    state = state_dict_of(make_case(STACK))
+    for prefix, got in ((3, "int 3"), (None, "None")):
+        with pytest.raises(TypeError, match=f"prefix: expected a str, got {got}"):
+            lstm_native.Model.from_torch(state, prefix)
+    with pytest.raises(TypeError, match="node: expected a str, got int 3"):
+        lstm_native.Model.from_onnx(None, 3)
+    with pytest.raises(TypeError, match="layer: expected a str, got int 3"):
+        lstm_native.Model.from_keras(None, 3)
 
 
 def test_the_import_brings_no_framework_along():

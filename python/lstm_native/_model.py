@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from os import PathLike
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from lstm_native import _validate
+from lstm_native._argument_names import ArgumentNames
 from lstm_native._arrays import RealArray, as_real, widened
 from lstm_native._cell import STANDARD, Cell
 from lstm_native._functional import lstm
-from lstm_native._gate_order import IFGO
+from lstm_native._gate_order import IFGO, check_gate_order
 from lstm_native._loaders import _description as described
 from lstm_native._loaders import _files
 from lstm_native._loaders._metadata import Metadata
-from lstm_native._packing import PackedWeights, Weights, cell_of_call, pack_weights
+from lstm_native._packing import (
+    PackedWeights,
+    Weights,
+    cell_of_call,
+    check_compute,
+    check_weight_dtype,
+    pack_weights,
+)
 from lstm_native._stream import Stream
 from lstm_native._types import (
     ArrayLike,
@@ -33,6 +42,11 @@ from lstm_native._types import (
 )
 
 _WHOLE = ("float32", "float64")
+_DTYPES = (*_WHOLE, *get_args(WeightDtype))
+# What the functions that do the work call a method's arguments.
+_OF_WEIGHTS = ArgumentNames(all_weights="weights")
+_OF_CALLS = ArgumentNames(input="x", initial_states="state")
+_OF_ASTYPE = ArgumentNames(all_weights="weights", weight_dtype="dtype")
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -48,8 +62,9 @@ class Model:
     ----------
     weights : sequence of arrays, or PackedWeights
         For each layer, for each direction (forward before reverse): w_ih, w_hh[, b_ih][, b_hh]
-        [, peephole][, w_hr], as for `lstm`. They are copied. PackedWeights bring their sizes,
-        biases, order and cell.
+        [, peephole][, w_hr], as for `lstm`. They are copied. PackedWeights bring what the other
+        arguments say of weights: these keep their defaults, or repeat it. `astype` changes the
+        precision.
     num_layers : int, default 1
     bidirectional : bool, default False
     batch_first : bool, default False
@@ -62,14 +77,14 @@ class Model:
     gate_order : str, default "ifgo"
         In which order `weights` holds the gates, as for `pack_weights`.
     cell : Cell, optional
-        The cell, where it is not the standard one; see `lstm`.
+        The cell, where it is not the standard one, or not that of PackedWeights; see `lstm`.
     direction : {"forward", "reverse"}
         Which end of a sequence the one direction begins with; see `lstm`.
 
     Raises
     ------
     TypeError, ValueError, MemoryError
-        As `pack_weights`.
+        As `pack_weights`; ValueError, too, if an argument contradicts PackedWeights.
 
     Examples
     --------
@@ -109,19 +124,31 @@ class Model:
     ) -> None:
         batch_first = _validate.boolean(batch_first, "batch_first")
         _validate.cell(cell)
-        if not isinstance(weights, PackedWeights):
-            weights = pack_weights(
-                weights,
-                num_layers,
-                bidirectional,
-                has_ih_bias=has_ih_bias,
-                has_hh_bias=has_hh_bias,
-                weight_dtype=weight_dtype,
-                compute=compute,
-                gate_order=gate_order,
-                cell=cell,
-            )
-        checked = cell_of_call(cell, weights, None)
+        with _OF_WEIGHTS:
+            if isinstance(weights, PackedWeights):
+                _check_as_packed(
+                    weights,
+                    num_layers=_validate.layer_count(num_layers),
+                    bidirectional=_validate.boolean(bidirectional, "bidirectional"),
+                    has_ih_bias=_validate.boolean(has_ih_bias, "has_ih_bias"),
+                    has_hh_bias=_validate.boolean(has_hh_bias, "has_hh_bias"),
+                    weight_dtype=check_weight_dtype(weight_dtype),
+                    compute=check_compute(compute, compute),
+                    gate_order=check_gate_order(gate_order),
+                )
+            else:
+                weights = pack_weights(
+                    weights,
+                    num_layers,
+                    bidirectional,
+                    has_ih_bias=has_ih_bias,
+                    has_hh_bias=has_hh_bias,
+                    weight_dtype=weight_dtype,
+                    compute=compute,
+                    gate_order=gate_order,
+                    cell=cell,
+                )
+            checked = cell_of_call(cell, weights, None)
         reverse = _validate.direction(direction, weights.bidirectional)
         _set(self, weights, batch_first, None, checked, reverse)
 
@@ -170,24 +197,25 @@ class Model:
                 f"x: expected dtype {packed.dtype}, the model's, got {array.dtype}; "
                 f"model.astype({str(array.dtype)!r}) takes it"
             )
-        output, h_n, c_n = lstm(
-            array,
-            state,
-            packed,
-            packed.num_layers,
-            0.0,
-            False,
-            packed.bidirectional,
-            self._batch_first,
-            batch_sizes,
-            lengths=lengths,
-            num_threads=num_threads,
-            cell=self._cell_of_call,
-            direction=self.direction,
-            mask=mask,
-            masked_output=masked_output,
-            out_dtype=out_dtype,
-        )
+        with _OF_CALLS:
+            output, h_n, c_n = lstm(
+                array,
+                state,
+                packed,
+                packed.num_layers,
+                0.0,
+                False,
+                packed.bidirectional,
+                self._batch_first,
+                batch_sizes,
+                lengths=lengths,
+                num_threads=num_threads,
+                cell=self._cell_of_call,
+                direction=self.direction,
+                mask=mask,
+                masked_output=masked_output,
+                out_dtype=out_dtype,
+            )
         return output, (h_n, c_n)
 
     def stream(self, batch: int = 1, *, num_threads: int | None = None) -> Stream:
@@ -301,23 +329,24 @@ class Model:
         compute : {"bfloat16", "int8"}, optional
             As for `pack_weights`.
         """
-        name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        name = _dtype_name(dtype)
         packed = self._packed
         if (name, compute) == (packed.weight_dtype or str(packed.dtype), packed.compute):
             return self
         whole = name if name in _WHOLE else "float32"
         arrays = [array.astype(whole, copy=False) for array in packed.unpack()]
-        again = pack_weights(
-            arrays,
-            packed.num_layers,
-            packed.bidirectional,
-            packed.weights_transposed,
-            packed.has_ih_bias,
-            packed.has_hh_bias,
-            weight_dtype=None if name in _WHOLE else cast(WeightDtype, name),
-            compute=compute,
-            cell=packed.cell,
-        )
+        with _OF_ASTYPE:
+            again = pack_weights(
+                arrays,
+                packed.num_layers,
+                packed.bidirectional,
+                packed.weights_transposed,
+                packed.has_ih_bias,
+                packed.has_hh_bias,
+                weight_dtype=None if name in _WHOLE else cast(WeightDtype, name),
+                compute=compute,
+                cell=packed.cell,
+            )
         return _made(again, self._batch_first, self._source, self._cell, self._reverse)
 
     @classmethod
@@ -335,6 +364,7 @@ class Model:
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415  # when needed: imports stay fast
 
+        _check_name(prefix, "prefix")
         return model_of(_torch.from_module_or_state(module, prefix))
 
     def to_torch(self) -> Any:
@@ -383,6 +413,8 @@ class Model:
 
         if isinstance(model, str | PathLike):
             return load(model, node=node)
+        if node is not None:
+            _check_name(node, "node")
         return model_of(_onnx.from_model(model, node))
 
     @classmethod
@@ -406,6 +438,8 @@ class Model:
 
         if isinstance(layer_or_path, str | PathLike):
             return load(layer_or_path, layer=layer)
+        if layer is not None:
+            _check_name(layer, "layer")
         return model_of(_keras.from_object(layer_or_path, layer))
 
     @classmethod
@@ -593,8 +627,7 @@ def load(
     for name, value in given.items():
         if value is None:
             continue
-        if not isinstance(value, str):
-            raise TypeError(f"{name}: expected a str, got {_validate.described(value)}")
+        _check_name(value, name)
         if name != reader.argument:
             raise ValueError(
                 f"{name}: expected None for a {file.suffix} file, whose LSTMs are chosen by "
@@ -639,6 +672,37 @@ def model_of(description: described.Description, batch_first: bool | None = None
         cell=kind,
     )
     return _made(packed, batch_first, description.source, kind, description.reverse)
+
+
+def _check_as_packed(packed: PackedWeights, **given: Any) -> None:
+    """Refuse an argument that contradicts packed weights and is not its default."""
+    usual = {"num_layers": 1, "bidirectional": False, "has_ih_bias": True, "has_hh_bias": True}
+    for name, value in given.items():
+        # They unpack in this order, whatever they were packed from.
+        own = IFGO if name == "gate_order" else getattr(packed, name)
+        if value not in (own, usual.get(name)):
+            hint = {
+                "weight_dtype": f"; use Model(packed).astype({value!r})",
+                "compute": f"; use Model(packed).astype({value!r}, compute={value!r})",
+            }.get(name, "")
+            raise ValueError(
+                f"{name}: expected {own!r}, as weights were packed, got {value!r}{hint}"
+            )
+
+
+def _check_name(value: object, argument: str) -> None:
+    """Check the name of an LSTM."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}: expected a str, got {_validate.described(value)}")
+
+
+def _dtype_name(dtype: Any) -> str:
+    """Return the name of a precision for `astype`."""
+    name = dtype
+    if not isinstance(dtype, str | None):  # NumPy takes None for float64
+        with suppress(TypeError, ValueError):
+            name = np.dtype(dtype).name
+    return _validate.choice(name, "dtype", _DTYPES, " or a numpy.dtype of one")
 
 
 def _check_uniform(description: described.Description, cells: list[described.Weights]) -> None:
