@@ -766,7 +766,7 @@ def _save_onnx(model: Model, path: Any) -> None:
     from lstm_native._loaders._found import library  # noqa: PLC0415
 
     proto = model.to_onnx()
-    library("onnx", "onnx", f"{path}: an ONNX file").save(proto, path)
+    library("onnx", f"{path}: an ONNX file").save(proto, path)
 
 
 _WRITERS: Mapping[str, Callable[[Model, Any], None]] = {

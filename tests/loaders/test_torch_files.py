@@ -146,9 +146,84 @@ def test_files_of_pytorch(tmp_path):
         assert model.batch_first
         assert model.source == f"{path}: 'encoder.1.'"
         assert_same_state(model, wrapped.encoder[1].state_dict())
-    torch.save({"a": wrapped.state_dict(), "b": wrapped.state_dict()}, path)
-    with pytest.raises(ValueError, match="content: expected a state_dict of tensors, found keys"):
+
+
+def checkpoint():
+    """What a training script saves, and the state_dict in it."""
+    module = Wrapped()
+    optimizer = torch.optim.Adam(module.parameters())
+    for parameter in module.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    state = module.state_dict()
+    value = {
+        "epoch": 1,
+        "optimizer": optimizer.state_dict(),
+        "loss": torch.tensor(1.0),
+        "model": state,
+    }
+    return state, value
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_checkpoints_of_training_scripts(depth, tmp_path):
+    state, value = checkpoint()
+    for _ in range(depth):
+        value = {"step": 3, "training": value}
+    torch.save(value, tmp_path / "a.pt")
+    lstm = {key[10:]: array for key, array in state.items() if key.startswith("encoder.1.")}
+    for model in (load(tmp_path / "a.pt"), Model.from_torch(value)):
+        assert model.source.endswith(": 'encoder.1.'")
+        assert_same_state(model, lstm)
+
+
+def test_checkpoints_with_several_state_dicts(tmp_path):
+    path = tmp_path / "a.pt"
+    state, value = checkpoint()
+    value["ema"] = {key: array + 1 for key, array in state.items()}
+    value["swa"] = {"module": state}  # the same one twice
+    torch.save(value, path)
+    sizes = "2 layers, 5 inputs, 7 units, both directions"
+    with pytest.raises(ValueError, match="found 3; choose by prefix=") as caught:
         load(path)
+    assert str(caught.value).splitlines()[1:] == [
+        f"  prefix='{name}.encoder.1.': {sizes}" for name in ("model", "ema", "swa.module")
+    ]
+    for prefix in ("ema", "ema.", "ema.encoder.1."):
+        model = load(path, prefix=prefix)
+        assert model.source == f"{path}: 'ema.encoder.1.'"
+        assert np.array_equal(
+            model.state_dict()["bias_hh_l0"], state["encoder.1.bias_hh_l0"].numpy() + 1
+        )
+    assert_same_bits(
+        load(path, prefix="swa").packed.unpack(), Model.from_torch(value, "model").packed.unpack()
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([torch.ones(3)], "content: expected a state_dict of tensors, found list"),
+        ({}, "content: expected a state_dict of tensors, found keys none"),
+        ({"epoch": 3, "more": {"a": 1}}, "expected a state_dict of tensors, found keys 'epoch', '"),
+        ({"model": {"a.weight": torch.ones(3)}, "loss": torch.ones(())}, "'loss', 'model.a.weight"),
+        (
+            {"model": torch.nn.ModuleDict({"g": torch.nn.GRU(2, 3)}).state_dict(), "epoch": 1},
+            "found GRU or RNN cells at 'model.g.'",
+        ),
+    ],
+)
+def test_files_of_pytorch_without_an_lstm(value, message, tmp_path):
+    torch.save(value, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load(tmp_path / "a.pt")
+
+
+def test_a_mapping_that_contains_itself(tmp_path):
+    value = {"model": theirs(1, False).state_dict()}
+    value["self"] = value
+    torch.save(value, tmp_path / "a.pt")
+    assert load(tmp_path / "a.pt").hidden_size == 7
 
 
 class Evil:
@@ -164,9 +239,55 @@ def test_no_file_is_unpickled(tmp_path):
         save({"weight_ih_l0": Evil()}, path)
         with pytest.raises(ValueError, match=r"torch\.load reads with weights_only=True"):
             load(path)
-    torch.save(theirs(), path)  # a whole module: its class would have to be called
-    with pytest.raises(ValueError, match=r"torch\.load reads with weights_only=True"):
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*TorchScript archive:UserWarning")
+@pytest.mark.parametrize("kind", ["module", "script", "junk"])
+def test_files_that_pytorch_would_unpickle(kind, tmp_path):
+    """PyTorch's advice, to unpickle the file after all, is not passed on: `load` does not."""
+    path = tmp_path / "a.pt"
+    if kind == "module":
+        torch.save(theirs(), path)
+    elif kind == "script":
+        torch.jit.script(torch.nn.Linear(3, 5)).save(path)
+    else:
+        path.write_bytes(b"e" * 100)
+    with pytest.raises(ValueError, match=r"torch\.load reads with weights_only=True") as caught:
         load(path)
+    text = str(caught.value)
+    assert text.endswith("; save module.state_dict(), or use Model.from_torch(module)")
+    assert "\x1b" not in text
+    assert "weights_only=False" not in text
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".onnx"])
+def test_saving_to_where_no_file_can_be(ending, tmp_path):
+    model = Model.from_torch(theirs())
+    folder = tmp_path / f"folder{ending}"
+    folder.mkdir()
+    file = tmp_path / "file"
+    file.touch()
+    for path, error in (
+        (tmp_path / "none" / f"a{ending}", FileNotFoundError),
+        (folder, IsADirectoryError),
+        (file / f"a{ending}", NotADirectoryError),
+    ):
+        with pytest.raises(error) as caught:
+            model.save(path)
+        assert caught.value.filename == str(path) or caught.value.filename == path
+    assert sorted(tmp_path.iterdir()) == [file, folder]
+
+
+def test_saving_says_what_safetensors_says(tmp_path, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise RuntimeError("no more")
+
+    path = tmp_path / "a.safetensors"
+    monkeypatch.setattr(safetensors.numpy, "save_file", fail)
+    with pytest.raises(OSError, match=re.escape(f"{path}: can't be written: no more")):
+        Model.from_torch(theirs()).save(path)
+    assert not path.exists()
 
 
 @stacks
@@ -372,6 +493,10 @@ def test_bfloat16_arrays_of_numpy():
 def test_a_missing_library_says_what_to_install(tmp_path, monkeypatch):
     path = tmp_path / "a.safetensors"
     Model(make_case(Shape("one", 4, 3, 5, 7)).all_weights).save(path)
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"pip install lstm_native\[safetensors\]"):
-        load(path)
+    text = "a safetensors file needs the package safetensors, which is not installed: pip install"
+    for call in (load, load(path).save):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "safetensors", None)
+            patch.delitem(sys.modules, "safetensors.numpy")
+            with pytest.raises(ImportError, match=f"{text} safetensors$"):
+                call(path)

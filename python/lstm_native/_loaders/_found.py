@@ -56,15 +56,16 @@ def sizes_text(input_size: int, hidden_size: int, num_layers: int, directions: i
     return f"{layers}, {input_size} inputs, {hidden_size} units{both}"
 
 
-def library(module: str, extra: str, what: str) -> Any:
+def library(module: str, what: str) -> Any:
     """Import a format's own library; where it is missing, say what to install."""
+    package = module.split(".", maxsplit=1)[0]
     try:
-        return importlib.import_module(module)
+        importlib.import_module(package)
     except ModuleNotFoundError as missing:
-        if missing.name != module.split(".", maxsplit=1)[0]:
+        if missing.name != package:
             raise
-        install = f"lstm_native[{extra}]" if extra else module
         raise ImportError(
-            f"{what} needs the package {module}, which is not installed: pip install {install}",
-            name=module,
+            f"{what} needs the package {package}, which is not installed: pip install {package}",
+            name=package,
         ) from missing
+    return importlib.import_module(module)

@@ -19,7 +19,6 @@ from lstm_native._loaders._description import Array, Description, Weights
 from lstm_native._loaders._found import Found, choose, library, refuse, sizes_text
 from lstm_native._loaders._keras_config import Layer
 
-_EXTRA = "keras"
 _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
 # Before Keras 3 hard_sigmoid was 0.2 * x + 0.5; since then it is x / 6 + 0.5.
@@ -91,7 +90,7 @@ def from_object(value: Any, layer: str | None) -> Description:
 
 
 def _read(path: Path) -> _Source:
-    h5py = library("h5py", _EXTRA, f"{path}: a Keras file")
+    h5py = library("h5py", f"{path}: a Keras file")
     if path.suffix.lower() == ".keras":
         with ZipFile(path) as archive:
             config = json.loads(archive.read(_CONFIG))

@@ -21,7 +21,6 @@ from lstm_native._loaders._found import Found, choose, library, refuse, sizes_te
 from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._metadata import read as read_metadata
 from lstm_native._loaders._onnx_graph import (
-    EXTRA,
     Scope,
     attributes,
     chains,
@@ -57,7 +56,7 @@ def from_model(model: Any, node: str | None) -> Description:
 
 
 def _read(path: Path) -> Any:
-    return library("onnx", EXTRA, f"{path}: an ONNX file").load(path)
+    return library("onnx", f"{path}: an ONNX file").load(path)
 
 
 def _find(model: Any, file: str) -> list[Found]:

@@ -9,7 +9,6 @@ import numpy as np
 from lstm_native._loaders._description import Array
 from lstm_native._loaders._found import library
 
-EXTRA = "onnx"
 # Operators that read values of other graphs, or draw numbers.
 _NOT_COMPUTED = (
     *("If", "Loop", "Scan", "LSTM", "Bernoulli", "Multinomial", "RandomNormal"),
@@ -40,7 +39,7 @@ class Scope:
         if name not in self.known:
             self.known[name] = None  # for a value that depends on itself
             if name in self.tensors:
-                helper = library("onnx.numpy_helper", EXTRA, "ONNX")
+                helper = library("onnx.numpy_helper", "ONNX")
                 self.known[name] = helper.to_array(self.tensors[name])
             elif name in self.makers:
                 self._compute(self.makers[name])
@@ -59,8 +58,8 @@ class Scope:
         feeds = {name: self.constant(name) for name in node.input if name}
         if any(value is None for value in feeds.values()):
             return
-        helper = library("onnx.helper", EXTRA, "ONNX")
-        evaluator = library("onnx.reference", EXTRA, "ONNX").ReferenceEvaluator
+        helper = library("onnx.helper", "ONNX")
+        evaluator = library("onnx.reference", "ONNX").ReferenceEvaluator
         names = [name for name in node.output if name]
 
         def untyped(name: str) -> Any:
@@ -74,7 +73,7 @@ class Scope:
 
 def attributes(node: Any) -> dict[str, Any]:
     """Return a node's attributes, text as str."""
-    value_of = library("onnx.helper", EXTRA, "ONNX").get_attribute_value
+    value_of = library("onnx.helper", "ONNX").get_attribute_value
     found = {attribute.name: value_of(attribute) for attribute in node.attribute}
     return {name: _text(value) for name, value in found.items()}
 

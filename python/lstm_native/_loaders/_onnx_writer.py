@@ -10,7 +10,6 @@ from lstm_native._loaders._description import Array, Description, Weights
 from lstm_native._loaders._found import library
 from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._onnx import GATE_ORDER
-from lstm_native._loaders._onnx_graph import EXTRA
 
 # The first operator set with today's Squeeze, Split and LSTM, and its file format.
 _OPSET = 14
@@ -19,8 +18,8 @@ _IR_VERSION = 7
 
 def write(description: Description, metadata: Metadata) -> Any:
     """Return a ModelProto: input, h_0, c_0 to output, h_n, c_n, as a call of `Model`."""
-    onnx = library("onnx", EXTRA, "to_onnx")
-    library("onnx.helper", EXTRA, "to_onnx")
+    onnx = library("onnx", "to_onnx")
+    library("onnx.helper", "to_onnx")
     graph = _Graph(onnx, description)
     graph.build()
     helper = onnx.helper
@@ -159,7 +158,7 @@ class _Graph:
 
     def _constant(self, name: str, array: Array) -> str:
         if all(constant.name != name for constant in self.constants):
-            helper = library("onnx.numpy_helper", EXTRA, "to_onnx")
+            helper = library("onnx.numpy_helper", "to_onnx")
             self.constants.append(helper.from_array(np.ascontiguousarray(array), name))
         return name
 

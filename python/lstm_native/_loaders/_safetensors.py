@@ -14,7 +14,6 @@ from lstm_native._loaders._metadata import KEY, Metadata
 from lstm_native._loaders._metadata import read as read_metadata
 from lstm_native._loaders._torch_keys import INT8, Tensors, choose_prefix, find
 
-_EXTRA = "safetensors"
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
 # The suffix of the scales of an array in 8 bits.
 _SCALE = "_scale"
@@ -68,10 +67,10 @@ def from_file(path: Path, prefix: str | None) -> Description:
 
 def write(path: Path, state: Mapping[str, Array], metadata: Metadata) -> None:
     """Write arrays by name; matrices in 16 or 8 bits where the metadata say so, without a loss."""
-    save_file = library("safetensors.numpy", _EXTRA, f"{path}: a safetensors file").save_file
+    save_file = library("safetensors.numpy", f"{path}: a safetensors file").save_file
     stored: Any = metadata.weight_dtype
     if stored == "bfloat16":
-        stored = library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file").bfloat16
+        stored = library("ml_dtypes", f"{path}: bfloat16 in a safetensors file").bfloat16
     arrays: dict[str, Array] = {}
     for key, array in state.items():
         if stored is None or array.ndim != 2:
@@ -80,12 +79,27 @@ def write(path: Path, state: Mapping[str, Array], metadata: Metadata) -> None:
             arrays[key], arrays[key + _SCALE] = rounded(array)
         else:
             arrays[key] = np.ascontiguousarray(array.astype(stored))
-    save_file(arrays, path, metadata={KEY: metadata.text()})
+    try:
+        save_file(arrays, path, metadata={KEY: metadata.text()})
+    except MemoryError:
+        raise
+    except Exception as reason:  # safetensors has a type of its own, and a temporary file's name
+        _raise_what_the_system_says(path)
+        raise OSError(f"{path}: can't be written: {reason}") from reason
+
+
+def _raise_what_the_system_says(path: Path) -> None:
+    """Open a file that could not be written, for the system's own error; leave no new file."""
+    existed = path.exists()
+    with path.open("ab"):
+        pass
+    if not existed:
+        path.unlink()
 
 
 def _tensors(path: Path) -> tuple[Tensors, str | None]:
     """Return a file's tensors, and the metadata that `write` added."""
-    safetensors = library("safetensors", _EXTRA, f"{path}: a safetensors file")
+    safetensors = library("safetensors", f"{path}: a safetensors file")
     shapes: dict[str, tuple[int, ...]] = {}
     dtypes: dict[str, str] = {}
     with safetensors.safe_open(path, framework="np") as file:
@@ -103,7 +117,7 @@ def _tensors(path: Path) -> tuple[Tensors, str | None]:
 
     def read(key: str) -> Array:
         if dtypes[key] == "bfloat16":  # so that NumPy knows it
-            library("ml_dtypes", _EXTRA, f"{path}: bfloat16 in a safetensors file")
+            library("ml_dtypes", f"{path}: bfloat16 in a safetensors file")
         with safetensors.safe_open(path, framework="np") as file:
             array: Array = file.get_tensor(key)
             if dtypes[key] == INT8:

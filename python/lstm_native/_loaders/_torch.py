@@ -1,6 +1,7 @@
 """PyTorch: modules, their state_dict, and files of it; and back to a module."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from lstm_native._loaders._description import HALVES, Array, Description
 from lstm_native._loaders._found import Found, library, refuse
 from lstm_native._loaders._torch_keys import Tensors, choose_prefix, find
 
+# A file may hold one mapping in many places; those near its root are searched.
+_MOST_MAPPINGS = 100_000
+
 
 def from_module_or_state(value: Any, prefix: str) -> Description:
     """Describe the LSTM of a module, or of what its state_dict() returned."""
     if isinstance(value, Mapping):
-        return choose_prefix(_tensors(value, "state_dict"), prefix).read()
+        return choose_prefix(_of_checkpoint(value, "state_dict"), prefix).read()
     if not callable(getattr(value, "state_dict", None)):
         raise TypeError(
             "module: expected a torch.nn.Module or its state_dict, "
@@ -40,7 +44,7 @@ def from_file(path: Path, prefix: str | None) -> Description:
 
 def to_module(state: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
     """Return a torch.nn.LSTM with these arrays; options: its constructor's, without `bias`."""
-    torch = library("torch", "", "to_torch")
+    torch = library("torch", "to_torch")
     roles = ("bias_ih", "bias_hh")
     biased = any(key.startswith(roles) for key in state)
     module = torch.nn.LSTM(**options, bias=biased)
@@ -55,29 +59,71 @@ def to_module(state: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
 
 
 def _file(path: Path) -> Tensors:
-    torch = library("torch", "", f"{path}: a file of PyTorch")
-    value = torch.load(path, map_location="cpu", weights_only=True)
-    # Training scripts save {"epoch": ..., "model": state_dict}.
-    nested = {
-        key: inner
-        for key, inner in (value.items() if isinstance(value, Mapping) else ())
-        if isinstance(inner, Mapping) and any(hasattr(item, "numpy") for item in inner.values())
+    torch = library("torch", f"{path}: a file of PyTorch")
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as reason:  # whose text advises to unpickle the file
+        raise ValueError(
+            f"{path}: expected a file that torch.load reads with weights_only=True, found one that "
+            f"it does not ({type(reason).__name__}); save module.state_dict(), or use "
+            "Model.from_torch(module)"
+        ) from reason
+    if not isinstance(value, Mapping):
+        refuse(str(path), "content", "a state_dict of tensors", _validate.described(value))
+    tensors = _of_checkpoint(value, str(path))
+    if not tensors.shapes:
+        found = ", ".join(map(repr, list(value)[:8]))
+        refuse(str(path), "content", "a state_dict of tensors", f"keys {found or 'none'}")
+    return tensors
+
+
+def _of_checkpoint(value: Mapping[Any, Any], file: str) -> Tensors:
+    """Return the state_dict with an LSTM that a training script saved among other things.
+
+    As {"epoch": ..., "model": state_dict, "optimizer": ...}. Where several have one, their names
+    are prefixes: "ema.lstm.weight_ih_l0".
+    """
+    states = {prefix: _tensors(each, file) for prefix, each in _mappings(value)}
+    chosen = {prefix: state for prefix, state in states.items() if find(state)} or states
+    if "" in chosen and find(chosen[""]):
+        return chosen[""]
+    if len(chosen) == 1:
+        return next(iter(chosen.values()))
+    places = {
+        prefix + key: (state, key) for prefix, state in chosen.items() for key in state.shapes
     }
-    tensors = {
-        key: item
-        for key, item in (value.items() if isinstance(value, Mapping) else ())
-        if hasattr(item, "numpy")
-    }
-    if not tensors and len(nested) == 1:
-        (tensors,) = ({str(k): v for k, v in inner.items()} for inner in nested.values())
-    if not tensors:
-        what = f"keys {', '.join(map(repr, nested))}" if nested else _validate.described(value)
-        refuse(str(path), "content", "a state_dict of tensors", what)
-    return _tensors(tensors, str(path))
+    return Tensors(
+        file,
+        {name: state.shapes[key] for name, (state, key) in places.items()},
+        {name: state.dtypes[key] for name, (state, key) in places.items()},
+        lambda name: places[name][0].read(places[name][1]),
+    )
+
+
+def _mappings(value: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield a mapping and those in it, with prefixes: "", "model.", "model.encoder."."""
+    waiting: deque[tuple[str, Mapping[Any, Any], frozenset[int]]] = deque(
+        [("", value, frozenset())]
+    )
+    for _ in range(_MOST_MAPPINGS):
+        if not waiting:
+            break
+        prefix, mapping, around = waiting.popleft()
+        yield prefix, {str(key): item for key, item in mapping.items()}
+        around |= {id(mapping)}  # a file can hold a mapping that contains itself
+        for key, item in mapping.items():
+            if isinstance(item, Mapping) and id(item) not in around:
+                waiting.append((f"{prefix}{key}.", item, around))
 
 
 def _tensors(state: Mapping[str, Any], file: str) -> Tensors:
-    tensors = {key: value for key, value in state.items() if hasattr(value, "shape")}
+    tensors = {
+        key: value
+        for key, value in state.items()
+        if hasattr(value, "shape") and hasattr(value, "dtype")
+    }
 
     def read(key: str) -> Array:
         value = tensors[key]
