@@ -1,13 +1,16 @@
 """Cells other than the standard one in files: there and back, and the same in onnxruntime."""
 
+import dataclasses
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from calls import assert_same_bits
 from cell_cases import CELLS, both_cells, case_for
-from lstm_native import Model, load
-from shapes import Shape
+from lstm_native import Cell, Model, load
+from shapes import Shape, make_case
 from tolerances import assert_scaled_close
 
 WAYS = [(1, False, "forward"), (2, False, "reverse"), (2, True, "forward")]
@@ -30,10 +33,36 @@ def test_there_and_back(ending, name, num_layers, bidirectional, direction, tmp_
     again = load(path)
     assert again.direction == direction
     assert_same_bits(again.packed.unpack(), model.packed.unpack())
-    if ending == ".safetensors":  # ONNX's attributes are of 32 bits
-        assert again.cell == model.cell
-        got, expected = (one(case.x, state=(case.h0, case.c0)) for one in (again, model))
-        assert_same_bits((got[0], *got[1]), (expected[0], *expected[1]))
+    assert again.cell == model.cell
+    got, expected = (one(case.x, state=(case.h0, case.c0)) for one in (again, model))
+    assert_same_bits((got[0], *got[1]), (expected[0], *expected[1]))
+
+
+EXACT = Cell(
+    activations=("hardsigmoid", "leakyrelu", "tanh"),
+    alphas=(0.3, 0.1),
+    betas=(0.7,),
+    clip=2.3,
+    recurrent_dropout=0.1,
+)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("ending", [".safetensors", ".onnx"])
+def test_what_32_bits_would_round(ending, bidirectional, tmp_path):
+    weights = make_case(Shape("one", 6, 3, 5, 7, bidirectional=bidirectional)).all_weights
+    Model(weights, 1, bidirectional, cell=EXACT).save(tmp_path / f"a{ending}")
+    assert load(tmp_path / f"a{ending}").cell == EXACT
+
+
+def test_a_graph_that_was_changed_since(tmp_path):
+    path = tmp_path / "a.onnx"
+    proto = Model(make_case(Shape("one", 6, 3, 5, 7)).all_weights, cell=EXACT).to_onnx()
+    (node,) = (node for node in proto.graph.node if node.op_type == "LSTM")
+    (clip,) = (attribute for attribute in node.attribute if attribute.name == "clip")
+    clip.f = 4.5
+    onnx.save(proto, path)
+    assert load(path).cell == dataclasses.replace(EXACT, clip=4.5)
 
 
 @pytest.mark.parametrize(("num_layers", "bidirectional", "direction"), WAYS)

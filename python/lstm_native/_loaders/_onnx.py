@@ -139,7 +139,27 @@ def _as_written(description: Description, metadata: Metadata, file: str) -> Desc
         layers=layers,
         batch_first=metadata.batch_first,
         weight_dtype=metadata.weight_dtype,
+        cells=tuple(_cell_as_written(cell, metadata.cell) for cell in description.cells),
     )
+
+
+def _cell_as_written(graph: Cell, written: Cell) -> Cell:
+    """Return a cell with what the graph rounded to 32 bits, and with what it has no place for.
+
+    The graph counts where the two differ by more: another program may have changed it.
+    """
+    exact = {
+        name: value
+        for name in ("alphas", "betas", "clip")
+        if _equal_in_32_bits(value := getattr(written, name), getattr(graph, name))
+    }
+    return replace(graph, **exact, recurrent_dropout=written.recurrent_dropout)
+
+
+def _equal_in_32_bits(exact: Any, rounded: Any) -> bool:
+    if exact is None or rounded is None:
+        return exact is rounded
+    return np.array_equal(np.asarray(exact, np.float32), np.asarray(rounded, np.float32))
 
 
 @dataclass(frozen=True)
