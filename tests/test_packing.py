@@ -335,6 +335,37 @@ def test_a_pickles_weights_can_go_beside_it():
         assert_same_bits(unpacked, case.all_weights)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 24))
+def test_a_pickle_keeps_tiny_rows_in_8_bits(seed, bits):
+    """A subnormal scale has few bits: what it makes of a row must have the same scale again."""
+    rng = np.random.default_rng(seed)
+    w_ih, w_hh = (
+        np.ldexp(rng.integers(-(2**bits), 2**bits, shape), -149).astype(np.float32)
+        for shape in ((8, 3), (8, 2))
+    )
+    w_ih[0] = [1.87e-42, -7e-43, 3e-43]
+    packed = lstm_native.pack_weights(
+        [w_ih, w_hh], 1, False, False, False, False, weight_dtype="int8"
+    )
+    unpacked = packed.unpack()
+    assert_same_bits(pickle.loads(pickle.dumps(packed)).unpack(), unpacked)
+    for given_, kept in zip((w_ih, w_hh), unpacked, strict=True):
+        assert np.abs(given_ - kept).max(axis=1).max() <= 2.0**-149 * (2**bits / 127 + 64)
+    np.testing.assert_allclose(unpacked[0][0], w_ih[0], rtol=0, atol=2e-44)
+
+
+def test_the_largest_numbers_in_8_bits():
+    w_ih, w_hh = np.zeros((8, 3), np.float32), np.zeros((8, 2), np.float32)
+    w_ih[0, 0] = np.finfo(np.float32).max * np.float32(1 - 2.0**-15)
+    options = {"weight_dtype": "int8", "has_ih_bias": False, "has_hh_bias": False}
+    kept = lstm_native.pack_weights([w_ih, w_hh], 1, False, **options).unpack()[0]
+    assert np.isfinite(kept).all()
+    np.testing.assert_allclose(kept, w_ih, rtol=2.0**-15)
+    w_ih[0, 0] = np.finfo(np.float32).max
+    with pytest.raises(ValueError, match=r"all_weights\[0\].* expected values that int8 can hold"):
+        lstm_native.pack_weights([w_ih, w_hh], 1, False, **options)
+
+
 @every_dtype
 def test_a_pickle_keeps_special_values(dtype):
     case = with_special_values(make("bi_two_layers", dtype), dtype)

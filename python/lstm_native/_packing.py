@@ -26,6 +26,8 @@ _WEIGHT_DTYPES: tuple[WeightDtype, ...] = get_args(WeightDtype)
 _COMPUTES: tuple[Compute, ...] = get_args(Compute)
 _OUT_DTYPES: tuple[OutDtype, ...] = get_args(OutDtype)
 _ELEMENTS_AT_ONCE = 1 << 18
+# A row's scale is a 127th of its largest magnitude, rounded up to 16 bits; 127 scales are finite.
+_MOST_IN_STEPS = np.finfo(np.float32).max * np.float32(1 - 2.0**-15)
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -234,7 +236,8 @@ def pack_weights(
             for array, name in zip((a for a in of_cell if a is not None), names, strict=False):
                 if array.ndim == 2:
                     _check_storable(array, name, stored)
-    made = core.PackedWeights(weights, bidirectional, format_name(stored, computed_in), checked)
+    kept = [_in_steps(of_cell) for of_cell in weights] if stored == "int8" else weights
+    made = core.PackedWeights(kept, bidirectional, format_name(stored, computed_in), checked)
     packed = PackedWeights.__new__(PackedWeights)
     vars(packed).update(
         num_layers=num_layers,
@@ -433,13 +436,52 @@ def _check_storable(matrix: RealArray, name: str, stored: WeightDtype) -> None:
         )
     for part in _parts(matrix):
         finite = np.isfinite(matrix[part])
-        if limits["finite_only"]:
+        if limits["finite_only"] and not finite.all():
             expected, wrong = f"finite values with weight_dtype {stored!r}", ~finite
+        elif limits["finite_only"]:
+            expected = f"values that {stored} can hold"
+            wrong = np.abs(matrix[part]) > _MOST_IN_STEPS
         else:
             expected = f"values that {stored} can hold"
             wrong = finite & (np.abs(matrix[part]) >= limits["infinite_from"])
         if wrong.any():
             raise ValueError(f"{name}: expected {expected}, got {matrix[part][wrong][0]}")
+
+
+def _in_steps(cell: CellWeights) -> CellWeights:
+    """Return matrices whose tiniest rows are packed in 8 bits again and again without a change."""
+    return cell._replace(
+        input=_with_tiny_rows_in_steps(cell.input),
+        hidden=_with_tiny_rows_in_steps(cell.hidden),
+        projection=None if cell.projection is None else _with_tiny_rows_in_steps(cell.projection),
+    )
+
+
+def _with_tiny_rows_in_steps(matrix: RealArray) -> RealArray:
+    changed = None
+    for part in _parts(matrix):
+        largest = np.abs(matrix[part]).max(axis=1)
+        tiny = (largest < np.finfo(np.float32).smallest_normal) & (largest > 0)
+        if tiny.any():
+            changed = matrix.copy() if changed is None else changed
+            changed[part][tiny] = _rows_in_steps(matrix[part][tiny])
+    return matrix if changed is None else changed
+
+
+def _rows_in_steps(rows: RealArray) -> RealArray:
+    """Round subnormal rows to the multiples of a scale that is found again in the result.
+
+    The scale is a 127th of the largest magnitude, which a subnormal number holds in few bits: what
+    it makes of a row may have another 127th. Then the largest magnitude becomes one step larger.
+    """
+    units = np.ldexp(rows.astype(np.float64), 149)  # multiples of the least subnormal number
+    largest = np.abs(units).max(axis=1, keepdims=True)
+    scale = np.rint(largest / 127)
+    steps = np.clip(np.rint(units / np.maximum(scale, 1)), -127, 127)
+    most = np.abs(steps).max(axis=1, keepdims=True)
+    another = (127 - most) * scale >= 127 / 2
+    steps += np.where(another & (np.abs(steps) == most), np.sign(steps), 0)
+    return np.ldexp(steps * scale, -149).astype(np.float32)
 
 
 def _relative_error(given: list[CellWeights], packed: core.PackedWeights) -> float:

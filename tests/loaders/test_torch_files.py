@@ -342,6 +342,16 @@ def test_rows_of_any_size_are_the_same_in_8_bits(matrix):
         assert_same_bits([restored(*in_8_bits(rounded))], [rounded])
 
 
+def test_tiny_rows_in_8_bits(tmp_path):
+    weights = [np.ones(shape, F32) for shape in ((8, 3), (8, 2), (8,), (8,))]
+    weights[0][0] = [1.87e-42, -7e-43, 3e-43]
+    model = Model(weights, weight_dtype="int8")
+    model.save(tmp_path / "tiny.safetensors")
+    again = load(tmp_path / "tiny.safetensors")
+    assert_same_bits(again.packed.unpack(), model.packed.unpack())
+    assert (np.sign(again.packed.unpack()[0]) == np.sign(weights[0])).all()
+
+
 def test_files_in_8_bits_take_a_quarter_of_the_bytes(tmp_path):
     model = Model(make_case(Shape("wide", 4, 3, 256, 256)).all_weights)
     model.save(tmp_path / "whole.safetensors")

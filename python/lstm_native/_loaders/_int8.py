@@ -19,7 +19,7 @@ def rounded(matrix: Array) -> tuple[Integers, Scales]:
     mantissas, exponents = np.frexp(largest / 127.0)
     scales = np.ldexp(np.ceil(np.ldexp(mantissas, 16)), exponents - 16).astype(np.float32)
     columns = np.where(scales == 0.0, np.float32(1.0), scales)[:, np.newaxis]
-    return np.rint(matrix / columns).astype(np.int8), scales
+    return np.clip(np.rint(matrix / columns), -127, 127).astype(np.int8), scales
 
 
 def restored(integers: Integers, scales: Scales) -> Array:
