@@ -7,6 +7,8 @@ import pytest
 
 from lstm_native._command_line import main
 
+SIZES = f"expected an int from 1 to {2**63 - 1}"
+
 
 def run(*arguments):
     """Run the program."""
@@ -43,8 +45,13 @@ def test_help_lists_the_commands():
         (["convert", "a.pt"], "the following arguments are required: -o/--output"),
         (["convert", "a.pt", "-o", "b.onnx", "--dtype", "int3"], "invalid choice: 'int3'"),
         (["convert", "a.pt", "--outp", "b.onnx"], "required: -o/--output"),
-        (["bench", "a.pt", "--steps", "0"], "expected an int of at least 1, got 0"),
-        (["bench", "a.pt", "--batch", "x"], "argument --batch: invalid _positive value: 'x'"),
+        (["convert", "a.pt", "-o", "b.txt"], "-o/--output: OUT: expected a name that ends in .s"),
+        (["convert", "a.pt", "-o", "none/b.onnx"], "got none/b.onnx: no such folder"),
+        (["bench", "a.pt", "--steps", "0"], "argument --steps: expected an int from 1 to 9"),
+        (["bench", "a.pt", "--steps", "9" * 23], f"argument --steps: {SIZES}, got {'9' * 23}"),
+        (["bench", "a.pt", "--steps", "9" * 5000], f"--steps: {SIZES}, got {'9' * 40}..."),
+        (["bench", "a.pt", "--batch", "x"], f"argument --batch: {SIZES}, got x"),
+        (["bench", "a.pt", "--threads", "129"], "argument --threads: expected an int from 1 to 12"),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):
@@ -53,6 +60,15 @@ def test_wrong_arguments(arguments, message, capsys):
     output, error = capsys.readouterr()
     assert (raised.value.code, output) == (2, "")
     assert message in error
+
+
+def test_an_output_that_is_a_folder(tmp_path, capsys):
+    folder = tmp_path / "a.onnx"
+    folder.mkdir()
+    with pytest.raises(SystemExit) as raised:
+        main(["convert", "a.pt", "-o", str(folder)])
+    assert raised.value.code == 2
+    assert f"expected a file, got the folder {folder}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["inspect"], ["convert", "-o", "b.onnx"], ["bench"]])

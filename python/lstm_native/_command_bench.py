@@ -1,6 +1,7 @@
 """Times of a model on this machine, beside onnxruntime where it is installed."""
 
 import importlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,8 +33,10 @@ def report(case: Case) -> Iterator[str]:
     threads = case.threads or get_num_threads()
     batch = f"batch {case.batch}"
     yield f"medians of {_ROUNDS} rounds, threads: {threads}"
-    session, reason = _session(case.model, threads)
-    for what, steps in ((f"one step, {batch}", 1), (f"{case.steps} steps, {batch}", case.steps)):
+    session, reason = _session(case, threads)
+    by = "" if _streams(case.model) else " (a call, as no stream has a reverse direction)"
+    step = f"one step, {batch}{by}"
+    for what, steps in ((step, 1), (f"{case.steps} steps, {batch}", case.steps)):
         calls = {"lstm_native": _ours(case, steps, threads)}
         if session is not None:
             calls["onnxruntime"] = _theirs(session, case, steps)
@@ -44,16 +47,24 @@ def report(case: Case) -> Iterator[str]:
         yield f"without onnxruntime: {reason}"
 
 
+def _streams(model: Model) -> bool:
+    """Whether a stream can compute the model: a reverse direction begins with a sequence's end."""
+    return not model.bidirectional and model.direction == "forward"
+
+
 def _input(case: Case, steps: int) -> Any:
+    """Return random numbers; MemoryError, too, for more than NumPy can count."""
+    if steps * case.batch * case.model.input_size > sys.maxsize // 8:
+        raise MemoryError("more bytes than there are addresses")
     size = (case.batch, steps) if case.model.batch_first else (steps, case.batch)
     rng = np.random.default_rng(1)
     return rng.standard_normal((*size, case.model.input_size)).astype(case.model.dtype)
 
 
 def _ours(case: Case, steps: int, threads: int) -> Callable[[], object]:
-    """Return a function that calls the model; for a step in one direction, a stream."""
+    """Return a function that calls the model; for a step, a stream where there can be one."""
     x = _input(case, steps)
-    if steps == 1 and not case.model.bidirectional:
+    if steps == 1 and _streams(case.model):
         stream = case.model.stream(case.batch, num_threads=threads)
         frame = x[:, 0] if case.model.batch_first else x[0]
         return lambda: stream.step(frame)
@@ -68,18 +79,28 @@ def _theirs(session: Any, case: Case, steps: int) -> Callable[[], object]:
     return lambda: session.run(None, feeds)
 
 
-def _session(model: Model, threads: int) -> tuple[Any, str]:
+def _session(case: Case, threads: int) -> tuple[Any, str]:
     """Return the model in onnxruntime, or None and why."""
+    model = case.model
+    for lacking, what in (
+        (model.weight_dtype == "int8", "in int8"),
+        (model.compute is not None, f"with {model.compute} products"),
+        (model.cell.proj_size > 0, "with a projection"),
+    ):
+        if lacking:
+            return None, f"ONNX has no LSTM {what}"
     try:
         onnxruntime = importlib.import_module("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         content = model.to_onnx().SerializeToString()
-        return onnxruntime.InferenceSession(content, options), ""
-    except ImportError as missing:
-        return None, str(missing)
-    except Exception as reason:  # onnxruntime's errors, for dtypes that it does not compute
-        return None, str(reason)
+        session = onnxruntime.InferenceSession(content, options)
+        _theirs(session, case, 1)()  # a dtype that it does not compute is found in the first run
+    except MemoryError:
+        raise
+    except Exception as reason:  # of onnxruntime, or a missing package
+        return None, (str(reason).splitlines() or [type(reason).__name__])[0]
+    return session, ""
 
 
 def _medians(calls: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -4,29 +4,50 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from lstm_native import _command_bench
 from lstm_native._config import show_config
 from lstm_native._explanation import explain, time_text
+from lstm_native._extension import core
 from lstm_native._loaders import _files
-from lstm_native._loaders._found import Found
-from lstm_native._model import Model, load, model_of
+from lstm_native._loaders._found import ChoiceError, Found
+from lstm_native._model import Model, check_target, load, model_of
+from lstm_native._validate import LARGEST_SIZE
 
+_MOST_SHOWN = 40
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "int8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0, or 1 for a file that can't be worked with."""
+    """Run a command; return the exit status.
+
+    0, 1 for a file that can't be worked with, 2 for wrong arguments.
+    """
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
+    except _ArgumentError as error:
+        return _failed(error, 2)
+    except ChoiceError as error:
+        return _failed(error.for_option("--lstm"), 1)
+    except MemoryError as error:
+        return _failed(f"out of memory: {error}", 1)
     except (ImportError, OSError, TypeError, ValueError) as error:
-        print(f"lstm_native: {error}", file=sys.stderr)
-        return 1
+        return _failed(error, 1)
     return 0
+
+
+class _ArgumentError(Exception):
+    """An argument that is wrong for this file or this machine."""
+
+
+def _failed(error: object, status: int) -> int:
+    print(f"lstm_native: {error}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,12 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     add("info", _info, "print what this build consists of (also without a command)")
     add("inspect", _inspect, "list the LSTMs of a model file, with their cost").file(choice=False)
     convert = add("convert", _convert, "write the LSTM of a model file into another file").file()
-    convert.add_argument("-o", "--output", metavar="OUT", required=True, help=".safetensors, .onnx")
+    convert.add_argument(
+        "-o", "--output", metavar="OUT", required=True, type=_output, help=".safetensors, .onnx"
+    )
     convert.add_argument("--dtype", choices=_DTYPES, help="of the weights; default: as they are")
     bench = add("bench", _bench, "time a model here, beside onnxruntime where installed").file()
     bench.add_argument("--steps", type=_positive, default=100, help="of a run (default: 100)")
     bench.add_argument("--batch", type=_positive, default=1, help="sequences (default: 1)")
-    bench.add_argument("--threads", type=_positive, help="default: as for calls")
+    bench.add_argument("--threads", type=_threads, help="default: as for calls")
     return parser
 
 
@@ -67,11 +90,36 @@ class _Command:
         return self.parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected an int of at least 1, got {text}")
+def _integer(text: str, high: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= high:
+        shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+        raise argparse.ArgumentTypeError(f"expected an int from 1 to {high}, got {shown}")
     return number
+
+
+def _positive(text: str) -> int:
+    return _integer(text, LARGEST_SIZE)
+
+
+def _threads(text: str) -> int:
+    return _integer(text, core.most_threads())
+
+
+def _output(text: str) -> Path:
+    """Return where a file can be written to; its content is not known yet."""
+    try:
+        target = check_target(text, "OUT")
+    except ValueError as reason:
+        raise argparse.ArgumentTypeError(str(reason)) from reason
+    if target.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file, got the folder {text}")
+    if not target.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in a folder, got {text}: no such folder")
+    return target
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -103,6 +151,8 @@ def _about(found: Found) -> str:
         dtype="float64" if model.dtype == np.float64 else "float32",
         weight_dtype=model.weight_dtype,
         compute=model.compute,
+        cell=model.cell,
+        direction=model.direction,
     )
     stored = model.weight_dtype or str(model.dtype)
     return (
@@ -128,5 +178,9 @@ def _bench(options: argparse.Namespace) -> None:
     model = _loaded(options)
     print(model)
     case = _command_bench.Case(model, options.steps, options.batch, options.threads)
-    for line in _command_bench.report(case):
-        print(line)
+    try:
+        for line in _command_bench.report(case):
+            print(line)
+    except MemoryError as reason:
+        sizes = f"--steps {options.steps}, --batch {options.batch}"
+        raise _ArgumentError(f"{sizes}: expected what fits into memory: {reason}") from reason

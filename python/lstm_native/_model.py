@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from os import PathLike
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -219,7 +220,28 @@ class Model:
         return output, (h_n, c_n)
 
     def stream(self, batch: int = 1, *, num_threads: int | None = None) -> Stream:
-        """Return a `Stream` with these weights: the model step by step, its state kept inside."""
+        """Return a `Stream` with these weights: the model step by step, its state kept inside.
+
+        Parameters
+        ----------
+        batch : int, default 1
+            How many sequences advance together, N.
+        num_threads : int, optional
+            As for `Stream`.
+
+        Returns
+        -------
+        Stream
+            Its `step` takes (N, I). Its `run` takes and returns (T, N, ...), whatever `batch_first`
+            is: a stream is a sequence of steps.
+
+        Raises
+        ------
+        ValueError
+            If the model is bidirectional or of direction "reverse", or `batch` is below 1.
+        TypeError, MemoryError
+            As `Stream`.
+        """
         if self._reverse:
             raise ValueError(
                 "stream: expected a model of direction 'forward', because the reverse one begins "
@@ -304,6 +326,11 @@ class Model:
         """Return copies of the arrays by PyTorch's names: `weight_ih_l0`, `bias_hh_l1_reverse`.
 
         PyTorch has no peepholes; here they are called `peephole_l0`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Matrices stored in fewer bits come as float32.
         """
         packed = self._packed
         arrays = iter(_standing(packed))
@@ -328,6 +355,18 @@ class Model:
             matrices, as `weight_dtype` of `pack_weights` does; calls take and return float32.
         compute : {"bfloat16", "int8"}, optional
             As for `pack_weights`.
+
+        Returns
+        -------
+        Model
+            The same one, where it has this precision already.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dtype` is none of these, `compute` does not go with it, or it cannot hold a weight.
+        MemoryError
+            If the memory can't be allocated.
         """
         name = _dtype_name(dtype)
         packed = self._packed
@@ -356,11 +395,24 @@ class Model:
         Parameters
         ----------
         module : torch.nn.Module, or mapping of str to tensor or array
-            A torch.nn.LSTM or LSTMCell, a module with one inside, or what `state_dict()` returned.
+            A torch.nn.LSTM or LSTMCell, a module with one inside, or what `state_dict()` returned,
+            also inside of the mapping that a training script saved.
             A state_dict does not tell `batch_first`, which counts as false. Dropout between layers,
             which is for training, is left out.
         prefix : str
             Which LSTM, where there are several: "encoder.lstm.".
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        TypeError
+            If `module` or `prefix` has the wrong type.
+        ValueError
+            If there is no LSTM, or several without a `prefix`, or an array is missing, one too many,
+            or of the wrong shape or dtype. The message names its key.
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415  # when needed: imports stay fast
 
@@ -371,6 +423,17 @@ class Model:
         """Return a torch.nn.LSTM with these weights, in evaluation mode.
 
         Its parameters are float32 or float64; where the model has one bias, the other is zero.
+
+        Returns
+        -------
+        torch.nn.LSTM
+
+        Raises
+        ------
+        ValueError
+            If the model's cell or its direction is one that torch.nn.LSTM does not have.
+        ImportError
+            If the package torch is not installed.
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415
 
@@ -408,6 +471,19 @@ class Model:
         node : str, optional
             Which LSTM, where there are several: a node's name, or its first output's where it has
             none; any node of a stack chooses the stack.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        TypeError
+            If `model` or `node` has the wrong type.
+        ValueError, OSError
+            As `load`.
+        ImportError
+            If the package onnx is not installed.
         """
         from lstm_native._loaders import _onnx  # noqa: PLC0415
 
@@ -433,6 +509,19 @@ class Model:
         layer : str, optional
             Which one, where a model has several: its name, "encoder/lstm" inside another model;
             any layer of a stack chooses the stack.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        TypeError
+            If `layer_or_path` or `layer` has the wrong type.
+        ValueError, OSError
+            As `load`.
+        ImportError
+            If a file is read and the package h5py is not installed.
         """
         from lstm_native._loaders import _keras  # noqa: PLC0415
 
@@ -466,6 +555,15 @@ class Model:
             The sizes of a flat weight, as jax.experimental.rnn takes them. Cells tell theirs.
         batch_first : bool, default False
             Whether calls take and return (N, T, ...), as flax' RNN and jax.experimental.rnn do.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `params` hold no LSTM, an array has the wrong shape, or a size contradicts them.
         """
         from lstm_native._loaders import _jax  # noqa: PLC0415
 
@@ -476,7 +574,18 @@ class Model:
         """Return an onnx.ModelProto that computes the same: input, h_0, c_0 to output, h_n, c_n.
 
         Shapes are those of a call; numbers are float32 or float64, with the values that the model
-        computes with. ONNX's operator has no projection.
+        computes with. ONNX has no LSTM with a projection or in int8.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ValueError
+            If the model has a projection, or rounds inputs and hidden states ("int8", `compute`).
+        ImportError
+            If the package onnx is not installed.
         """
         from lstm_native._loaders import _onnx_writer  # noqa: PLC0415
 
@@ -502,14 +611,18 @@ class Model:
             Ends in `.safetensors`: arrays by PyTorch's names, matrices in as many bits as the model
             stores them in (with "int8", integers and a scale for each row, `weight_ih_l0_scale`),
             and the rest as metadata. Or in `.onnx`: what `to_onnx` returns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path or ends otherwise, or as `to_onnx`.
+        ImportError
+            If the package safetensors or onnx is not installed, or, for bfloat16, ml_dtypes.
+        OSError
+            If the file can't be written.
         """
-        target = _files.checked_path(path)
-        write = _WRITERS.get(target.suffix.lower())
-        if write is None:
-            raise ValueError(
-                f"path: expected a name that ends in {', '.join(_WRITERS)}, got {target.name!r}"
-            )
-        write(self, target)
+        target = check_target(path, "path")
+        _WRITERS[target.suffix.lower()](self, target)
 
     def _metadata(self) -> Metadata:
         return Metadata(
@@ -610,8 +723,14 @@ def load(
         Whether calls take and return (N, T, ...). By default as the file says; where it does not
         (PyTorch's state_dict), false.
 
+    Returns
+    -------
+    Model
+
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If the file is not what its ending says, has no LSTM or several, lacks a key or has one too
         many, or its LSTM is of a kind that is not supported yet. The message names the file, the
@@ -635,6 +754,16 @@ def load(
             )
     description = reader.read(given[reader.argument])
     return model_of(description, batch_first)
+
+
+def check_target(path: object, argument: str) -> Path:
+    """Return the path of a file that `save` can write; ValueError for another ending."""
+    target = _files.checked_path(path, argument)
+    if target.suffix.lower() not in _WRITERS:
+        raise ValueError(
+            f"{argument}: expected a name that ends in {', '.join(_WRITERS)}, got {target.name!r}"
+        )
+    return target
 
 
 def model_of(description: described.Description, batch_first: bool | None = None) -> Model:
@@ -698,11 +827,12 @@ def _check_name(value: object, argument: str) -> None:
 
 def _dtype_name(dtype: Any) -> str:
     """Return the name of a precision for `astype`."""
-    name = dtype
+    name: Any = dtype
     if not isinstance(dtype, str | None):  # NumPy takes None for float64
         with suppress(TypeError, ValueError):
             name = np.dtype(dtype).name
-    return _validate.choice(name, "dtype", _DTYPES, " or a numpy.dtype of one")
+    chosen: str = _validate.choice(name, "dtype", _DTYPES, " or a numpy.dtype of one")
+    return chosen
 
 
 def _check_uniform(description: described.Description, cells: list[described.Weights]) -> None:

@@ -481,7 +481,8 @@ def _rows_in_steps(rows: RealArray) -> RealArray:
     most = np.abs(steps).max(axis=1, keepdims=True)
     another = (127 - most) * scale >= 127 / 2
     steps += np.where(another & (np.abs(steps) == most), np.sign(steps), 0)
-    return np.ldexp(steps * scale, -149).astype(np.float32)
+    rounded: RealArray = np.ldexp(steps * scale, -149).astype(np.float32)
+    return rounded
 
 
 def _relative_error(given: list[CellWeights], packed: core.PackedWeights) -> float:

@@ -5,8 +5,9 @@ import pytest
 import safetensors.numpy
 
 from calls import assert_same_bits
-from lstm_native import Model, load
+from lstm_native import Cell, Model, explain, load
 from lstm_native._command_line import main
+from projected_cases import projected_case
 from shapes import Shape, make_case
 
 CASE = make_case(Shape("one", 6, 3, 5, 7))
@@ -34,6 +35,23 @@ def test_inspect(path, capsys):
     assert lines[3] == "  prefix 'b.': 1 layer, 5 inputs, 7 units"
     assert "can't be loaded: " in lines[6]
     assert "key 'p.weight_hr_l0': expected an array of shape (3, 7), found none" in lines[6]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_inspect_a_projection(bidirectional, tmp_path, capsys):
+    case = projected_case(Shape("projected", 4, 3, 5, 7, 2, bidirectional), 3, np.float32)
+    cell = Cell(proj_size=3)
+    Model(case.all_weights, 2, bidirectional, cell=cell).save(tmp_path / "m.safetensors")
+    assert main(["inspect", str(tmp_path / "m.safetensors")]) == 0
+    sizes, cost = capsys.readouterr().out.splitlines()[1:]
+    both = ", both directions" if bidirectional else ""
+    assert sizes == f"  prefix '': 2 layers, 5 inputs, 7 units, projected to 3{both}"
+    expected = explain(
+        seq_len=1, batch=1, input_size=5, hidden_size=7, num_layers=2,
+        bidirectional=bidirectional, cell=cell,
+    )  # fmt: skip
+    assert f"{expected.weight_bytes / 1e6:.4g} MB of weights" in cost
+    assert f" {expected.operations / 1e6:.4g} million operations" in cost
 
 
 def test_inspect_onnx(tmp_path, capsys):
@@ -71,9 +89,27 @@ def test_convert_to_8_bits(path, capsys):
 
 def test_convert_says_what_is_wrong(path, capsys):
     assert main(["convert", str(path), "-o", str(path.with_name("out.onnx"))]) == 1
-    assert "found 3; choose by prefix=" in capsys.readouterr().err
-    assert main(["convert", str(path), "--lstm", "a", "-o", "out.txt"]) == 1
-    assert "path: expected a name that ends in .safetensors, .onnx" in capsys.readouterr().err
+    listed = "".join(
+        f"\n  --lstm {name}: 1 layer, 5 inputs, 7 units{more}"
+        for name, more in (("a.", ""), ("b.", ""), ("p.", ", projected to 3"))
+    )
+    text = f"lstm_native: {path}: expected one LSTM, found 3; choose by --lstm:{listed}\n"
+    assert capsys.readouterr().err == text
+    assert main(["bench", str(path), "--lstm", "c d"]) == 1
+    text = f"lstm_native: {path}: --lstm: expected one of its LSTMs, got 'c d':{listed}\n"
+    assert capsys.readouterr().err == text
+
+
+def test_an_output_that_cannot_be_written(path, capsys, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError(28, "No space left on device", "out.safetensors")
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", refuse)
+    out = str(path.with_name("out.safetensors"))
+    assert main(["convert", str(path), "--lstm", "a", "-o", out]) == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -86,6 +122,55 @@ def test_bench(bidirectional, batch_first, tmp_path, capsys):
     assert main(["bench", path, "--steps", "3", "--batch", "2", "--threads", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "medians of 25 rounds, threads: 1"
-    for line, what in zip(lines[2:], ("one step, batch 2", "3 steps, batch 2"), strict=True):
+    call = " (a call, as no stream has a reverse direction)" if bidirectional else ""
+    whats = (f"one step, batch 2{call}", "3 steps, batch 2")
+    for line, what in zip(lines[2:], whats, strict=True):
         assert line.startswith(f"{what}: lstm_native ")
         assert ", onnxruntime " in line
+
+
+def test_bench_of_a_reverse_direction(tmp_path, capsys):
+    path = str(tmp_path / "a.safetensors")
+    Model(CASE.all_weights, direction="reverse").save(path)
+    assert main(["bench", path, "--steps", "3", "--threads", "1"]) == 0
+    step, run = capsys.readouterr().out.splitlines()[2:]
+    assert step.startswith("one step, batch 1 (a call, as no stream has a reverse direction): lstm")
+    for line in (step, run):
+        assert ", onnxruntime " in line
+
+
+@pytest.mark.parametrize(
+    ("dtype", "reason"),
+    [
+        ("float64", ""),  # in the words of onnxruntime
+        ("int8", "ONNX has no LSTM in int8"),
+        ("projected", "ONNX has no LSTM with a projection"),
+        ("compute", "ONNX has no LSTM with bfloat16 products"),
+    ],
+)
+def test_bench_without_onnxruntime(dtype, reason, tmp_path, capsys):
+    path = str(tmp_path / "a.safetensors")
+    if dtype == "projected":
+        case = projected_case(Shape("projected", 4, 3, 5, 7), 3, np.float32)
+        model = Model(case.all_weights, cell=Cell(proj_size=3))
+    elif dtype == "compute":
+        model = MODEL.astype("bfloat16", compute="bfloat16")
+    else:
+        model = MODEL.astype(dtype)
+    model.save(path)
+    assert main(["bench", path, "--steps", "3", "--threads", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    for line in lines[2:4]:
+        assert ": lstm_native " in line
+        assert "onnxruntime" not in line
+    assert lines[4].startswith(f"without onnxruntime: {reason}")
+    assert len(lines[4]) > len("without onnxruntime: ")
+
+
+@pytest.mark.parametrize("steps", [10**15, 2**63 - 1])
+def test_bench_of_more_than_fits_into_memory(steps, path, capsys):
+    assert main(["bench", str(path), "--lstm", "a", "--steps", str(steps)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"lstm_native: --steps {steps}, --batch 1: expected what fits into mem")
+    assert len(error.splitlines()) == 1

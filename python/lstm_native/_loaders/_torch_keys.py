@@ -135,7 +135,10 @@ def _sizes(tensors: Tensors, group: _Group) -> str:
     inputs = tensors.shapes.get(group.keys.get(("weight_ih", 0, 0), ""), ())
     if len(hidden) != 2 or len(inputs) != 2:
         return "incomplete"
-    return sizes_text(inputs[1], hidden[0] // 4, group.num_layers, group.directions)
+    units = hidden[0] // 4
+    roles = {role for role, _, _ in group.keys}
+    proj_size = hidden[1] if "weight_hr" in roles or hidden[1] != units else 0
+    return sizes_text(inputs[1], units, group.num_layers, group.directions, proj_size)
 
 
 def _description(tensors: Tensors, group: _Group) -> Description:
