@@ -411,8 +411,8 @@ class Model:
         TypeError
             If `module` or `prefix` has the wrong type.
         ValueError
-            If there is no LSTM, or several without a `prefix`, or an array is missing, one too many,
-            or of the wrong shape or dtype. The message names its key.
+            If there is no LSTM, or several without a `prefix`, or an array is missing, one too
+            many, or of the wrong shape or dtype. The message names its key.
         """
         from lstm_native._loaders import _torch  # noqa: PLC0415  # when needed: imports stay fast
 
