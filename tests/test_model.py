@@ -323,6 +323,7 @@ def test_several_lstms_are_listed():
         "  prefix='a.': 2 layers, 5 inputs, 7 units",
         "  prefix='b.': 2 layers, 5 inputs, 7 units, both directions",
     ]
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert not lstm_native.Model.from_torch(state, "a").bidirectional
     # The one at the root is meant by the empty prefix.
     state |= state_dict_of(make_case(Shape("root", 1, 1, 2, 3)))

@@ -34,6 +34,10 @@ class ChoiceError(ValueError):
         listed = "".join(f"\n  {argument}={one.names[0]!r}: {one.sizes}" for one in found)
         super().__init__(self._text(argument, f"{argument}=", listed))
 
+    def __reduce__(self) -> tuple[type[ValueError], tuple[str]]:
+        """Pickle the message: an LSTM of a file is no plain data."""
+        return ValueError, (str(self),)
+
     def for_option(self, option: str) -> str:
         """Return the message for a command line, where an option chooses."""
         listed = "".join(f"\n  {option} {quote(one.names[0])}: {one.sizes}" for one in self._found)
