@@ -46,7 +46,7 @@ def random_shape(rng: np.random.Generator) -> Shape:
 
 
 def one_of_many_mistakes(_case: Case, rng: np.random.Generator, **_: Any) -> None:
-    with pytest.raises((TypeError, ValueError, OverflowError)):
+    with pytest.raises((TypeError, ValueError, OverflowError, MemoryError)):
         MISTAKES[rng.integers(len(MISTAKES))].run()
 
 
@@ -140,7 +140,7 @@ def taken() -> tuple[int, int]:
 
 # What the first of each kind imports, and enters into the interpreter's caches, is no growth.
 for mistake in MISTAKES:
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError, MemoryError):
         mistake.run()
 
 calls = {"random": random_calls, "new": calls_of_new_shapes}[sys.argv[1]]()
