@@ -170,10 +170,9 @@ def test_a_wrong_call_changes_no_state():
     sessions.run(**{**VALID[SESSIONS_RUN], "x": np.ones((5, 3, 10), np.float32)})
     before = whole_state(sessions)
     for mistake in MISTAKES:
-        if mistake.interface.startswith(f"{SESSIONS}."):
+        if mistake.interface.startswith(f"{SESSIONS}.") and mistake.is_possible:
             method = getattr(sessions, mistake.interface.rpartition(".")[2])
-            # Older NumPy warns of lists of unequal lengths, which is an error of another type here.
-            with pytest.raises((mistake.exception, TypeError)):
+            with pytest.raises(mistake.exception):
                 method(**{**VALID[mistake.interface], **mistake.given})
     with pytest.raises(TypeError, match="can't be pickled"):
         pickle.dumps(sessions)

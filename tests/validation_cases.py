@@ -222,6 +222,11 @@ class Mistake:
     built: Mapping[str, Any]
 
     @property
+    def is_possible(self) -> bool:
+        """NumPy before 1.24 makes an array of objects of lists of unequal lengths, and warns."""
+        return not (OLD_NUMPY and self.message.endswith(RAGGED))
+
+    @property
     def label(self) -> str:
         return f"{self.interface}-{self.argument}-{self.kind}-{self.passed}"
 
@@ -536,6 +541,7 @@ GPU = (
 )
 UNREADABLE = "expected an array, got a validation_cases.Unreadable: detach() it first"
 RAGGED = "expected an array, got a list: …"
+OLD_NUMPY = tuple(int(part) for part in np.__version__.split(".")[:2]) < (1, 24)
 INPUT_RANK = "expected shape (seq_len, batch, input_size), got"
 INPUT_SHAPE = "expected shape (seq_len, batch, input_size) = (seq_len, batch, 10), got"
 BATCH_FIRST_SHAPE = "expected shape (batch, seq_len, input_size) = (batch, seq_len, 10), got"

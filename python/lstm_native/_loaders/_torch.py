@@ -86,9 +86,10 @@ def _of_checkpoint(value: Mapping[Any, Any], file: str) -> Tensors:
     are prefixes: "ema.lstm.weight_ih_l0".
     """
     states = {prefix: _tensors(each, file) for prefix, each in _mappings(value)}
-    chosen = {prefix: state for prefix, state in states.items() if find(state)} or states
-    if "" in chosen and find(chosen[""]):
-        return chosen[""]
+    with_lstm = {prefix: state for prefix, state in states.items() if find(state)}
+    if "" in with_lstm:
+        return with_lstm[""]
+    chosen = with_lstm or states
     if len(chosen) == 1:
         return next(iter(chosen.values()))
     places = {
